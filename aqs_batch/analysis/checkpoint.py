@@ -1,0 +1,122 @@
+"""Checkpoints: weights and their model card in one .safetensors file, the only place that loads one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aqs_batch.errors import CheckpointError
+from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
+
+CARD_KEY = "model_card"
+SHIPPED = "aqs-b0.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a checkpoint is: its name, how it was made, and how to read its outputs.
+
+    `temperature` and `offset` calibrate the ten presence logits (logit / temperature + offset);
+    `threshold` is each artifact's probability of best F1 on validation.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    created: str
+    frames: int = FRAMES_PER_SEQUENCE
+    tile_px: int = TILE_PX
+    artifacts: tuple[str, ...] = tuple(a.value for a in Artifact)
+    temperature: tuple[float, ...] = (1.0,) * len(Artifact)
+    offset: tuple[float, ...] = (0.0,) * len(Artifact)
+    threshold: tuple[float, ...] = (0.5,) * len(Artifact)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name every result carries, e.g. "aqs-b0 1.0.0"."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A card with its weights still on disk; `digest` is the file's SHA-256, shortened."""
+
+    path: Path
+    card: ModelCard
+    digest: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.card.label} ({self.digest})"
+
+
+def shipped_path() -> Path:
+    """Where the package keeps its own checkpoint."""
+    return Path(__file__).resolve().parent.parent / "weights" / SHIPPED
+
+
+def save(path: Path, tensors: Mapping[str, Any], card: ModelCard) -> None:
+    """Write weights as fp16 with their card."""
+    import torch
+    from safetensors.torch import save_file
+
+    half = {
+        name: (t.half() if t.is_floating_point() else t).contiguous().cpu().clone()
+        for name, t in tensors.items()
+    }
+    assert all(isinstance(t, torch.Tensor) for t in half.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    save_file(half, partial, metadata={CARD_KEY: json.dumps(asdict(card), indent=1)})
+    partial.replace(path)
+
+
+def inspect(path: Path) -> Checkpoint:
+    """Read a checkpoint's card and digest without loading torch.
+
+    Raises CheckpointError when the file is missing, damaged or has no card.
+    """
+    hint = "Reinstall aqs-batch, or set [model] checkpoint to a trained .safetensors file."
+    try:
+        raw = path.read_bytes()
+        (length,) = struct.unpack("<Q", raw[:8])
+        card = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"][CARD_KEY])
+        known = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in card.items()
+        }
+        return Checkpoint(path, ModelCard(**known), hashlib.sha256(raw).hexdigest()[:12])
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {path}: nothing is scored", hint=hint) from error
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise CheckpointError(f"{path} is not an aqs-batch checkpoint: {error}", hint=hint) from error
+
+
+def load_model(checkpoint: Checkpoint) -> Any:
+    """The AqsNet of a checkpoint in fp32, ready for inference.
+
+    Raises CheckpointError when architecture or tensors do not match this version.
+    """
+    from safetensors.torch import load_file
+
+    from aqs_batch.analysis.model import ARCHITECTURE, AqsNet
+
+    hint = f"This version reads {ARCHITECTURE}; retrain, or use the shipped checkpoint."
+    if checkpoint.card.architecture != ARCHITECTURE:
+        found = checkpoint.card.architecture
+        raise CheckpointError(f"{checkpoint.path} holds a {found} model", hint=hint)
+    model = AqsNet()
+    try:
+        tensors = load_file(checkpoint.path)
+        model.load_state_dict(
+            {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}", hint=hint) from error
+    return model.eval()

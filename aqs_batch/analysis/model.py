@@ -1,0 +1,134 @@
+"""AqsNet: EfficientNet-B0 per frame, attention over seven frames, heads for quality and artifacts.
+
+Shapes: B tiles, T=7 frames, C channels, 10 artifacts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aqs_batch.records import FRAMES_PER_SEQUENCE, Artifact
+
+ARCHITECTURE = "aqsnet-b0-1"
+ARTIFACTS = len(Artifact)
+STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
+CHANGE_STAGES = 2  # judder and ghosting are read from how the two shallowest maps change
+
+
+class Logits(NamedTuple):
+    """Raw outputs: quality [B], presence [B,10], intensity [B,10]; sigmoid makes them 0-1."""
+
+    quality: Tensor
+    presence: Tensor
+    intensity: Tensor
+
+
+class Attend(nn.Module):
+    """One pre-norm transformer block over the tokens: [B,N,width] -> [B,N,width].
+
+    Written out, since the library's own layer takes another path in inference than in training,
+    which neither traces to OpenVINO nor keeps backends equal.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        heads = self.qkv(self.norm1(tokens)).unflatten(2, (3, self.heads, -1))
+        q, k, v = heads.permute(2, 0, 3, 1, 4)  # each [B,heads,N,width/heads]
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        tokens = tokens + self.drop(self.out(seen))
+        wide = self.drop(F.gelu(self.widen(self.norm2(tokens))))
+        return tokens + self.drop(self.narrow(wide))
+
+
+class AqsNet(nn.Module):
+    """Scores tiles: float[B,7,3,H,W] (normalised by analysis/transform) -> Logits."""
+
+    def __init__(self, width: int = 192, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.backbone = timm.create_model(
+            "efficientnet_b0",
+            pretrained=False,
+            features_only=True,
+            out_indices=tuple(range(len(STAGE_CHANNELS))),
+        )
+        pooled = 2 * sum(STAGE_CHANNELS)  # mean and deviation over space
+        change = sum(STAGE_CHANNELS[:CHANGE_STAGES])
+        self.frame_in = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, width), nn.GELU())
+        self.change_in = nn.Sequential(
+            nn.LayerNorm(2 * change), nn.Linear(2 * change, width), nn.GELU()
+        )
+        tokens = 2 * FRAMES_PER_SEQUENCE - 1
+        self.position = nn.Parameter(torch.zeros(1, tokens, width))
+        self.attend = Attend(width, heads=4, dropout=dropout)
+        # mean of the attended frame tokens, mean and spread of the attended change tokens, and the
+        # unattended mean and spread of both: what is steady, and what varies.
+        self.trunk = nn.Sequential(
+            nn.LayerNorm(7 * width),
+            nn.Linear(7 * width, 2 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+        )
+        self.quality = nn.Linear(2 * width, 1)
+        self.presence = nn.Linear(2 * width, ARTIFACTS)
+        self.intensity = nn.Linear(2 * width, ARTIFACTS)
+
+    def forward(self, tiles: Tensor) -> Logits:
+        batch, frames = tiles.shape[:2]
+        maps = self.backbone(tiles.flatten(0, 1))  # five maps [B*T,C,h,w]
+        look = self.frame_in(torch.cat([_pool(m) for m in maps], dim=1))  # [B*T,width]
+        look = look.unflatten(0, (batch, frames))  # [B,T,width]
+        change = self.change_in(self._change(maps[:CHANGE_STAGES], batch, frames))  # [B,T-1,width]
+        attended = self.attend(torch.cat([look, change], dim=1) + self.position)
+        summary = [
+            attended[:, :frames].mean(1),
+            attended[:, frames:].mean(1),
+            _spread(attended[:, frames:]),
+            look.mean(1),
+            _spread(look),
+            change.mean(1),
+            _spread(change),
+        ]
+        features = self.trunk(torch.cat(summary, dim=1))
+        return Logits(
+            self.quality(features).squeeze(1), self.presence(features), self.intensity(features)
+        )
+
+    def _change(self, maps: list[Tensor], batch: int, frames: int) -> Tensor:
+        """How much each channel changes from frame to frame, log scale: [B,T-1,2C].
+
+        The second half is the change of the change (a frame against the mean of its neighbours),
+        which a blended or repeated frame betrays; its two ends are repeated to keep T-1 rows.
+        """
+        steps = []
+        for stage in maps:
+            volume = stage.unflatten(0, (batch, frames))  # [B,T,C,h,w]
+            first = (volume[:, 1:] - volume[:, :-1]).abs().mean((3, 4))  # [B,T-1,C]
+            middle = volume[:, 1:-1] - 0.5 * (volume[:, 2:] + volume[:, :-2])
+            second = middle.abs().mean((3, 4))  # [B,T-2,C]
+            second = torch.cat([second[:, :1], second], dim=1)
+            steps += [first, second]
+        return torch.log(torch.cat(steps, dim=2) + 1e-3)
+
+
+def _pool(stage: Tensor) -> Tensor:
+    """Mean and standard deviation over space: [N,C,h,w] -> [N,2C]."""
+    mean = stage.mean((2, 3))
+    variance = (stage - mean[:, :, None, None]).square().mean((2, 3))
+    return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+
+
+def _spread(rows: Tensor) -> Tensor:
+    """Standard deviation over time: [B,T,width] -> [B,width]."""
+    return ((rows - rows.mean(1, keepdim=True)).square().mean(1) + 1e-5).sqrt()

@@ -1,0 +1,165 @@
+"""AQS: from tile probabilities, intensities and quality to one number, as the design defines it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, field
+from enum import Enum
+
+from aqs_batch.records import (
+    FRAMES_PER_SEQUENCE,
+    Artifact,
+    ArtifactDetail,
+    QualityLevel,
+    Score,
+    SequenceScore,
+    TileScores,
+)
+
+
+class Aggregation(Enum):
+    """How ten impacts become one artifact component."""
+
+    NOISY_OR = "noisy_or"
+    MAX = "max"
+    RMS = "rms"
+    MEAN = "mean"
+
+
+DEFAULT_PENALTIES = {
+    Artifact.BLOCKING: 1.2,
+    Artifact.RINGING: 1.2,
+    Artifact.GHOSTING: 1.8,
+    Artifact.JUDDER: 1.7,
+    Artifact.GAUSSIAN_NOISE: 1.3,
+    Artifact.IMPULSE_NOISE: 2.0,
+    Artifact.MOTION_BLUR: 1.3,
+    Artifact.DEFOCUS_BLUR: 1.4,
+    Artifact.COLOR_BANDING: 1.5,
+    Artifact.COLOR_SATURATION: 1.6,
+}
+
+LEVELS = (
+    (0.85, QualityLevel.EXCELLENT),
+    (0.70, QualityLevel.GOOD),
+    (0.50, QualityLevel.FAIR),
+    (0.30, QualityLevel.POOR),
+    (0.0, QualityLevel.VERY_POOR),
+)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The settings that turn model outputs into AQS; part of the settings key."""
+
+    alpha: float = 0.6
+    aggregation: Aggregation = Aggregation.NOISY_OR
+    penalties: tuple[float, ...] = field(default=tuple(DEFAULT_PENALTIES[a] for a in Artifact))
+
+
+def artifact_component(
+    probability: Rows[float], intensity: Rows[float], scoring: Scoring
+) -> float:
+    """Combine ten probabilities and intensities (0-1) into one damage figure, 0-1.
+
+    impact_i = min(1, penalty_i x probability_i x intensity_i); noisy_or is 1 - prod(1 - impact_i).
+    """
+    impacts = [
+        min(1.0, penalty * p * i)
+        for penalty, p, i in zip(scoring.penalties, probability, intensity, strict=True)
+    ]
+    if scoring.aggregation is Aggregation.NOISY_OR:
+        return 1.0 - math.prod(1.0 - impact for impact in impacts)
+    if scoring.aggregation is Aggregation.MAX:
+        return max(impacts)
+    if scoring.aggregation is Aggregation.RMS:
+        return math.sqrt(sum(impact * impact for impact in impacts) / len(impacts))
+    return sum(impacts) / len(impacts)
+
+
+def aqs(quality: float, damage: float, scoring: Scoring) -> float:
+    """AQS = alpha x quality + (1 - alpha) x (1 - artifact component), all 0-1."""
+    return scoring.alpha * quality + (1 - scoring.alpha) * (1 - damage)
+
+
+def level(value: float) -> QualityLevel:
+    """AQS in words."""
+    return next(name for floor, name in LEVELS if value >= floor or floor == 0.0)
+
+
+def score_sequence(
+    t_s: float, tiles: Rows[TileScores], scoring: Scoring, scene: int = 0
+) -> SequenceScore:
+    """One sequence: the mean of its tiles' AQS, components, probabilities and intensities."""
+    damages = [artifact_component(t.probability, t.intensity, scoring) for t in tiles]
+    values = [aqs(t.quality, d, scoring) for t, d in zip(tiles, damages, strict=True)]
+    return SequenceScore(
+        t_s=t_s,
+        aqs=_mean(values),
+        quality=_mean([t.quality for t in tiles]),
+        artifact_component=_mean(damages),
+        probability=_means([t.probability for t in tiles]),
+        intensity=_means([t.intensity for t in tiles]),
+        tiles=tuple(tiles),
+        scene=scene,
+    )
+
+
+def score_video(sequences: Rows[SequenceScore], threshold: float) -> Score:
+    """One video: the mean of its sequences, with the 5th percentile of their AQS beside it.
+
+    An artifact counts as detected when its mean severity exceeds `threshold`.
+    """
+    value = _mean([s.aqs for s in sequences])
+    severities = [s.severity for s in sequences]
+    details = {
+        artifact: _detail(number, sequences, severities, threshold)
+        for number, artifact in enumerate(Artifact)
+    }
+    return Score(
+        aqs=value,
+        aqs_p5=percentile([s.aqs for s in sequences], 5),
+        level=level(value),
+        quality_component=_mean([s.quality for s in sequences]),
+        artifact_component=_mean([s.artifact_component for s in sequences]),
+        artifacts=details,
+        detected=tuple(a for a, detail in details.items() if detail.severity > threshold),
+        sequences=tuple(sequences),
+        frame_count=len(sequences) * FRAMES_PER_SEQUENCE,
+    )
+
+
+def _detail(
+    number: int,
+    sequences: Rows[SequenceScore],
+    severities: Rows[tuple[float, ...]],
+    threshold: float,
+) -> ArtifactDetail:
+    column = [row[number] for row in severities]
+    worst = max(range(len(column)), key=column.__getitem__)
+    return ArtifactDetail(
+        probability=_mean([s.probability[number] for s in sequences]),
+        intensity=_mean([s.intensity[number] for s in sequences]),
+        severity=_mean(column),
+        time_share=sum(1 for v in column if v > threshold) / len(column),
+        worst_t_s=sequences[worst].t_s,
+    )
+
+
+def percentile(values: Rows[float], percent: float) -> float:
+    """Percentile with linear interpolation between closest ranks."""
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * percent / 100
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _mean(values: Rows[float]) -> float:
+    # fsum: the mean of equal values is that value, and 1.0 stays attainable.
+    return math.fsum(values) / len(values)
+
+
+def _means(rows: Rows[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(_mean(column) for column in zip(*rows, strict=True))

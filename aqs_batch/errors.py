@@ -1,0 +1,33 @@
+"""The few errors a person meets: each says what happened, to which file, and what to do."""
+
+
+class AqsError(Exception):
+    """A failure with a reason a person can act on; `hint` says what to do about it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SettingsError(AqsError):
+    """aqs.toml, an AQS_* variable or a flag is wrong (exit code 2)."""
+
+
+class MediaError(AqsError):
+    """The file at hand cannot be scored: damaged, refused, vanished or not a video."""
+
+
+class RefusedMedia(MediaError):
+    """The file is outside the limits or asks for something unsafe, so it was not opened."""
+
+
+class FfmpegError(AqsError):
+    """ffmpeg is missing or failed; carries the last lines it wrote."""
+
+
+class CheckpointError(AqsError):
+    """The weights are missing, damaged or of another architecture; nothing is scored untrained."""
+
+
+class StoreError(AqsError):
+    """The database cannot be read, written or understood."""

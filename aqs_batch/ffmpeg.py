@@ -1,0 +1,205 @@
+"""Where ffmpeg is, and the only place that starts a process: argv in, bytes or an exit out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from aqs_batch.errors import FfmpegError
+
+STDERR_TAIL_LINES = 40
+TERM_GRACE_S = 3.0
+LONGEST_LINE_BYTES = 4096
+
+# Containers that hold media themselves. What only points elsewhere (hls, dash, concat, image2,
+# imf, sdp) is left out, so that a playlist named .mp4 cannot reach another file.
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpegtsraw,mpeg,mpegvideo,asf,"
+    "asf_o,mxf,gxf,ogg,ivf,obu,av1,h261,h263,h264,hevc,vvc,vc1,vc1test,m4v,mjpeg,mjpeg_2000,avs2,"
+    "avs3,cavsvideo,dirac,dnxhd,dv,nut,nuv,rm,ivr,roq,swf,wtv,vivo,yuv4mpegpipe,gif,apng,webp_anim,"
+    "r3d,smjpeg,mpjpeg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,au,amr,wv,ape,dts,truehd,loas,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
+)
+
+
+@dataclass(frozen=True)
+class Ffmpeg:
+    """An ffmpeg binary, why it was chosen, and what it was built with."""
+
+    path: str
+    version: str
+    origin: str
+    has_libvmaf: bool
+    has_libx265: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a child ended: exit status and the last lines it wrote."""
+
+    returncode: int
+    tail: tuple[str, ...]
+
+
+@cache
+def find(setting: str = "") -> Ffmpeg:
+    """The setting if given, else a PATH ffmpeg with libvmaf and libx265, else imageio-ffmpeg's.
+
+    Raises FfmpegError when the chosen binary does not run.
+    """
+    if setting:
+        return _inspect(setting, "set by [ffmpeg] path")
+    on_path = shutil.which("ffmpeg")
+    if on_path:
+        found = _inspect(on_path, "first on PATH with libvmaf and libx265")
+        if found.has_libvmaf and found.has_libx265:
+            return found
+    import imageio_ffmpeg
+
+    bundled = imageio_ffmpeg.get_ffmpeg_exe()
+    why = "bundled (imageio-ffmpeg)"
+    if on_path:
+        why += f"; {on_path} lacks libvmaf or libx265"
+    return _inspect(bundled, why)
+
+
+def _inspect(path: str, origin: str) -> Ffmpeg:
+    hint = "Set [ffmpeg] path in aqs.toml to a working ffmpeg, or remove the setting."
+    try:
+        version = _capture([path, "-hide_banner", "-version"])
+        filters = _capture([path, "-hide_banner", "-filters"])
+        encoders = _capture([path, "-hide_banner", "-encoders"])
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FfmpegError(f"ffmpeg at {path} does not run: {error}", hint=hint) from error
+    match = re.match(r"ffmpeg version (\S+)", version)
+    if not match:
+        raise FfmpegError(f"{path} is not an ffmpeg", hint=hint)
+    return Ffmpeg(path, match[1], origin, " libvmaf " in filters, " libx265 " in encoders)
+
+
+def _capture(argv: Sequence[str]) -> str:
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True
+    )
+    return done.stdout.decode(errors="replace")
+
+
+class Child:
+    """A running ffmpeg in its own process group, its stderr drained by a thread.
+
+    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, on_line: Callable[[str], None] | None = None
+    ) -> None:
+        self.argv = tuple(argv)
+        self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._on_line = on_line
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # so that a kill reaches ffmpeg's own children too
+            )
+        except OSError as error:
+            raise FfmpegError(f"cannot start {argv[0]}: {error}") from error
+        self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
+        self._drain.start()
+
+    def _drain_stderr(self) -> None:
+        stream = self._process.stderr
+        assert stream is not None
+        # readline with a limit: a damaged stream can write megabytes without a newline.
+        while line := stream.readline(LONGEST_LINE_BYTES):
+            text = line.decode(errors="replace").rstrip()
+            if self._on_line is not None:
+                self._on_line(text)
+            if text and "[Parsed_metadata" not in text:
+                self._tail.append(text)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` from stdout; returns the bytes read, fewer only at the end."""
+        stream = self._process.stdout
+        assert stream is not None
+        filled = 0
+        while filled < len(buffer):
+            got = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]
+            if not got:
+                break
+            filled += got
+        return filled
+
+    def wait(self, timeout_s: float | None = None) -> Finished:
+        """Wait for the end; raises FfmpegError when `timeout_s` passes first."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            self.stop()
+            raise FfmpegError(f"ffmpeg did not finish within {timeout_s:g} s") from error
+        self._drain.join(timeout=TERM_GRACE_S)
+        return Finished(code, tuple(self._tail))
+
+    def stop(self) -> None:
+        """End the process group: TERM, then KILL."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            try:
+                self._process.wait(TERM_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self._process.wait()
+        self._drain.join(timeout=TERM_GRACE_S)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError, AttributeError):
+            self._process.terminate()
+
+
+@contextmanager
+def child(
+    argv: Sequence[str],
+    *,
+    on_line: Callable[[str], None] | None = None,
+    wall_limit_s: float | None = None,
+) -> Iterator[Child]:
+    """Run `argv`; whatever happens inside, no process is left behind.
+
+    After `wall_limit_s` the child is stopped, which the reader sees as an early end of its pipe.
+    """
+    running = Child(argv, on_line=on_line)
+    timer = threading.Timer(wall_limit_s, running.stop) if wall_limit_s else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield running
+    finally:
+        if timer is not None:
+            timer.cancel()
+        running.stop()
+
+
+def run(argv: Sequence[str], *, timeout_s: float | None = None) -> Finished:
+    """Run `argv` to its end, discarding stdout."""
+    with child(argv) as running:
+        sink = memoryview(bytearray(1 << 16))
+        while running.read_into(sink) == len(sink):
+            pass
+        return running.wait(timeout_s)

@@ -1,0 +1,174 @@
+"""Sequences out of one ffmpeg child: selected frames only, over a pipe, with their real times."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import ffmpeg
+import numpy as np
+
+from aqs_batch.errors import MediaError
+from aqs_batch.ffmpeg import DEMUXERS, Child, Finished, child
+from aqs_batch.ingest.sampling import SCENE_CUT, SamplePlan
+from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Sequence, Video
+
+_FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
+_SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
+_STAMP_WAIT_S = 30.0
+_TONE_MAP = (
+    ("zscale", {"t": "linear", "npl": 100}),
+    ("format", {"pix_fmts": "gbrpf32le"}),
+    ("zscale", {"p": "bt709"}),
+    ("tonemap", {"tonemap": "hable", "desat": 0}),
+    ("zscale", {"t": "bt709", "m": "bt709", "r": "limited"}),
+)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to decode: the binary, the size to deliver, and how long a child may take."""
+
+    ffmpeg_path: str
+    height: int
+    width: int
+    wall_limit_s: float
+
+
+def input_options() -> dict[str, str]:
+    """What every input of this project is opened with: no protocol but files, no playlists."""
+    return {"protocol_whitelist": "file,pipe", "format_whitelist": DEMUXERS}
+
+
+def input_name(video: Video) -> str:
+    """The file as ffmpeg must see it, so that no name is an option, a protocol or a pattern."""
+    return f"file:{os.path.abspath(video.path)}"
+
+
+def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
+    """The command that writes the planned sequences to stdout as rgb24."""
+    # reinit_filter 0: a stream that changes its size must not start the choice of frames over.
+    node = ffmpeg.input(input_name(video), reinit_filter=0, **input_options())[str(video.stream_index)]
+    if video.interlaced:
+        node = node.filter("bwdif", mode="send_frame", deint="interlaced")
+    node = node.filter("select", select_expression(plan, video.frame_rate.value or 25.0)).filter("metadata", "print")
+    if video.hdr:
+        for name, options in _TONE_MAP:
+            node = node.filter(name, **options)
+    # A fixed size, since a stream may change its size half-way and the reader counts on bytes.
+    node = node.filter(
+        "scale", decoding.width, decoding.height, flags="bicubic+accurate_rnd+full_chroma_int"
+    )
+    output = ffmpeg.output(node, "pipe:1", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
+    command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
+    return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", *command[1:]]
+
+
+def select_expression(plan: SamplePlan, frame_rate: float) -> str:
+    """ffmpeg's choice of frames: seven from each planned moment on, again seven after a cut.
+
+    Variable 0 counts the frames still wanted, variable 1 is the next moment's number, variable 2
+    the time since the first frame (by frame number where the stream has no times). A cut inside a
+    window starts the window over, so the reader drops what it had (see `_windows`).
+    """
+    rest = FRAMES_PER_SEQUENCE - 1
+    moment = f"floor((ld(2)+0.0005)/{plan.interval_s:.6f})"
+    return (
+        f"st(2,if(isnan(t),n/{frame_rate:.6f},t-start_t));"
+        f"if(gt(ld(0),0),st(0,if(gt(scene,{SCENE_CUT}),{rest},ld(0)-1));1,"
+        f"if(gte({moment},ld(1))*lt(ld(1),{plan.count}),st(1,{moment}+1);st(0,{rest});1,0))"
+    )
+
+
+class Stamps:
+    """Times and scene scores of the selected frames, read off ffmpeg's log line by line."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[tuple[float, float]] = queue.Queue()
+        self._pending = float("nan")
+        self.damage: list[str] = []
+
+    def on_line(self, line: str) -> None:
+        if match := _FRAME_LINE.search(line):
+            self._pending = _number(match[1])
+        elif match := _SCENE_LINE.search(line):
+            self._queue.put((self._pending, _number(match[1])))
+        elif ("error" in line.lower() or "corrupt" in line.lower()) and len(self.damage) < 5:
+            self.damage.append(line)
+
+    def next(self) -> tuple[float, float]:
+        """(time in s, scene score) of the next frame; nan where ffmpeg could not say."""
+        try:
+            return self._queue.get(timeout=_STAMP_WAIT_S)
+        except queue.Empty:
+            return float("nan"), 0.0
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def sequences(
+    video: Video, plan: SamplePlan, decoding: Decoding, stamps: Stamps
+) -> Iterator[Sequence]:
+    """Yield the planned sequences one after another, never more than one in memory here.
+
+    A clip with fewer than seven frames gives one sequence that runs forth and back. Raises
+    MediaError when nothing decodes; damage along the way is left in `stamps.damage`.
+    """
+    count = 0
+    with child(
+        argv(video, plan, decoding), on_line=stamps.on_line, wall_limit_s=decoding.wall_limit_s
+    ) as running:
+        for sequence in _windows(running, stamps, decoding):
+            count += 1
+            yield sequence
+        finished = running.wait(timeout_s=decoding.wall_limit_s)
+    if count == 0:
+        raise MediaError(_why(finished), hint="The stream may be damaged or encrypted.")
+    if finished.returncode != 0:
+        stamps.damage.append(f"ffmpeg stopped early: {_last(finished)}")
+
+
+def _windows(running: Child, stamps: Stamps, decoding: Decoding) -> Iterator[Sequence]:
+    """Group the frames of the pipe into sequences, starting over at scene cuts like the select."""
+    window: list[Pixels] = []
+    times: list[float] = []
+    scene, whole = 0, 0
+    while True:
+        frame = np.empty((decoding.height, decoding.width, 3), np.uint8)
+        if running.read_into(memoryview(frame).cast("B")) < frame.nbytes:
+            break
+        at, score = stamps.next()
+        if score > SCENE_CUT:
+            scene += 1
+            window, times = [], []
+        window.append(frame)
+        times.append(at)
+        if len(window) == FRAMES_PER_SEQUENCE:
+            whole += 1
+            yield Sequence(times[0], np.stack(window), scene)
+            window, times = [], []
+    if whole == 0 and window:
+        yield Sequence(times[0], _forth_and_back(window), scene)
+
+
+def _forth_and_back(frames: list[Pixels]) -> Pixels:
+    """Seven frames from fewer, by reflecting time: a repeat would look like judder."""
+    turn = list(range(len(frames))) + list(range(len(frames) - 2, 0, -1))
+    return np.stack([frames[turn[i % len(turn)]] for i in range(FRAMES_PER_SEQUENCE)])
+
+
+def _why(finished: Finished) -> str:
+    return f"no frame could be decoded ({_last(finished)})"
+
+
+def _last(finished: Finished) -> str:
+    lines = [line for line in finished.tail if "rror" in line or "nvalid" in line]
+    return (lines or list(finished.tail) or ["no message"])[-1][:300]

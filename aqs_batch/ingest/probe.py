@@ -1,0 +1,261 @@
+"""What a file is, from its container and packets; only the first frame is decoded, for rotation."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import av.container
+import av.error
+
+from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.ffmpeg import DEMUXERS
+from aqs_batch.records import Fraction, Video
+
+_FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+_PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
+_TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "srgb", 14: "bt2020-10", 16: "pq", 18: "hlg"}
+_MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 10: "bt2020c"}
+_RANGES = {1: "limited", 2: "full"}
+_IMAGE_FORMATS = ("_pipe", "image2", "ico")
+_PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
+JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may ask for at most before it is refused unopened or undecoded."""
+
+    max_pixels: int = 8192 * 8192
+    max_streams: int = 128
+    max_packets: int = 5_000_000
+
+
+@dataclass(frozen=True)
+class _Packets:
+    """What one pass over the packets of the video stream found, in presentation order."""
+
+    times_s: tuple[float, ...]
+    keyframes_s: tuple[float, ...]
+    kbps: tuple[float, ...]
+    damaged: bool
+
+
+def probe(path: Path, limits: Limits = Limits()) -> Video:
+    """Probe one file.
+
+    Raises MediaError when it is not a readable video, RefusedMedia when it is outside the limits.
+    """
+    size = _regular_size(path)
+    try:
+        with path.open("rb") as handle:
+            _refuse_playlist(handle, path)
+            with _open(handle) as container:
+                rotation, decodes = _first_frame(container, _pick_stream(container, limits))
+            handle.seek(0)  # opened anew, since a raw stream cannot be rewound
+            with _open(handle) as container:
+                video = _describe(path, size, container, limits, rotation)
+        if decodes:
+            return video
+        return replace(video, warnings=(*video.warnings, "the first frame does not decode"))
+    except av.error.FFmpegError as error:
+        raise _unreadable(path, error) from error
+    except OSError as error:
+        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _open(handle: BinaryIO) -> av.container.InputContainer:
+    # A file object, not a name: libavformat then has no protocol it could follow elsewhere.
+    return av.open(handle, options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+
+
+def _regular_size(path: Path) -> int:
+    try:
+        info = os.stat(path)
+    except FileNotFoundError as error:
+        raise MediaError("the file is gone", hint="It vanished between listing and reading.") from error
+    except OSError as error:
+        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISREG(info.st_mode):
+        raise MediaError("not a regular file", hint="Only plain files are read.")
+    if info.st_size == 0:
+        raise MediaError("the file is empty (zero bytes)", hint="Was the copy interrupted?")
+    return info.st_size
+
+
+def _refuse_playlist(handle: BinaryIO, path: Path) -> None:
+    head = handle.read(512).lstrip(b"\xef\xbb\xbf \r\n\t")
+    handle.seek(0)
+    if head.startswith(_PLAYLIST_HEADS):
+        raise RefusedMedia(
+            "a playlist or text document, not a video; what it points to was not opened",
+            hint="Score the files it names instead.",
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> MediaError:
+    text = str(getattr(error, "strerror", "") or error)
+    return MediaError(
+        f"not a readable video ({text})",
+        hint="Play it with another tool; if that works, please report the file.",
+    )
+
+
+def _describe(
+    path: Path,
+    size: int,
+    container: av.container.InputContainer,
+    limits: Limits,
+    rotation: int,
+) -> Video:
+    stream = _pick_stream(container, limits)
+    codec = stream.codec_context
+    packets = _read_packets(container, stream, limits)
+    frame_rate, variable = _rate(stream, packets.times_s)
+    if not packets.times_s:
+        raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
+    turned = rotation % 180 != 0
+    transfer = _TRANSFERS.get(int(codec.color_trc), "")
+    duration = _duration(packets.times_s, frame_rate)
+    warnings = []
+    if packets.damaged:
+        warnings.append("the container is damaged or cut short; read up to the damage")
+    sar = codec.sample_aspect_ratio
+    return Video(
+        path=path,
+        size_bytes=size,
+        container=container.format.name,
+        codec=codec.name,
+        pixel_format=codec.pix_fmt or "",
+        bit_depth=codec.format.components[0].bits if codec.format else 8,
+        coded_width=codec.coded_width or codec.width,
+        coded_height=codec.coded_height or codec.height,
+        width=codec.height if turned else codec.width,
+        height=codec.width if turned else codec.height,
+        sar=Fraction(sar.numerator, sar.denominator) if sar else Fraction(1, 1),
+        frame_rate=frame_rate,
+        variable_frame_rate=variable,
+        field_order=_FIELD_ORDERS.get(int(codec.field_order), "unknown"),
+        rotation_deg=rotation,
+        color_primaries=_PRIMARIES.get(int(codec.color_primaries), ""),
+        color_transfer=transfer,
+        color_matrix=_MATRICES.get(int(codec.colorspace), ""),
+        color_range=_RANGES.get(int(codec.color_range), ""),
+        hdr={"pq": "PQ", "hlg": "HLG"}.get(transfer, ""),
+        duration_s=duration,
+        bit_rate_kbps=size * 8 / 1000 / duration if duration else 0.0,
+        stream_index=stream.index,
+        frame_times_s=packets.times_s,
+        keyframe_times_s=packets.keyframes_s,
+        kbps_over_time=packets.kbps,
+        streams=tuple(_stream_line(s) for s in container.streams),
+        warnings=tuple(warnings),
+    )
+
+
+def _stream_line(stream: av.stream.Stream) -> str:
+    name = stream.codec_context.name if stream.codec_context else "unknown"
+    return f"{stream.index} {stream.type} {name}"
+
+
+def _pick_stream(
+    container: av.container.InputContainer, limits: Limits
+) -> av.video.stream.VideoStream:
+    if container.format.name.endswith(_IMAGE_FORMATS):
+        raise MediaError("a still image, not a video", hint="Only moving pictures are scored.")
+    if len(container.streams) > limits.max_streams:
+        raise RefusedMedia(
+            f"{len(container.streams)} streams, more than the limit of {limits.max_streams}",
+            hint="Raise [limits] max_streams if you trust the file.",
+        )
+    cover = av.stream.Disposition.attached_pic
+    videos = [s for s in container.streams.video if not s.disposition & cover]
+    usable = [s for s in videos if s.codec_context and s.codec_context.width]
+    if usable:
+        _check_pixels(usable[0].codec_context.width, usable[0].codec_context.height, limits)
+        return usable[0]
+    if videos:
+        raise MediaError("the video stream cannot be decoded (no picture size or no decoder)")
+    if container.streams.video:
+        raise MediaError("cover art only, no video", hint="This is a sound file with a picture.")
+    if container.streams.audio:
+        raise MediaError("audio only, no video stream")
+    raise MediaError("no video stream")
+
+
+def _check_pixels(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise RefusedMedia(
+            f"{width}x{height} pixels, more than the limit of {limits.max_pixels}",
+            hint="Raise [limits] max_pixels if you trust the file.",
+        )
+
+
+def _first_frame(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> tuple[int, bool]:
+    """Rotation in degrees (counter-clockwise, as ffmpeg applies it) and whether a frame decodes."""
+    try:
+        for packet in itertools.islice(container.demux(stream), 200):
+            for frame in packet.decode():
+                return round(frame.rotation) % 360, True
+    except (av.error.FFmpegError, ValueError):
+        pass
+    return 0, False
+
+
+def _read_packets(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: Limits
+) -> _Packets:
+    times: list[float] = []
+    keys: list[float] = []
+    sizes: dict[int, int] = {}
+    damaged = False
+    base = float(stream.time_base or 0)
+    step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+    try:
+        for packet in itertools.islice(container.demux(stream), limits.max_packets):
+            if not packet.size or packet.is_discard:
+                continue
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            # A raw stream has no times: frames then follow each other at the nominal rate.
+            at = len(times) * step if stamp is None else stamp * base
+            times.append(at)
+            if packet.is_keyframe:
+                keys.append(at)
+            sizes[int(at)] = sizes.get(int(at), 0) + packet.size
+    except (av.error.FFmpegError, OSError):
+        damaged = True
+    times.sort()
+    first = min(sizes, default=0)
+    span = min(max(sizes, default=0) - first + 1, 100_000)
+    kbps = tuple(sizes.get(first + s, 0) * 8 / 1000 for s in range(span)) if sizes else ()
+    return _Packets(tuple(times), tuple(sorted(keys)), kbps, damaged)
+
+
+def _rate(
+    stream: av.video.stream.VideoStream, times_s: tuple[float, ...]
+) -> tuple[Fraction, bool]:
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    found = Fraction(rate.numerator, rate.denominator) if rate else Fraction(25, 1)
+    steps = sorted(b - a for a, b in itertools.pairwise(times_s) if b > a)
+    if len(steps) < 4:
+        return found, False
+    median = steps[len(steps) // 2]
+    odd = sum(1 for s in steps if abs(s - median) > JITTER * median)
+    if not 0.5 < found.value * median < 2:  # FLV and its like declare their clock as the rate
+        found = Fraction(round(1000 / median), 1000)
+    return found, odd > 0.02 * len(steps)
+
+
+def _duration(times_s: tuple[float, ...], rate: Fraction) -> float:
+    """From first to last frame, plus one frame: headers lie, packets do not."""
+    step = 1 / rate.value if rate.value else 0.0
+    if len(times_s) > 1:
+        return times_s[-1] - times_s[0] + min(step, 1.0)
+    return step

@@ -1,0 +1,253 @@
+"""The frozen records that pass between stages; words as in the design's glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAMES_PER_SEQUENCE = 7
+TILE_PX = 224
+
+Pixels = NDArray[np.uint8]
+
+
+class Artifact(Enum):
+    """The ten artifacts, in the order of every vector of ten in this project."""
+
+    BLOCKING = "blocking"
+    RINGING = "ringing"
+    GHOSTING = "ghosting"
+    JUDDER = "judder"
+    GAUSSIAN_NOISE = "gaussian_noise"
+    IMPULSE_NOISE = "impulse_noise"
+    MOTION_BLUR = "motion_blur"
+    DEFOCUS_BLUR = "defocus_blur"
+    COLOR_BANDING = "color_banding"
+    COLOR_SATURATION = "color_saturation"
+
+
+class QualityLevel(Enum):
+    """AQS in words; the value is what a person reads."""
+
+    EXCELLENT = "Excellent"
+    GOOD = "Good"
+    FAIR = "Fair"
+    POOR = "Poor"
+    VERY_POOR = "Very Poor"
+
+    @property
+    def floor(self) -> float:
+        """The lowest AQS of this level, 0-1."""
+        return _LEVEL_FLOORS[self.value]
+
+    @classmethod
+    def of(cls, aqs: float) -> QualityLevel:
+        """The level of an AQS (0-1); a value on a boundary belongs to the better level."""
+        return next((level for level in cls if aqs >= level.floor), cls.VERY_POOR)
+
+
+_LEVEL_FLOORS = {"Excellent": 0.85, "Good": 0.70, "Fair": 0.50, "Poor": 0.30, "Very Poor": 0.0}
+
+
+class Status(Enum):
+    """What became of one file in one run."""
+
+    SCORED = "scored"
+    UNCHANGED = "unchanged"  # the same content was scored before with the same settings
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """An exact ratio (frame rate, SAR), because 30000/1001 is not 29.97."""
+
+    num: int
+    den: int
+
+    @property
+    def value(self) -> float:
+        return self.num / self.den if self.den else 0.0
+
+
+@dataclass(frozen=True)
+class Video:
+    """One input file with what probing found (container and packets, nothing decoded)."""
+
+    path: Path
+    size_bytes: int
+    container: str
+    codec: str
+    pixel_format: str
+    bit_depth: int
+    coded_width: int
+    coded_height: int
+    width: int  # as displayed: after rotation, before SAR
+    height: int
+    sar: Fraction
+    frame_rate: Fraction
+    variable_frame_rate: bool
+    field_order: str  # "progressive", "tt", "bb", "tb", "bt" or "unknown"
+    rotation_deg: int
+    color_primaries: str
+    color_transfer: str
+    color_matrix: str
+    color_range: str
+    hdr: str  # "", "PQ", "HLG"
+    duration_s: float
+    bit_rate_kbps: float
+    stream_index: int
+    frame_times_s: tuple[float, ...] = field(repr=False, default=())  # PTS of every packet, sorted
+    keyframe_times_s: tuple[float, ...] = field(repr=False, default=())
+    kbps_over_time: tuple[float, ...] = field(repr=False, default=())  # one value a second
+    streams: tuple[str, ...] = ()  # "0 video h264", "1 audio aac", ...
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def interlaced(self) -> bool:
+        return self.field_order in {"tt", "bb", "tb", "bt"}
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Seven consecutive decoded frames at native resolution, uint8[7,H,W,3], starting at t_s."""
+
+    t_s: float
+    frames: Pixels
+    scene: int = 0
+
+
+@dataclass(frozen=True)
+class TileScores:
+    """What the model says of one tile: vectors of ten in Artifact order, all in 0-1."""
+
+    x: float  # centre of the tile in the frame, 0-1
+    y: float
+    quality: float
+    probability: tuple[float, ...]
+    intensity: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SequenceScore:
+    """One sequence: the mean of its tiles, and the tiles themselves for the heat map."""
+
+    t_s: float
+    aqs: float
+    quality: float
+    artifact_component: float
+    probability: tuple[float, ...]
+    intensity: tuple[float, ...]
+    tiles: tuple[TileScores, ...]
+    scene: int = 0
+    thumbnail: bytes | None = field(repr=False, default=None)  # JPEG, worst moments only
+
+    @property
+    def severity(self) -> tuple[float, ...]:
+        """Mean over tiles of probability x intensity, in Artifact order."""
+        pairs = [
+            [p * i for p, i in zip(tile.probability, tile.intensity, strict=True)]
+            for tile in self.tiles
+        ]
+        return tuple(sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+
+
+@dataclass(frozen=True)
+class ArtifactDetail:
+    """One artifact over a whole video, 0-1; `worst_t_s` is where severity peaks."""
+
+    probability: float
+    intensity: float
+    severity: float
+    time_share: float  # share of sequences whose severity exceeds the threshold
+    worst_t_s: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """One video: the mean of its sequences, beside the 5th percentile of their AQS."""
+
+    aqs: float
+    aqs_p5: float
+    level: QualityLevel
+    quality_component: float
+    artifact_component: float
+    artifacts: Mapping[Artifact, ArtifactDetail]
+    detected: tuple[Artifact, ...]
+    sequences: tuple[SequenceScore, ...]
+    frame_count: int  # frames the model looked at
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything needed to say whether two scores may be compared."""
+
+    checkpoint: str
+    settings_key: str
+    device: str
+    backend: str
+    tiles: int
+    ffmpeg: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Vmaf:
+    """Pooled per-frame scores of one rung against the untouched source."""
+
+    mean: float
+    harmonic_mean: float
+    min: float
+    p5: float
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One encode at one CRF with what was measured of it."""
+
+    crf: float
+    preset: str
+    preprocess: str | None
+    size_bytes: int
+    kbps: float
+    vmaf: Vmaf
+    vmaf_neg: Vmaf
+    xpsnr: float
+    alignment: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run has to say of one file; `reason` and `hint` are for a person."""
+
+    file: str  # relative to the input folder where there is one, "/" between parts
+    status: Status
+    fingerprint: str = ""
+    video: Video | None = None
+    score: Score | None = None
+    provenance: Provenance | None = None
+    processing_time_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+    reason: str = ""
+    hint: str = ""
+    encodes: tuple[Rung, ...] = ()
+    bd_rate: Mapping[str, float] = field(default_factory=dict)
+    previous_aqs: float | None = None  # same checkpoint and settings key, an earlier content
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One invocation of the tool, as the report tells it."""
+
+    run_id: int
+    started_at: str  # ISO 8601, UTC
+    finished_at: str
+    input_dir: str
+    command: str
+    counts: Mapping[str, int]
+    settings: Mapping[str, Any]

@@ -1,0 +1,54 @@
+"""Files that are either the old one or the new one, whole, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+_ABANDONED_AFTER_S = 24 * 3600.0
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[TextIO]:
+    """A UTF-8 stream that becomes `target` when the block ends well.
+
+    On any error (a full disk, an interrupt) `target` keeps its old content, nothing is left
+    beside it, and the error goes on to the caller.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace_text(target: Path, text: str) -> bool:
+    """Make `text` the content of `target`; False when it already was and nothing was written."""
+    try:
+        if target.read_bytes() == text.encode("utf-8"):
+            return False
+    except OSError:
+        pass  # missing or unreadable: writing it says what is wrong, if anything is
+    with atomic_file(target) as stream:
+        stream.write(text)
+    return True
+
+
+def remove_abandoned(folder: Path, *, now_s: float) -> None:
+    """Remove the temporary files of writers killed more than a day before `now_s` (Unix time)."""
+    for temporary in folder.glob(".*.tmp"):
+        is_ours = temporary.name.rsplit(".", 2)[1].isdigit()
+        try:
+            if is_ours and now_s - temporary.stat().st_mtime > _ABANDONED_AFTER_S:
+                temporary.unlink()
+        except FileNotFoundError:
+            continue  # its writer was alive after all, or another run was here first

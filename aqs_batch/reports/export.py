@@ -1,0 +1,162 @@
+"""results.json, results.csv and sequences.csv: the same facts for other programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from aqs_batch import __version__
+from aqs_batch.records import Artifact, Outcome, RunRecord
+from aqs_batch.reports.atomic import atomic_file, remove_abandoned
+from aqs_batch.reports.summary import json_value, video_json
+
+ARTIFACT_COLUMNS = tuple(artifact.value for artifact in Artifact)
+SEQUENCE_COLUMNS = ("file", "t", "aqs", "quality", *ARTIFACT_COLUMNS)
+
+_SCORE_COLUMNS = (
+    "aqs_score",
+    "aqs_p5",
+    "quality_level",
+    "quality_component",
+    "artifact_component",
+)
+_VIDEO_COLUMNS = (
+    "duration_s",
+    "size_bytes",
+    "container",
+    "codec",
+    "width",
+    "height",
+    "fps",
+    "bit_rate_kbps",
+    "pixel_format",
+    "bit_depth",
+    "hdr",
+    "interlaced",
+    "variable_frame_rate",
+)
+_PROVENANCE_COLUMNS = ("checkpoint", "settings_key")
+RESULT_COLUMNS = (
+    "file",
+    "status",
+    "reason",
+    "hint",
+    *_SCORE_COLUMNS,
+    *ARTIFACT_COLUMNS,
+    "detected",
+    *_VIDEO_COLUMNS,
+    "sequence_count",
+    "frame_count",
+    "processing_time",
+    "previous_aqs",
+    *_PROVENANCE_COLUMNS,
+    "fingerprint",
+    "warnings",
+)
+
+# What a spreadsheet takes for a formula at the start of a cell, with any apostrophes before it,
+# so that taking one apostrophe off always gives the name back.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Where the three files are."""
+
+    results_json: Path
+    results_csv: Path
+    sequences_csv: Path
+
+
+def export(output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord) -> Exports:
+    """Write the three exports of a run in one pass over its outcomes.
+
+    Holds one video in memory at a time. No file is replaced before all three are written;
+    an OSError (a full disk) leaves the old files as they were.
+    """
+    paths = Exports(
+        output_dir / "results.json", output_dir / "results.csv", output_dir / "sequences.csv"
+    )
+    remove_abandoned(output_dir, now_s=time.time())
+    with ExitStack() as files:
+        streams = [
+            files.enter_context(atomic_file(path))
+            for path in (paths.results_json, paths.results_csv, paths.sequences_csv)
+        ]
+        results = _ResultsJson(streams[0], run)
+        rows, sequences = csv.writer(streams[1]), csv.writer(streams[2])
+        rows.writerow(RESULT_COLUMNS)
+        sequences.writerow(SEQUENCE_COLUMNS)
+        for outcome in outcomes:
+            document = video_json(outcome)
+            results.add(document)
+            rows.writerow([_cell(value) for value in _result_row(document, outcome)])
+            for sequence in document["sequences"]:
+                sequences.writerow([_cell(value) for value in _sequence_row(document, sequence)])
+        results.end()
+        for stream in streams:  # a full disk shows here, before the first file is replaced
+            stream.flush()
+    return paths
+
+
+def text_cell(text: str) -> str:
+    """Text as a CSV cell that no spreadsheet runs: a formula gets a leading apostrophe."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+class _ResultsJson:
+    """results.json, one video at a time: a list of 10,000 never stands in memory."""
+
+    def __init__(self, stream: TextIO, run: RunRecord) -> None:
+        self._stream = stream
+        self._separator = "\n"
+        head = json.dumps({"version": __version__, "run": run_json(run)}, allow_nan=False)
+        stream.write(head[:-1] + ', "videos": [')
+
+    def add(self, document: dict[str, Any]) -> None:
+        self._stream.write(self._separator + json.dumps(document, allow_nan=False))
+        self._separator = ",\n"
+
+    def end(self) -> None:
+        self._stream.write("\n]}\n")
+
+
+def run_json(run: RunRecord) -> dict[str, Any]:
+    """The facts of a run as strict JSON; settings of other types are written as text."""
+    document: dict[str, Any] = json_value(vars(run))
+    return document
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return text_cell(value) if isinstance(value, str) else value  # a number is never quoted
+
+
+def _result_row(document: dict[str, Any], outcome: Outcome) -> list[object]:
+    video, provenance = document["video"] or {}, document["provenance"] or {}
+    return [
+        *(document[key] for key in ("file", "status", "reason", "hint", *_SCORE_COLUMNS)),
+        *(document["artifacts"].get(name) for name in ARTIFACT_COLUMNS),
+        ";".join(document["detected"]),
+        *(video.get(key) for key in _VIDEO_COLUMNS),
+        document["sequence_count"],
+        document["frame_count"],
+        document["processing_time"],
+        json_value(outcome.previous_aqs),
+        *(provenance.get(key) for key in _PROVENANCE_COLUMNS),
+        document["fingerprint"],
+        "; ".join(document["warnings"]),
+    ]
+
+
+def _sequence_row(document: dict[str, Any], sequence: dict[str, Any]) -> list[object]:
+    severities = (sequence["artifacts"][name] for name in ARTIFACT_COLUMNS)
+    return [document["file"], sequence["t"], sequence["aqs"], sequence["quality"], *severities]

@@ -1,0 +1,127 @@
+"""What the index of a report shows, ready to be laid out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aqs_batch.records import Artifact, QualityLevel, RunRecord, Status
+from aqs_batch.reports.charts import histogram
+from aqs_batch.reports.names import visible, visible_name
+from aqs_batch.reports.summary import Row, Summary, json_value, summarise
+from aqs_batch.reports.wording import label
+
+PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table
+_FAILURES_MAX = 100
+_REASON_MAX = 300
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One part of the bar of verdicts; `kind` is its class in the stylesheet."""
+
+    name: str
+    kind: str
+    files: int
+    share: float
+    floor: str
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """The index: facts of the run, facts of the files, and the table."""
+
+    run: RunRecord
+    title: str
+    took: str
+    settings: tuple[tuple[str, str], ...]
+    summary: Summary
+    verdicts: tuple[Segment, ...]
+    histogram: str
+    failures: tuple[Row, ...]
+    rows: tuple[Row, ...]  # the worst, at most PLAIN_ROWS_MAX
+    data: str  # every row, as JSON that is safe inside <script>
+
+
+def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
+    """Lay out the index of all files of a report; the table starts with the lowest AQS."""
+    ordered = sorted(rows, key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
+    summary = summarise(ordered)
+    failures = [row for row in ordered if row.status is Status.FAILED]
+    return IndexPage(
+        run=run,
+        title=visible_name(run.input_dir) or "Video quality",
+        took=_took(run),
+        settings=tuple(
+            (str(name), json.dumps(json_value(value), ensure_ascii=False))
+            for name, value in run.settings.items()
+        ),
+        summary=summary,
+        verdicts=_verdicts(summary),
+        histogram=histogram(summary.histogram),
+        failures=tuple(failures[:_FAILURES_MAX]),
+        rows=tuple(ordered[:PLAIN_ROWS_MAX]),
+        data=table_data(ordered),
+    )
+
+
+def table_data(rows: Sequence[Row]) -> str:
+    """Every row as compact JSON for the table's script, safe inside a <script> element."""
+    codecs = list(dict.fromkeys(row.codec for row in rows))
+    places = {codec: index for index, codec in enumerate(codecs)}
+    document = {
+        "levels": [level.value for level in QualityLevel],
+        "artifacts": [label(artifact) for artifact in Artifact],
+        "statuses": [status.value for status in Status],
+        "codecs": [visible(codec) for codec in codecs],
+        "rows": [_row_data(row, places[row.codec]) for row in rows],
+    }
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    # ensure_ascii has escaped U+2028; these three could end the element or begin a comment.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _row_data(row: Row, codec: int) -> list[object]:
+    artifacts, levels, statuses = list(Artifact), list(QualityLevel), list(Status)
+    return [
+        visible_name(row.file),
+        row.page,
+        statuses.index(row.status),
+        json_value(row.aqs) if row.aqs is None else round(row.aqs, 4),
+        json_value(row.aqs_p5) if row.aqs_p5 is None else round(row.aqs_p5, 4),
+        levels.index(row.level) if row.level else -1,
+        sum(1 << artifacts.index(artifact) for artifact in row.detected),
+        [round(min(1.0, severity) * 100) for severity in row.severities],
+        row.width,
+        row.height,
+        codec,
+        json_value(round(row.duration_s, 1)),
+        row.size_bytes,
+        None if row.delta is None else round(row.delta, 3),
+        visible(row.reason[:_REASON_MAX]),
+    ]
+
+
+def _verdicts(summary: Summary) -> tuple[Segment, ...]:
+    total = max(1, summary.files)
+    segments = [
+        Segment(level.value, f"l{index}", files, files / total, f"{level.floor:.2f}")
+        for index, (level, files) in enumerate(summary.levels.items())
+    ]
+    failed = Segment("Failed", "failed", summary.failed, summary.failed / total, "")
+    return (*segments, failed)
+
+
+def _took(run: RunRecord) -> str:
+    """How long the run took, or "" where a time is missing (an interrupted run)."""
+    try:
+        start, end = (datetime.fromisoformat(t) for t in (run.started_at, run.finished_at))
+        seconds = (end - start).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    if seconds < 60:
+        return f"{max(0.0, seconds):.0f} s"
+    minutes, hours = int(seconds // 60) % 60, int(seconds // 3600)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

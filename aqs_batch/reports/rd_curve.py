@@ -1,0 +1,117 @@
+"""Quality over bit rate of the encodes of one source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aqs_batch.records import Rung
+from aqs_batch.reports import svg
+from aqs_batch.reports.wording import count
+
+_WIDTH, _HEIGHT = 640.0, 300.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, _WIDTH - 120, 14.0, _HEIGHT - 40
+_HUES = 4
+_MEASURES = ("VMAF", "NEG")
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Bit rate (kbit/s, as its decimal logarithm) by score, from `floor` to 100."""
+
+    low: float
+    high: float
+    floor: int
+
+    def place(self, kbps: float, score: float) -> tuple[float, float]:
+        across = (math.log10(kbps) - self.low) / (self.high - self.low)
+        up = (score - self.floor) / (100 - self.floor)
+        return _LEFT + across * (_RIGHT - _LEFT), _BOTTOM - up * (_BOTTOM - _TOP)
+
+
+def rd_curve(rungs: Sequence[Rung]) -> str:
+    """VMAF (solid) and VMAF NEG (dashed) over the bit rate, one pair a preset and preprocess.
+
+    Rungs without a rate or score are left out; "" where nothing is left.
+    """
+    usable = [rung for rung in rungs if rung.kbps > 0 and all(map(math.isfinite, _scores(rung)))]
+    if not usable:
+        return ""
+    plane = _plane(usable)
+    parts = _axes(plane)
+    keys = list(dict.fromkeys((rung.preset, rung.preprocess) for rung in usable))
+    names: list[tuple[float, str]] = []
+    for index, key in enumerate(keys):
+        members = [rung for rung in usable if (rung.preset, rung.preprocess) == key]
+        members.sort(key=lambda rung: rung.kbps)
+        parts += _pair(plane, members, f"c{index % _HUES}")
+        for measure, score in zip(_MEASURES, _scores(members[-1]), strict=True):
+            words = " ".join((measure, *(part for part in key if part)))
+            names.append((plane.place(members[-1].kbps, score)[1] + 4, words))
+    parts += _names(names)
+    description = f"VMAF over bit rate of {count(len(usable), 'encode')}; labels are CRF."
+    return svg.chart("rd-curve", _WIDTH, _HEIGHT, description, parts)
+
+
+def _plane(rungs: Sequence[Rung]) -> _Plane:
+    rates = [math.log10(rung.kbps) for rung in rungs]
+    margin = max(0.05, (max(rates) - min(rates)) * 0.06)
+    lowest = min(min(_scores(rung)) for rung in rungs)
+    floor = max(0, min(90, 10 * math.floor(lowest / 10 - 0.001)))
+    return _Plane(min(rates) - margin, max(rates) + margin, floor)
+
+
+def _axes(plane: _Plane) -> list[str]:
+    parts = []
+    for tick in range(plane.floor, 101, 5 if plane.floor >= 70 else 10):
+        y = plane.place(10**plane.low, tick)[1]
+        parts.append(svg.line(_LEFT, y, _RIGHT, y, "grid"))
+        parts.append(svg.text(_LEFT - 8, y + 4, f"{tick}", "end num"))
+    for rate in _rate_ticks(plane):
+        x = plane.place(rate, plane.floor)[0]
+        parts.append(svg.line(x, _BOTTOM, x, _BOTTOM + 4, "axis"))
+        parts.append(svg.text(x, _BOTTOM + 17, f"{rate:,.0f}", "mid num"))
+    parts.append(svg.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis"))
+    middle = (_LEFT + _RIGHT) / 2
+    return [*parts, svg.text(middle, _HEIGHT - 6, "kbit/s, logarithmic", "mid muted")]
+
+
+def _pair(plane: _Plane, rungs: Sequence[Rung], hue: str) -> list[str]:
+    parts = []
+    for place, (measure, shape) in enumerate(zip(_MEASURES, ("dot", "square"), strict=True)):
+        scores = [_scores(rung)[place] for rung in rungs]
+        points = [plane.place(r.kbps, score) for r, score in zip(rungs, scores, strict=True)]
+        parts.append(svg.path(points, f"rd {measure.lower()} {hue}"))
+        for rung, score, (x, y) in zip(rungs, scores, points, strict=True):
+            title = f"CRF {rung.crf:g}: {measure} {score:.1f} at {rung.kbps:,.0f} kbit/s"
+            parts.append(svg.mark(x, y, shape, f"point {hue}", title))
+            if measure == "VMAF":
+                parts.append(svg.text(x, y - 7, f"{rung.crf:g}", "mid small halo"))
+    return parts
+
+
+def _names(names: Sequence[tuple[float, str]]) -> list[str]:
+    """The names of the curves beside their ends, moved down where they would overlap."""
+    parts, free = [], 0.0
+    for y, words in sorted(names):
+        free = max(y, free)
+        parts.append(svg.text(_RIGHT + 4, free, words, "small"))
+        free += 12
+    return parts
+
+
+def _scores(rung: Rung) -> tuple[float, float]:
+    return rung.vmaf.mean, rung.vmaf_neg.mean
+
+
+def _rate_ticks(plane: _Plane) -> list[float]:
+    """Round rates inside the plane: 1, 2 and 5, or more where the range is narrow."""
+    powers = range(math.floor(plane.low), math.ceil(plane.high) + 1)
+    inside: list[float] = []
+    for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [factor * 10.0**power for power in powers for factor in factors]
+        inside = [tick for tick in ticks if plane.low <= math.log10(tick) <= plane.high]
+        if len(inside) >= 3:
+            break
+    return inside

@@ -1,0 +1,101 @@
+"""The report: a folder of pages that opens offline, straight from the disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from aqs_batch import __version__
+from aqs_batch.records import Outcome, QualityLevel, RunRecord
+from aqs_batch.reports import svg, wording
+from aqs_batch.reports.atomic import remove_abandoned, replace_text
+from aqs_batch.reports.charts import severity_bars
+from aqs_batch.reports.frame_map import QUALITY_STEPS
+from aqs_batch.reports.index_page import index_page
+from aqs_batch.reports.names import is_page_name, visible, visible_name
+from aqs_batch.reports.summary import row_of
+from aqs_batch.reports.video_page import video_page
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_PAGES = "videos"
+
+
+def render(
+    output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord, *, threshold: float = 0.2
+) -> Path:
+    """Write index.html and a page per video, and return the path of the index.
+
+    One pass over `outcomes`, one video in memory at a time. `threshold` is the severity, 0-1,
+    from which a moment counts as affected. Pages of files that are no longer in the report are
+    removed, pages whose content is the same are not written again. Raises OSError.
+    """
+    environment = _environment()
+    video_template = environment.get_template("video.html.j2")
+    pages = output_dir / _PAGES
+    rows = []
+    for outcome in outcomes:
+        row = row_of(outcome)
+        page = video_page(outcome, run.settings)
+        replace_text(pages / row.page, video_template.render(page=page, threshold=threshold))
+        rows.append(row)
+    index = output_dir / "index.html"
+    template = environment.get_template("index.html.j2")
+    replace_text(index, template.render(page=index_page(rows, run), run=run))
+    _remove_stale(pages, {row.page for row in rows})
+    remove_abandoned(output_dir, now_s=time.time())
+    return index
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible_text,
+    )
+    script = (_TEMPLATES / "index.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    environment.globals.update(
+        version=__version__,
+        style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_digest=digest,  # the page's policy allows this script and no other
+        levels=list(QualityLevel),
+        severity_steps=svg.SEVERITY_STEPS,
+        quality_steps=QUALITY_STEPS,
+    )
+    environment.filters.update(
+        bars=severity_bars,
+        clock=wording.clock,
+        decimal=wording.decimal,
+        level_class=svg.LEVEL_CLASSES.__getitem__,
+        name=visible_name,
+        percent=wording.percent,
+        size=wording.size,
+        label=wording.label,
+        counted=wording.count,
+    )
+    return environment
+
+
+def _visible_text(value: object) -> object:
+    """Spell out what UTF-8 cannot hold; Markup (a subclass of str) is ours and stays."""
+    return visible(value) if type(value) is str else value
+
+
+def _remove_stale(pages: Path, current: set[str]) -> None:
+    """Remove pages this module wrote for files no longer in the report, and nothing else."""
+    if not pages.is_dir():
+        return
+    remove_abandoned(pages, now_s=time.time())
+    for page in pages.iterdir():
+        if is_page_name(page.name) and page.name not in current:
+            page.unlink(missing_ok=True)

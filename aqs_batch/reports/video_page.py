@@ -1,0 +1,260 @@
+"""What the page of one video shows, ready to be laid out."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aqs_batch.records import Artifact, Outcome, QualityLevel, Rung, Score, SequenceScore, Video
+from aqs_batch.reports import svg
+from aqs_batch.reports.charts import bit_rate, gauge
+from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, quality_map
+from aqs_batch.reports.names import visible_name
+from aqs_batch.reports.rd_curve import rd_curve
+from aqs_batch.reports.summary import severities
+from aqs_batch.reports.timeline import (
+    alert_count,
+    aqs_timeline,
+    artifact_heat_map,
+    scene_count,
+)
+from aqs_batch.reports.wording import EXPLANATIONS, Explanation, clock, count, decimal, label, size
+
+_MOMENTS_MAX = 8
+_IMAGES_MAX_BYTES = 500_000  # of JPEG; the page stays under 1 MB with its charts and base64
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One of a video's worst sequences; `image` is base64 JPEG or ""."""
+
+    time: str
+    aqs: str
+    level: QualityLevel
+    cause: str
+    image: str
+
+
+@dataclass(frozen=True)
+class ArtifactLine:
+    """One artifact over the video, in words and 0-1."""
+
+    artifact: Artifact
+    text: Explanation
+    detected: bool
+    probability: float
+    intensity: float
+    severity: float
+    time_share: float
+    worst_time: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything a page shows of a score; drawings are inline SVG."""
+
+    score: Score
+    formula: str
+    change: str
+    gauge: str
+    artifacts: tuple[ArtifactLine, ...]  # detected first, then by severity
+    detected: tuple[ArtifactLine, ...]
+    timeline: str
+    heat_map: str
+    scenes: int
+    alerts: int
+    artifact_map: FrameMap
+    quality_map: FrameMap
+    coverage: float
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True)
+class VideoPage:
+    """One video's page; a failed file has no verdict, but a reason and a hint."""
+
+    folder: str  # with its "/" at the end, or ""
+    name: str
+    outcome: Outcome
+    verdict: Verdict | None
+    rates: str
+    keyframes: str
+    encodes: tuple[Rung, ...]
+    curve: str
+    video_facts: tuple[tuple[str, str], ...]
+    streams: tuple[str, ...]
+    provenance: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
+    """Lay out one outcome; `settings` are the run's, for the alpha of the formula."""
+    video = outcome.video
+    folder, slash, name = visible_name(outcome.file).rpartition("/")
+    rates = video.kbps_over_time if video else ()
+    return VideoPage(
+        folder=folder + slash,
+        name=name,
+        outcome=outcome,
+        verdict=_verdict(outcome, outcome.score, settings) if outcome.score else None,
+        rates=bit_rate(rates, video.duration_s) if video and len(rates) > 1 else "",
+        keyframes=_keyframes(video) if video else "",
+        encodes=tuple(sorted(outcome.encodes, key=lambda rung: rung.crf)),
+        curve=rd_curve(outcome.encodes),
+        video_facts=_video_facts(video) if video else (),
+        streams=video.streams if video else (),
+        provenance=_provenance(outcome),
+        warnings=tuple(dict.fromkeys((*outcome.warnings, *(video.warnings if video else ())))),
+    )
+
+
+def _verdict(outcome: Outcome, score: Score, settings: Mapping[str, Any]) -> Verdict:
+    video, sequences = outcome.video, score.sequences
+    duration_s = video.duration_s if video else 0.0
+    width, height = (video.width, video.height) if video else (16, 9)
+    lines = _artifact_lines(score)
+    return Verdict(
+        score=score,
+        formula=_formula(score, _alpha(settings)),
+        change=_change(score.aqs, outcome.previous_aqs),
+        gauge=gauge(score.aqs, score.aqs_p5),
+        artifacts=lines,
+        detected=tuple(line for line in lines if line.detected),
+        timeline=aqs_timeline(sequences, duration_s, score.aqs_p5),
+        heat_map=artifact_heat_map(sequences, duration_s),
+        scenes=scene_count(sequences),
+        alerts=alert_count(sequences, duration_s),
+        artifact_map=artifact_map(sequences, width, height),
+        quality_map=quality_map(sequences, width, height),
+        coverage=coverage(sequences, width, height),
+        moments=_moments(sequences),
+    )
+
+
+def _artifact_lines(score: Score) -> tuple[ArtifactLine, ...]:
+    lines = [
+        ArtifactLine(
+            artifact=artifact,
+            text=EXPLANATIONS[artifact],
+            detected=artifact in score.detected,
+            probability=detail.probability,
+            intensity=detail.intensity,
+            severity=detail.severity,
+            time_share=detail.time_share,
+            worst_time=clock(detail.worst_t_s),
+        )
+        for artifact, detail in score.artifacts.items()
+    ]
+    return tuple(sorted(lines, key=lambda line: (not line.detected, -line.severity)))
+
+
+def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
+    """The worst sequences, those with a picture first, the lowest AQS first."""
+    worst = sorted(sequences, key=lambda s: (s.thumbnail is None, s.aqs, s.t_s))[:_MOMENTS_MAX]
+    room, moments = _IMAGES_MAX_BYTES, []
+    for sequence in worst:
+        picture = sequence.thumbnail or b""
+        picture = picture if len(picture) <= room else b""
+        room -= len(picture)
+        moments.append(
+            Moment(
+                time=clock(sequence.t_s),
+                aqs=decimal(sequence.aqs),
+                level=QualityLevel.of(sequence.aqs),
+                cause=_cause(sequence),
+                image=base64.b64encode(picture).decode("ascii"),
+            )
+        )
+    return tuple(moments)
+
+
+def _cause(sequence: SequenceScore) -> str:
+    values = severities(sequence)
+    strongest = max(range(len(values)), key=values.__getitem__, default=0)
+    if not values or svg.step_of(values[strongest]) == 0:
+        return "no artifact stands out"
+    return f"{label(list(Artifact)[strongest])} {decimal(values[strongest])}"
+
+
+def _alpha(settings: Mapping[str, Any]) -> float | None:
+    """The setting called alpha, wherever the settings keep it."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found = _alpha(value)
+            if found is not None:
+                return found
+        elif str(key).rsplit(".", 1)[-1] == "alpha" and isinstance(value, int | float):
+            return float(value)
+    return None
+
+
+def _formula(score: Score, alpha: float | None) -> str:
+    quality, artifacts = score.quality_component, score.artifact_component
+    if alpha is not None:
+        aqs = alpha * quality + (1 - alpha) * (1 - artifacts)
+        if abs(aqs - score.aqs) < 0.01:  # else the score was made with other settings
+            return (
+                f"{decimal(score.aqs)} = {alpha:g} × {decimal(quality)} quality "
+                f"+ {1 - alpha:g} × (1 − {decimal(artifacts)} artifacts)"
+            )
+    return "AQS = α × quality + (1 − α) × (1 − artifacts)"
+
+
+def _change(aqs: float, before: float | None) -> str:
+    if before is None:
+        return ""
+    return f"{aqs - before:+.2f} since the last run, when this file's content scored {before:.2f}"
+
+
+def _keyframes(video: Video) -> str:
+    times = video.keyframe_times_s
+    if not times:
+        return ""
+    every = f", one every {video.duration_s / len(times):.1f} s" if video.duration_s > 0 else ""
+    return count(len(times), "keyframe") + every
+
+
+def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:
+    coded = (video.coded_width, video.coded_height)
+    is_coded_so = coded == (video.width, video.height)
+    color = (video.color_primaries, video.color_transfer, video.color_matrix, video.color_range)
+    rate = f"{video.frame_rate.value:.3f}".rstrip("0").rstrip(".") + " fps"
+    facts = {
+        "Resolution": f"{video.width} × {video.height}",
+        "Coded as": "" if is_coded_so else f"{coded[0]} × {coded[1]}",
+        "Duration": clock(video.duration_s),
+        "Frame rate": rate + (", variable" if video.variable_frame_rate else ""),
+        "Codec": video.codec,
+        "Pixel format": f"{video.pixel_format}, {video.bit_depth}-bit",
+        "Color": " / ".join(dict.fromkeys(part for part in color if part)),
+        "HDR": video.hdr or "no",
+        "Scan": f"interlaced ({video.field_order})" if video.interlaced else video.field_order,
+        "Pixel shape (SAR)": f"{video.sar.num}:{video.sar.den}",
+        "Rotation": f"{video.rotation_deg}°" if video.rotation_deg else "",
+        "Bit rate": f"{video.bit_rate_kbps:,.0f} kbit/s",
+        "Size": size(video.size_bytes),
+        "Container": video.container,
+    }
+    return tuple((name, value) for name, value in facts.items() if value)
+
+
+def _provenance(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    made = outcome.provenance
+    facts = {"Fingerprint": outcome.fingerprint}
+    if made:
+        facts |= {
+            "Checkpoint": made.checkpoint,
+            "Settings key": made.settings_key,
+            "Device": f"{made.device}, {made.backend}",
+            "Tiles a sequence": str(made.tiles),
+            "ffmpeg": made.ffmpeg,
+            "aqs-batch": made.version,
+        }
+    if outcome.score:
+        looked = f"{outcome.score.frame_count:,} in {len(outcome.score.sequences):,} sequences"
+        facts["Frames looked at"] = looked
+    if outcome.processing_time_s:
+        facts["Processing time"] = f"{outcome.processing_time_s:.1f} s"
+    return tuple((name, value) for name, value in facts.items() if value)

@@ -1,0 +1,205 @@
+"""What a clean sequence may look like besides plain footage: the hard negatives, made to order.
+
+Each is a Scene, so that every artifact can be laid over it as over anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.sources import REGION_PX, ClipScene, Library, PhotoScene, Scene
+
+Frames = NDArray[np.uint8]
+Rng = np.random.Generator
+Change = Callable[[Frames, float], Frames]
+
+
+class Changed(Scene):
+    """Another scene with every frame passed through `change(frame, t)`."""
+
+    def __init__(self, inner: Scene, name: str, change: Change) -> None:
+        self._inner, self._change = inner, change
+        self.name = f"{inner.name}+{name}"
+        self.length, self.continuous = inner.length, inner.continuous
+
+    def frame(self, t: float) -> Frames:
+        return self._change(self._inner.frame(t), t)
+
+
+class Gradient(Scene):
+    """A smooth, slowly moving field of colour (sky, studio wall, fog), dithered to 8 bits."""
+
+    continuous = True
+    length = 24
+
+    def __init__(self, rng: Rng) -> None:
+        self.name = "gradient"
+        coarse = rng.uniform(0, 1, (3, 3, 3)).astype(np.float32)
+        spread = rng.uniform(15, 120)
+        size = (REGION_PX + 96, REGION_PX + 96)
+        field = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC) - 0.5
+        self._field = rng.uniform(40, 215, 3).astype(np.float32) + field * np.float32(spread)
+        self._drift = rng.uniform(-3, 3, 2) if rng.random() < 0.7 else np.zeros(2)
+        self._grain = rng.uniform(0.3, 1.2)
+        self._seed = int(rng.integers(2**31))
+
+    def frame(self, t: float) -> Frames:
+        x, y = 48 + self._drift * t
+        shift = np.array([[1.0, 0, x], [0, 1.0, y]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        view = cv2.warpAffine(self._field, shift, (REGION_PX, REGION_PX), flags=flags, borderMode=4)
+        noise = np.random.default_rng((self._seed, round(t * 64) + 4096)).standard_normal(
+            view.shape, dtype=np.float32
+        )
+        return np.clip(np.rint(view + noise * self._grain), 0, 255).astype(np.uint8)
+
+
+class Drawing(Scene):
+    """Flat shapes and text on a plain ground: cartoons, slides and screens."""
+
+    continuous = True
+    length = 24
+
+    def __init__(self, rng: Rng) -> None:
+        self.name = "drawing"
+        side = REGION_PX + 96
+        ground = np.empty((side, side, 3), np.uint8)
+        ground[:] = rng.choice([255, 245, 20, 40, int(rng.integers(256))])
+        colour = lambda: tuple(int(c) for c in rng.integers(0, 256, 3))  # noqa: E731
+        for _ in range(int(rng.integers(0, 14))):
+            centre = rng.integers(0, side, 2)
+            points = (centre + rng.normal(0, rng.uniform(15, 80), (5, 2))).astype(np.int32)
+            hull = cv2.convexHull(points)
+            cv2.fillPoly(ground, [hull], colour(), lineType=cv2.LINE_AA)
+        words = "".join(chr(int(c)) for c in rng.integers(33, 123, 40))
+        ink = colour()
+        for row in range(int(rng.integers(0, 24))):
+            at = (int(rng.integers(0, 40)), 16 + row * 16)
+            size = float(rng.uniform(0.35, 0.6))
+            cv2.putText(ground, words[row:], at, 0, size, ink, 1, cv2.LINE_AA)
+        self._ground = ground
+        moves = rng.random()
+        self._drift = np.zeros(2) if moves < 0.4 else rng.integers(-4, 5, 2).astype(float)
+
+    def frame(self, t: float) -> Frames:
+        x, y = np.rint(48 + self._drift * t).astype(int).clip(0, 96)
+        return self._ground[y : y + REGION_PX, x : x + REGION_PX]
+
+
+def _grey(frame: Frames, _: float) -> Frames:
+    return np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+
+def _letterbox(rng: Rng) -> Change:
+    edge, below = int(rng.integers(50, REGION_PX - 100)), rng.random() < 0.5
+
+    def change(frame: Frames, _: float) -> Frames:
+        out = frame.copy()
+        out[edge:] = 16 if below else out[edge:]
+        if not below:
+            out[:-edge] = 0
+        return out
+
+    return change
+
+
+def _fade(rng: Rng) -> Change:
+    start, rate = rng.uniform(0.1, 1.0), rng.choice([-1, 1]) * rng.uniform(0.02, 0.12)
+
+    def change(frame: Frames, t: float) -> Frames:
+        gain = np.clip(start + rate * t, 0.05, 1.0)
+        return (frame * gain + 0.5).astype(np.uint8)
+
+    return change
+
+
+def _dark(rng: Rng) -> Change:
+    gain, lift = rng.uniform(0.15, 0.5), rng.uniform(0, 12)
+    return lambda frame, _: (frame * gain + lift + 0.5).astype(np.uint8)
+
+
+def _fog(rng: Rng) -> Change:
+    keep, grey = rng.uniform(0.3, 0.6), rng.uniform(110, 220)
+    return lambda frame, _: (frame * keep + grey * (1 - keep) + 0.5).astype(np.uint8)
+
+
+def _titles(rng: Rng) -> Change:
+    words = "".join(chr(int(c)) for c in rng.integers(48, 123, 24))
+    at = (int(rng.integers(0, 120)), int(rng.integers(60, 230)))
+    size, ink = float(rng.uniform(0.5, 1.6)), tuple(int(c) for c in rng.choice([0, 255, 230], 3))
+
+    def change(frame: Frames, _: float) -> Frames:
+        out = frame.copy()
+        cv2.putText(out, words, at, 0, size, ink, 1 + int(size > 1), cv2.LINE_AA)
+        return out
+
+    return change
+
+
+class Still(Scene):
+    """A slide: time stands still."""
+
+    continuous = False
+
+    def __init__(self, inner: Scene) -> None:
+        self.name, self.length = f"{inner.name}+still", inner.length
+        self._frame = inner.frame(min(3.0, inner.length - 1.0))
+
+    def frame(self, t: float) -> Frames:
+        return self._frame
+
+
+class Cut(Scene):
+    """A scene cut inside the window."""
+
+    continuous = False
+
+    def __init__(self, before: Scene, after: Scene, at: float) -> None:
+        self.name, self.length = f"{before.name}|{after.name}", min(before.length, after.length)
+        self._before, self._after, self._at = before, after, at
+
+    def frame(self, t: float) -> Frames:
+        return (self._before if t < self._at else self._after).frame(t)
+
+
+_CHANGES: tuple[tuple[float, str, Callable[[Rng], Change]], ...] = (
+    (0.04, "grey", lambda _: _grey),
+    (0.03, "letterbox", _letterbox),
+    (0.03, "fade", _fade),
+    (0.05, "dark", _dark),
+    (0.03, "fog", _fog),
+    (0.05, "titles", _titles),
+)
+
+
+def draw_scene(library: Library, rng: Rng) -> Scene:
+    """One clean scene: mostly footage and moving photographs, now and then something awkward."""
+    kind = rng.random()
+    if kind < 0.05:
+        return Gradient(rng)
+    if kind < 0.10:
+        return Drawing(rng)
+    scene = library.draw(rng)
+    if kind < 0.13:
+        return Still(scene)
+    if kind < 0.155:
+        other = library.draw(rng)
+        if scene.frame(0).shape == other.frame(0).shape:
+            return Cut(scene, other, float(rng.uniform(0.5, 6)))
+    for share, name, make in _CHANGES:
+        if rng.random() < share:
+            scene = Changed(scene, name, make(rng))
+    return scene
+
+
+def uneven(scene: Scene, times: list[float]) -> bool:
+    """Whether the source itself stutters, so that judder can be neither claimed nor denied."""
+    if not isinstance(scene, (ClipScene, Changed)) or isinstance(scene, PhotoScene):
+        return False
+    frames = scene.sequence(times)[:, ::4, ::4].astype(np.float32)
+    steps = np.abs(np.diff(frames, axis=0)).mean((1, 2, 3))
+    return bool(steps.max() > 1.0 and steps.min() < 0.35 * np.median(steps))

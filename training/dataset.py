@@ -1,0 +1,119 @@
+"""Samples on disk: shards written by `python -m training.dataset`, read back by train and evaluate.
+
+A shard is two files, `NNNNN.tiles.npy` (uint8[64,7,224,224,3]) and `NNNNN.truth.npz`. The truth is
+renamed into place last, so a shard that can be seen is whole, and a generator that was killed goes
+on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.samples import Recipe, make_sample
+from training.sources import Library
+
+SHARD = 64
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Labels of many samples: presence int8[N,10] (-1 unknown), intensity, quality and VMAF."""
+
+    presence: NDArray[np.int8]
+    intensity: NDArray[np.float32]
+    quality: NDArray[np.float32]
+    vmaf: NDArray[np.float32]
+    note: NDArray[np.str_]
+
+
+class Shards:
+    """All whole shards of a folder, read lazily."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tiles: list[NDArray[np.uint8]] = []
+        self._truth: list[dict[str, NDArray[np.generic]]] = []
+        self.truth: Truth
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in shards that were finished since the last look."""
+        for truth in sorted(self._folder.glob("*.truth.npz"))[len(self._tiles) :]:
+            tiles = truth.with_name(truth.name.replace(".truth.npz", ".tiles.npy"))
+            self._tiles.append(np.load(tiles, mmap_mode="r"))
+            with np.load(truth) as arrays:
+                self._truth.append(dict(arrays))
+        if not self._truth:
+            raise FileNotFoundError(f"no samples in {self._folder}: run training.dataset first")
+        columns = {
+            key: np.concatenate([shard[key] for shard in self._truth]) for key in self._truth[0]
+        }
+        self.truth = Truth(**columns)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return sum(len(tiles) for tiles in self._tiles)
+
+    def tile(self, index: int) -> NDArray[np.uint8]:
+        shard, place = divmod(index, SHARD)
+        return self._tiles[shard][place]
+
+
+def write_shard(
+    folder: Path, number: int, library: Library, split: str, recipe: Recipe, size: int = SHARD
+) -> None:
+    """Make and store samples number*size .. (number+1)*size - 1."""
+    made = [
+        make_sample(library, split, index, recipe)
+        for index in range(number * size, (number + 1) * size)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{number:05d}.tiles.npy", np.stack([s.tile for s in made]))
+    partial = folder / f".{number:05d}.{os.getpid()}.npz"
+    np.savez(
+        partial,
+        presence=np.stack([s.presence for s in made]),
+        intensity=np.stack([s.intensity for s in made]),
+        quality=np.array([s.quality for s in made], np.float32),
+        vmaf=np.array([s.vmaf for s in made], np.float32),
+        note=np.array([s.note for s in made]),
+    )
+    partial.rename(folder / f"{number:05d}.truth.npz")
+
+
+def shard_folder(cache: Path, split: str, recipe: Recipe) -> Path:
+    return cache / "shards" / (f"{split}-held_out" if recipe.held_out else split)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make training samples; resumable.")
+    parser.add_argument("--media", type=Path, default=Path("../shared/media"))
+    parser.add_argument("--cache", type=Path, default=Path("training/cache"))
+    parser.add_argument("--split", choices=["train", "val", "test"], required=True)
+    parser.add_argument("--samples", type=int, required=True)
+    parser.add_argument("--held-out", action="store_true", help="only the held-out generators")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    recipe = Recipe(held_out=args.held_out)
+    folder = shard_folder(args.cache, args.split, recipe)
+    library = Library(args.media, args.cache, args.split)
+    for number in range(-(-args.samples // SHARD)):
+        if (folder / f"{number:05d}.truth.npz").exists():
+            continue
+        began = time.monotonic()
+        write_shard(folder, number, library, args.split, recipe)
+        rate = SHARD / (time.monotonic() - began)
+        print(f"{args.split} {number * SHARD + SHARD}/{args.samples}  {rate:.1f}/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

