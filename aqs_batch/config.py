@@ -133,9 +133,7 @@ class Loaded:
     origins: Mapping[str, str]
 
 
-def load(
-    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
-) -> Loaded:
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Loaded:
     """Flags beat environment beats file beats defaults.
 
     `file` None means ./aqs.toml if it is there; `flags` maps dotted keys to values, None: not
@@ -202,9 +200,7 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _from_environment(
-    environment: Mapping[str, str], known: Mapping[str, str]
-) -> dict[str, Any]:
+def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """AQS_ANALYSIS_TILES=2 sets analysis.tiles; lists are comma-separated."""
     names = {ENVIRONMENT_PREFIX + key.upper().replace(".", "_"): key for key in known}
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Real encoders in one call: frames in, decoded frames out (x264, x265, MPEG-2, MPEG-4, VP9, AV1)."""
+"""Real encoders in one call, frames in, decoded frames out: x264, x265, MPEG-2/4, VP9, AV1."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A generator is a pure function of (clip, strength 0-1, random generator). It works on uint8 at full
 resolution, before the tile is cut; borders are reflected and gain is kept, so that nothing but the
-artifact itself gives it away. `HELD_OUT` generators are for evaluation only and are never trained on.
+artifact itself gives it away. Generators marked held_out are for evaluation, never trained on.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def _generator(
     artifact: Artifact, *also: Artifact, held_out: bool = False
 ) -> Callable[[Apply], Apply]:
     def register(apply: Apply) -> Apply:
-        GENERATORS.append(
-            Generator(artifact, apply.__name__.strip("_"), apply, held_out, also)
-        )
+        GENERATORS.append(Generator(artifact, apply.__name__.strip("_"), apply, held_out, also))
         return apply
 
     return register
@@ -175,9 +173,7 @@ def cv2_blur(frames: Floats | Frames, sigma: float) -> Floats:
     """Gaussian blur of each frame, borders reflected."""
     return np.stack(
         [
-            cv2.GaussianBlur(
-                f.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101
-            )
+            cv2.GaussianBlur(f.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
             for f in frames
         ]
     )
@@ -416,9 +412,7 @@ def _filtered(clip: Clip, kernel: Floats) -> Clip:
     kernel = kernel / kernel.sum()  # gain kept: no change of brightness
 
     def convolve(frame: Frames) -> Floats:
-        return cv2.filter2D(
-            frame.astype(np.float32), -1, kernel, borderType=cv2.BORDER_REFLECT_101
-        )
+        return cv2.filter2D(frame.astype(np.float32), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
 
     return _each(clip, convolve)
 
@@ -454,7 +448,10 @@ def _long_exposure(clip: Clip, strength: float, rng: Rng) -> Clip:
         moments = np.linspace(-0.5, 0.5, 17) * open_for
         return clip.replaced(
             np.stack(
-                [_seen(clip, [t + m for m in moments]).mean(0, dtype=np.float32) for t in clip.times]
+                [
+                    _seen(clip, [t + m for m in moments]).mean(0, dtype=np.float32)
+                    for t in clip.times
+                ]
             )
         )
     angle, length = rng.uniform(0, np.pi), _between(5, 28, strength)

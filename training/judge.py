@@ -1,4 +1,4 @@
-"""Figures of merit, from predictions and truth: AP, AUC, F1, SRCC, ECE. Unknown labels count nowhere."""
+"""Figures of merit: AP, AUC, F1, SRCC, ECE. Labels that are unknown count nowhere."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ def auc(score: NDArray[np.floating], label: NDArray[np.bool_]) -> float:
     if not positives or not negatives:
         return float("nan")
     ranks = rankdata(score)
-    return float(
-        (ranks[label].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    )
+    return float((ranks[label].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def best_f1(score: NDArray[np.floating], label: NDArray[np.bool_]) -> tuple[float, float]:

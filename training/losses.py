@@ -34,5 +34,3 @@ def _rank(guess: Tensor, quality: Tensor) -> Tensor:
     pairs = (gap > RANK_MARGIN).float()
     order = F.softplus(-RANK_SHARPNESS * (guess[:, None] - guess[None, :]))
     return (order * pairs).sum() / pairs.sum().clamp(min=1)
-
-

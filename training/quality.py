@@ -35,7 +35,8 @@ class QualityTarget:
     def vmaf(self, clean: Frames, degraded: Frames) -> float:
         """VMAF of uint8[7,H,W,3] against its source, relative to the source's own score, 0-100."""
         reference, distorted = (
-            torch.from_numpy(np.rint(luma(f) * (219 / 255) + 16)[:, None]) for f in (clean, degraded)
+            torch.from_numpy(np.rint(luma(f) * (219 / 255) + 16)[:, None])
+            for f in (clean, degraded)
         )
         motion = self._vmaf.compute_motion2(reference)[JUDGED_FRAMES]
         judged = reference[JUDGED_FRAMES], distorted[JUDGED_FRAMES]

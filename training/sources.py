@@ -48,7 +48,11 @@ def read_manifest(media: Path) -> list[Source]:
     with (media / "MANIFEST.csv").open(newline="") as handle:
         return [
             Source(
-                media / row["file"], row["kind"], row["split"], int(row["clean"]), row["content_tag"]
+                media / row["file"],
+                row["kind"],
+                row["split"],
+                int(row["clean"]),
+                row["content_tag"],
             )
             for row in csv.DictReader(handle)
             if row["kind"] in {"clip", "photo"}
@@ -71,7 +75,16 @@ def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
         width, height = np.frombuffer(head[18:26], "<i4").tolist()
         sizes.append((width, abs(height)))
     width, height = sizes[0]
-    argv = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an", "-frames:v", str(limit)]
+    argv = [
+        binary,
+        "-hide_banner",
+        "-nostdin",
+        "-i",
+        f"file:{path}",
+        "-an",
+        "-frames:v",
+        str(limit),
+    ]
     argv += ["-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
     argv += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     frames = []
@@ -229,9 +242,7 @@ class Library:
     def __init__(self, media: Path, cache: Path, split: str, photo_share: float = 0.4) -> None:
         sources = [s for s in read_manifest(media) if s.split == split]
         self._clips = [
-            regions
-            for s in sources
-            if s.kind == "clip" and (regions := cut_regions(s, cache))
+            regions for s in sources if s.kind == "clip" and (regions := cut_regions(s, cache))
         ]
         self._photos = [s.path for s in sources if s.kind == "photo"]
         self._photo_share = photo_share

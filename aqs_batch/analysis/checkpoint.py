@@ -1,4 +1,4 @@
-"""Checkpoints: weights and their model card in one .safetensors file, the only place that loads one."""
+"""Checkpoints: weights with their model card in one .safetensors file; loaded only here."""
 
 from __future__ import annotations
 
@@ -88,14 +88,16 @@ def inspect(path: Path) -> Checkpoint:
         raw = path.read_bytes()
         (length,) = struct.unpack("<Q", raw[:8])
         card = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"][CARD_KEY])
-        known = {
+        known: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in card.items()
         }
         return Checkpoint(path, ModelCard(**known), hashlib.sha256(raw).hexdigest()[:12])
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}: nothing is scored", hint=hint) from error
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise CheckpointError(f"{path} is not an aqs-batch checkpoint: {error}", hint=hint) from error
+        raise CheckpointError(
+            f"{path} is not an aqs-batch checkpoint: {error}", hint=hint
+        ) from error
 
 
 def load_model(checkpoint: Checkpoint) -> Any:

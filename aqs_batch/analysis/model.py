@@ -45,11 +45,12 @@ class Attend(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         heads = self.qkv(self.norm1(tokens)).unflatten(2, (3, self.heads, -1))
-        q, k, v = heads.permute(2, 0, 3, 1, 4)  # each [B,heads,N,width/heads]
+        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each [B,heads,N,width/heads]
         seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         tokens = tokens + self.drop(self.out(seen))
         wide = self.drop(F.gelu(self.widen(self.norm2(tokens))))
-        return tokens + self.drop(self.narrow(wide))
+        out: Tensor = tokens + self.drop(self.narrow(wide))
+        return out
 
 
 class AqsNet(nn.Module):
@@ -113,7 +114,7 @@ class AqsNet(nn.Module):
         """
         steps = []
         for stage in maps:
-            volume = stage.unflatten(0, (batch, frames))  # [B,T,C,h,w]
+            volume = stage.reshape(batch, frames, *stage.shape[1:])  # [B,T,C,h,w]
             first = (volume[:, 1:] - volume[:, :-1]).abs().mean((3, 4))  # [B,T-1,C]
             middle = volume[:, 1:-1] - 0.5 * (volume[:, 2:] + volume[:, :-2])
             second = middle.abs().mean((3, 4))  # [B,T-2,C]

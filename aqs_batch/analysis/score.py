@@ -40,14 +40,6 @@ DEFAULT_PENALTIES = {
     Artifact.COLOR_SATURATION: 1.6,
 }
 
-LEVELS = (
-    (0.85, QualityLevel.EXCELLENT),
-    (0.70, QualityLevel.GOOD),
-    (0.50, QualityLevel.FAIR),
-    (0.30, QualityLevel.POOR),
-    (0.0, QualityLevel.VERY_POOR),
-)
-
 
 @dataclass(frozen=True)
 class Scoring:
@@ -58,9 +50,7 @@ class Scoring:
     penalties: tuple[float, ...] = field(default=tuple(DEFAULT_PENALTIES[a] for a in Artifact))
 
 
-def artifact_component(
-    probability: Rows[float], intensity: Rows[float], scoring: Scoring
-) -> float:
+def artifact_component(probability: Rows[float], intensity: Rows[float], scoring: Scoring) -> float:
     """Combine ten probabilities and intensities (0-1) into one damage figure, 0-1.
 
     impact_i = min(1, penalty_i x probability_i x intensity_i); noisy_or is 1 - prod(1 - impact_i).
@@ -81,11 +71,6 @@ def artifact_component(
 def aqs(quality: float, damage: float, scoring: Scoring) -> float:
     """AQS = alpha x quality + (1 - alpha) x (1 - artifact component), all 0-1."""
     return scoring.alpha * quality + (1 - scoring.alpha) * (1 - damage)
-
-
-def level(value: float) -> QualityLevel:
-    """AQS in words."""
-    return next(name for floor, name in LEVELS if value >= floor or floor == 0.0)
 
 
 def score_sequence(
@@ -120,7 +105,7 @@ def score_video(sequences: Rows[SequenceScore], threshold: float) -> Score:
     return Score(
         aqs=value,
         aqs_p5=percentile([s.aqs for s in sequences], 5),
-        level=level(value),
+        level=QualityLevel.of(value),
         quality_component=_mean([s.quality for s in sequences]),
         artifact_component=_mean([s.artifact_component for s in sequences]),
         artifacts=details,

@@ -51,10 +51,14 @@ def input_name(video: Video) -> str:
 def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
     """The command that writes the planned sequences to stdout as rgb24."""
     # reinit_filter 0: a stream that changes its size must not start the choice of frames over.
-    node = ffmpeg.input(input_name(video), reinit_filter=0, **input_options())[str(video.stream_index)]
+    node = ffmpeg.input(input_name(video), reinit_filter=0, **input_options())[
+        str(video.stream_index)
+    ]
     if video.interlaced:
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
-    node = node.filter("select", select_expression(plan, video.frame_rate.value or 25.0)).filter("metadata", "print")
+    node = node.filter("select", select_expression(plan, video.frame_rate.value or 25.0)).filter(
+        "metadata", "print"
+    )
     if video.hdr:
         for name, options in _TONE_MAP:
             node = node.filter(name, **options)
@@ -62,7 +66,9 @@ def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
     node = node.filter(
         "scale", decoding.width, decoding.height, flags="bicubic+accurate_rnd+full_chroma_int"
     )
-    output = ffmpeg.output(node, "pipe:1", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
+    output = ffmpeg.output(
+        node, "pipe:1", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough"
+    )
     command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
     return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", *command[1:]]
 
@@ -143,7 +149,7 @@ def _windows(running: Child, stamps: Stamps, decoding: Decoding) -> Iterator[Seq
     scene, whole = 0, 0
     while True:
         frame = np.empty((decoding.height, decoding.width, 3), np.uint8)
-        if running.read_into(memoryview(frame).cast("B")) < frame.nbytes:
+        if running.read_into(frame.data.cast("B")) < frame.nbytes:
             break
         at, score = stamps.next()
         if score > SCENE_CUT:

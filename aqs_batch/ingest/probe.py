@@ -19,7 +19,15 @@ from aqs_batch.records import Fraction, Video
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
-_TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "srgb", 14: "bt2020-10", 16: "pq", 18: "hlg"}
+_TRANSFERS = {
+    1: "bt709",
+    6: "smpte170m",
+    8: "linear",
+    13: "srgb",
+    14: "bt2020-10",
+    16: "pq",
+    18: "hlg",
+}
 _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 10: "bt2020c"}
 _RANGES = {1: "limited", 2: "full"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
@@ -71,14 +79,16 @@ def probe(path: Path, limits: Limits = Limits()) -> Video:
 
 def _open(handle: BinaryIO) -> av.container.InputContainer:
     # A file object, not a name: libavformat then has no protocol it could follow elsewhere.
-    return av.open(handle, options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+    return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
 
 
 def _regular_size(path: Path) -> int:
     try:
         info = os.stat(path)
     except FileNotFoundError as error:
-        raise MediaError("the file is gone", hint="It vanished between listing and reading.") from error
+        raise MediaError(
+            "the file is gone", hint="It vanished between listing and reading."
+        ) from error
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror or error}") from error
     if not stat.S_ISREG(info.st_mode):
@@ -238,9 +248,7 @@ def _read_packets(
     return _Packets(tuple(times), tuple(sorted(keys)), kbps, damaged)
 
 
-def _rate(
-    stream: av.video.stream.VideoStream, times_s: tuple[float, ...]
-) -> tuple[Fraction, bool]:
+def _rate(stream: av.video.stream.VideoStream, times_s: tuple[float, ...]) -> tuple[Fraction, bool]:
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     found = Fraction(rate.numerator, rate.denominator) if rate else Fraction(25, 1)
     steps = sorted(b - a for a, b in itertools.pairwise(times_s) if b > a)

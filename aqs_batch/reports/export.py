@@ -6,9 +6,8 @@ import csv
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -66,49 +65,59 @@ RESULT_COLUMNS = (
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
-@dataclass(frozen=True)
-class Exports:
-    """Where the three files are."""
+def export(
+    output_dir: Path,
+    outcomes: Iterable[Outcome],
+    run: RunRecord,
+    *,
+    formats: Collection[str] = ("json", "csv"),
+) -> list[Path]:
+    """Write the exports of a run in one pass over its outcomes; returns what was written.
 
-    results_json: Path
-    results_csv: Path
-    sequences_csv: Path
-
-
-def export(output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord) -> Exports:
-    """Write the three exports of a run in one pass over its outcomes.
-
-    Holds one video in memory at a time. No file is replaced before all three are written;
-    an OSError (a full disk) leaves the old files as they were.
+    `formats` names json (results.json) and csv (results.csv, sequences.csv). Holds one video in
+    memory at a time. No file is replaced before all are written; an OSError (a full disk) leaves
+    the old files as they were.
     """
-    paths = Exports(
-        output_dir / "results.json", output_dir / "results.csv", output_dir / "sequences.csv"
-    )
+    targets = [output_dir / "results.json"] if "json" in formats else []
+    if "csv" in formats:
+        targets += [output_dir / "results.csv", output_dir / "sequences.csv"]
     remove_abandoned(output_dir, now_s=time.time())
     with ExitStack() as files:
-        streams = [
-            files.enter_context(atomic_file(path))
-            for path in (paths.results_json, paths.results_csv, paths.sequences_csv)
-        ]
-        results = _ResultsJson(streams[0], run)
-        rows, sequences = csv.writer(streams[1]), csv.writer(streams[2])
-        rows.writerow(RESULT_COLUMNS)
-        sequences.writerow(SEQUENCE_COLUMNS)
-        for outcome in outcomes:
+        streams = [files.enter_context(atomic_file(path)) for path in targets]
+        results = _ResultsJson(streams[0], run) if "json" in formats else None
+        tables = _Tables(streams[-2], streams[-1]) if "csv" in formats else None
+        for outcome in outcomes if targets else ():
             document = video_json(outcome)
-            results.add(document)
-            rows.writerow([_cell(value) for value in _result_row(document, outcome)])
-            for sequence in document["sequences"]:
-                sequences.writerow([_cell(value) for value in _sequence_row(document, sequence)])
-        results.end()
+            if results is not None:
+                results.add(document)
+            if tables is not None:
+                tables.add(document, outcome)
+        if results is not None:
+            results.end()
         for stream in streams:  # a full disk shows here, before the first file is replaced
             stream.flush()
-    return paths
+    return targets
 
 
 def text_cell(text: str) -> str:
     """Text as a CSV cell that no spreadsheet runs: a formula gets a leading apostrophe."""
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+class _Tables:
+    """results.csv and sequences.csv, one video at a time."""
+
+    def __init__(self, results: TextIO, sequences: TextIO) -> None:
+        self._results, self._sequences = csv.writer(results), csv.writer(sequences)
+        self._results.writerow(RESULT_COLUMNS)
+        self._sequences.writerow(SEQUENCE_COLUMNS)
+
+    def add(self, document: dict[str, Any], outcome: Outcome) -> None:
+        row = _result_row(document, outcome)
+        self._results.writerow([_cell(value) for value in row])
+        for sequence in document["sequences"]:
+            cells = _sequence_row(document, sequence)
+            self._sequences.writerow([_cell(value) for value in cells])
 
 
 class _ResultsJson:

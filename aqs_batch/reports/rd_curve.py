@@ -49,7 +49,7 @@ def rd_curve(rungs: Sequence[Rung]) -> str:
         for measure, score in zip(_MEASURES, _scores(members[-1]), strict=True):
             words = " ".join((measure, *(part for part in key if part)))
             names.append((plane.place(members[-1].kbps, score)[1] + 4, words))
-    parts += _names(names)
+    parts += [*_crf_labels(plane, usable), *_names(names)]
     description = f"VMAF over bit rate of {count(len(usable), 'encode')}; labels are CRF."
     return svg.chart("rd-curve", _WIDTH, _HEIGHT, description, parts)
 
@@ -86,8 +86,18 @@ def _pair(plane: _Plane, rungs: Sequence[Rung], hue: str) -> list[str]:
         for rung, score, (x, y) in zip(rungs, scores, points, strict=True):
             title = f"CRF {rung.crf:g}: {measure} {score:.1f} at {rung.kbps:,.0f} kbit/s"
             parts.append(svg.mark(x, y, shape, f"point {hue}", title))
-            if measure == "VMAF":
-                parts.append(svg.text(x, y - 7, f"{rung.crf:g}", "mid small halo"))
+    return parts
+
+
+def _crf_labels(plane: _Plane, rungs: Sequence[Rung]) -> list[str]:
+    """The CRF over each VMAF point, but once where the points of two curves nearly meet."""
+    placed: list[tuple[float, float]] = []
+    parts = []
+    for rung in sorted(rungs, key=lambda rung: -rung.vmaf.mean):
+        x, y = plane.place(rung.kbps, rung.vmaf.mean)
+        if not any(abs(x - px) < 16 and abs(y - py) < 14 for px, py in placed):
+            parts.append(svg.text(x, y - 7, f"{rung.crf:g}", "mid small halo"))
+            placed.append((x, y))
     return parts
 
 

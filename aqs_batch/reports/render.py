@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,7 +19,7 @@ from aqs_batch.reports.charts import severity_bars
 from aqs_batch.reports.frame_map import QUALITY_STEPS
 from aqs_batch.reports.index_page import index_page
 from aqs_batch.reports.names import is_page_name, visible, visible_name
-from aqs_batch.reports.summary import row_of
+from aqs_batch.reports.summary import Row, row_of
 from aqs_batch.reports.video_page import video_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -35,8 +35,7 @@ def render(
     from which a moment counts as affected. Pages of files that are no longer in the report are
     removed, pages whose content is the same are not written again. Raises OSError.
     """
-    environment = _environment()
-    video_template = environment.get_template("video.html.j2")
+    video_template = _environment().get_template("video.html.j2")
     pages = output_dir / _PAGES
     rows = []
     for outcome in outcomes:
@@ -44,11 +43,17 @@ def render(
         page = video_page(outcome, run.settings)
         replace_text(pages / row.page, video_template.render(page=page, threshold=threshold))
         rows.append(row)
-    index = output_dir / "index.html"
-    template = environment.get_template("index.html.j2")
-    replace_text(index, template.render(page=index_page(rows, run), run=run))
-    _remove_stale(pages, {row.page for row in rows})
+    index = render_index(output_dir, rows, run)
+    _remove_stale(pages, {row.page for row in rows})  # last: the old index may still be open
     remove_abandoned(output_dir, now_s=time.time())
+    return index
+
+
+def render_index(output_dir: Path, rows: Sequence[Row], run: RunRecord) -> Path:
+    """Write index.html alone, from the lines of all files, and return its path."""
+    index = output_dir / "index.html"
+    template = _environment().get_template("index.html.j2")
+    replace_text(index, template.render(page=index_page(rows, run), run=run))
     return index
 
 
@@ -77,6 +82,7 @@ def _environment() -> Environment:
         clock=wording.clock,
         decimal=wording.decimal,
         level_class=svg.LEVEL_CLASSES.__getitem__,
+        moment=wording.moment,
         name=visible_name,
         percent=wording.percent,
         size=wording.size,

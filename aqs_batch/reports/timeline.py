@@ -100,7 +100,7 @@ def artifact_heat_map(sequences: Sequence[SequenceScore], duration_s: float) -> 
 def _columns(sequences: Sequence[SequenceScore], end_s: float) -> list[_Slice]:
     groups = svg.slices(len(sequences), _SLICES_MAX)
     starts = [sequences[group[0]].t_s for group in groups]
-    ends = [*starts[1:], end_s]
+    ends = [*starts[1:], end_s][: len(starts)]
     columns = []
     for group, start_s, stop_s in zip(groups, starts, ends, strict=True):
         members = [sequences[index] for index in group]

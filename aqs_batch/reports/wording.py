@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from aqs_batch.records import Artifact
 
@@ -87,6 +88,16 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def moment(iso_time: str) -> str:
+    """An ISO 8601 time as 2026-03-01 22:00 UTC; any other text as it is."""
+    try:
+        time = datetime.fromisoformat(iso_time)
+    except ValueError:
+        return iso_time
+    zone = f" {time.tzname()}" if time.tzinfo else ""
+    return f"{time:%Y-%m-%d %H:%M}{zone}"
 
 
 def size(count: float) -> str:

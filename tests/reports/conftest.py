@@ -33,7 +33,9 @@ MakeOutcome = Callable[..., Outcome]
 
 def _wave(*parts: float) -> float:
     """A number in 0-1 that looks random and never changes."""
-    seed = sum(part * weight for part, weight in zip(parts, (12.9898, 78.233, 37.719), strict=False))
+    seed = sum(
+        part * weight for part, weight in zip(parts, (12.9898, 78.233, 37.719), strict=False)
+    )
     return (math.sin(seed) * 43758.5453) % 1.0
 
 

@@ -24,7 +24,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "run_files",
-        sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "run_id", sa.Integer, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("file", sa.LargeBinary, primary_key=True),
         sa.Column("fingerprint", sa.String(64), nullable=False, index=True),
         sa.Column("settings_key", sa.String(64), nullable=False),
@@ -50,7 +52,9 @@ def upgrade() -> None:
     op.create_table(
         "analyses",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("fingerprint", sa.String(64), sa.ForeignKey("videos.fingerprint"), nullable=False),
+        sa.Column(
+            "fingerprint", sa.String(64), sa.ForeignKey("videos.fingerprint"), nullable=False
+        ),
         sa.Column("settings_key", sa.String(64), nullable=False),
         sa.Column("aqs", sa.Float, nullable=False),
         sa.Column("provenance", sa.JSON, nullable=False),
@@ -62,7 +66,10 @@ def upgrade() -> None:
     op.create_table(
         "sequences",
         sa.Column(
-            "analysis_id", sa.ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True
+            "analysis_id",
+            sa.Integer,
+            sa.ForeignKey("analyses.id", ondelete="CASCADE"),
+            primary_key=True,
         ),
         sa.Column("number", sa.Integer, primary_key=True),
         sa.Column("t_s", sa.Float, nullable=False),

@@ -11,13 +11,17 @@
   const statusOf = (row) => data.statuses[row[STATUS]];
   const text = data.rows.map((row) => `${row[NAME]}\n${data.codecs[row[CODEC]]}`.toLowerCase());
   const order = new Intl.Collator(undefined, {numeric: true, sensitivity: "base"});
-  // Names are ranked once: collating 10,000 of them for every click would be felt.
-  const rank = new Map(data.rows.map((row, i) => i)
-    .sort((a, b) => order.compare(data.rows[a][NAME], data.rows[b][NAME]))
-    .map((i, place) => [i, place]));
+  // Names are ranked once, and not before someone asks: collating 10,000 of them is felt.
+  let ranks = null;
+  function rank(i) {
+    ranks ??= new Map(data.rows.map((row, j) => j)
+      .sort((a, b) => order.compare(data.rows[a][NAME], data.rows[b][NAME]))
+      .map((j, place) => [j, place]));
+    return ranks.get(i);
+  }
   const bits = (mask) => { let n = 0; for (; mask; mask &= mask - 1) n++; return n; };
   const keys = {
-    file: (row, i) => rank.get(i),
+    file: (row, i) => rank(i),
     aqs: (row) => row[AQS],
     level: (row) => (row[LEVEL] < 0 ? null : -row[LEVEL]),
     p5: (row) => row[P5],
@@ -123,7 +127,7 @@
     const value = new Map(chosen.map((i) => [i, key(data.rows[i], i)]));
     chosen.sort((a, b) => {
       const x = value.get(a), y = value.get(b);
-      if (x === y) return rank.get(a) - rank.get(b);
+      if (x === y) return a - b;  // as they came: by AQS, then by name
       if (x === null) return 1;  // a file without the value stays last, either way
       if (y === null) return -1;
       return (x < y ? -1 : 1) * sign;
@@ -146,7 +150,7 @@
       ` (of ${data.rows.length.toLocaleString("en")})`;
     element("shown").textContent = shown.length ?
       `${(start + 1).toLocaleString("en")}–${(start + part.length).toLocaleString("en")} of ` +
-      `${shown.length.toLocaleString("en")} files${of}` : `0 files${of}`;
+      `${shown.length.toLocaleString("en")} ${shown.length === 1 ? "file" : "files"}${of}` : `0 files${of}`;
     element("previous").disabled = state.page === 0;
     element("next").disabled = state.page >= pages - 1;
     for (const head of table.tHead.rows[0].cells) {

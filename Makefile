@@ -1,0 +1,64 @@
+# `make run INPUT=DIR`, `make test`, `make venv` need Python 3.11+, make and git, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUTPUT ?= reports
+
+# Training and inference on a CPU spend their time in page faults unless malloc keeps its memory.
+MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824
+TRAIN_HOURS ?= 1.25
+TRAIN_SAMPLES ?= 12000
+
+.PHONY: run test venv lint fmt bench train evaluate clean
+
+run: $(VENV)/.runtime
+	@if [ -n "$(INPUT)" ]; then \
+	  $(BIN)/aqs-batch run --input_dir "$(INPUT)" --output_dir "$(OUTPUT)"; code=$$?; \
+	else \
+	  $(BIN)/aqs-batch demo --output_dir "$(OUTPUT)"; code=$$?; \
+	fi; \
+	[ -f "$(OUTPUT)/index.html" ] && echo "The report: $(abspath $(OUTPUT))/index.html"; \
+	exit $$code
+
+test: $(VENV)/.everything
+	$(BIN)/pytest
+
+venv: $(VENV)/.everything
+
+lint: $(VENV)/.everything
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fmt: $(VENV)/.everything
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.everything
+	$(BIN)/python -m bench.first_light
+
+# Resumable: samples and checkpoints that are there are kept.
+train: $(VENV)/.everything
+	$(BIN)/python -m training.dataset --split val --samples 512
+	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
+	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
+	$(BIN)/python -m training.ship
+
+# The frozen test split: writes training/RESULTS.md and training/results.json.
+evaluate: $(VENV)/.everything
+	$(BIN)/python -m training.evaluate
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps depend on pyproject.toml alone, so a changed dependency is installed and nothing else is.
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.everything: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[training,dev]"
+	@touch $(VENV)/.runtime $@

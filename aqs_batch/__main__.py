@@ -1,0 +1,5 @@
+"""`python -m aqs_batch` is `aqs-batch`."""
+
+from aqs_batch.cli import main
+
+main()

@@ -1,0 +1,152 @@
+"""What a person or a program sees of a run: a progress bar, plain lines, or JSON events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from aqs_batch.config import Loaded, flatten
+from aqs_batch.service import Event
+from aqs_batch.store import JobStatus, Store
+from aqs_batch.wording import shown
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+@contextmanager
+def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], None]]:
+    """A callable that shows events on `stream` in the way that suits it."""
+    if as_json:
+        yield lambda event: _json_line(event, stream)
+    elif stream.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+            yield _Bar(progress)
+    else:
+        yield lambda event: _plain_line(event, stream)
+
+
+def _json_line(event: Event, stream: TextIO) -> None:
+    parts: dict[str, Any] = {"event": event.kind}
+    if event.file:
+        parts["file"] = shown(event.file)
+    stream.write(json.dumps(parts | event.facts) + "\n")
+    stream.flush()
+
+
+def _plain_line(event: Event, stream: TextIO) -> None:
+    line = describe(event)
+    if line:
+        stream.write(line + "\n")
+        stream.flush()
+
+
+def describe(event: Event) -> str:
+    """One line about an event, empty for those that only move a bar."""
+    facts, place = event.facts, ""
+    if "of" in facts:
+        place = f"[{facts['number']}/{facts['of']}] "
+    name = shown(event.file)
+    if event.kind == "found":
+        return f"{facts['files']} file{'s' if facts['files'] != 1 else ''} to look at"
+    if event.kind == "failed":
+        hint = f" ({facts['hint']})" if facts["hint"] else ""
+        return f"{place}{name}  FAILED: {shown(facts['reason'])}{hint}"
+    if event.kind in ("scored", "unchanged"):
+        seen = ", ".join(facts["detected"]) or "no artifact"
+        spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
+        verdict = f"AQS {facts['aqs_score']:.2f} {facts['quality_level']}"
+        return f"{place}{name}  {verdict}: {seen} ({spent})"
+    if event.kind == "report":
+        return "\n".join(f"wrote {path}" for path in facts["written"])
+    return ""
+
+
+class _Bar:
+    """A bar over files, with the current file's progress inside the step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._sequences = 0
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "found":
+            self._task = self._progress.add_task("scoring", total=event.facts["files"], rate="")
+        line = describe(event)
+        if line:
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self._task is None:
+            return
+        if event.kind == "started":
+            self._progress.update(self._task, description=shown(event.file)[-40:])
+        elif event.kind == "progress":
+            self._sequences += 1
+            spent = self._progress.tasks[0].elapsed or 0.0
+            rate = f"{self._sequences / spent:.1f} seq/s" if spent > 1 else ""
+            whole = self._progress.tasks[0].completed // 1
+            part = whole + min(event.facts["done"] / event.facts["planned"], 0.99)
+            self._progress.update(self._task, completed=part, rate=rate)
+        elif event.kind in ("scored", "unchanged", "failed"):
+            self._progress.update(self._task, completed=event.facts["number"])
+
+
+def show_status(store: Store, *, as_json: bool) -> None:
+    """Jobs by state, the last run, and why jobs failed."""
+    counts, last = store.job_counts(), store.last_run()
+    troubled = [j for j in store.open_jobs() if j.status is not JobStatus.RUNNING]
+    if as_json:
+        parts = {
+            "jobs": counts,
+            "rows": store.counts(),
+            "last_run": None
+            if last is None
+            else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
+            "open": [
+                {"file": shown(str(j.path)), "status": j.status.value, "reason": j.reason}
+                for j in troubled
+            ],
+        }
+        click.echo(json.dumps(parts))
+        return
+    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    rows = store.counts()
+    click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
+    if last is not None:
+        state = f"finished {last.finished_at}" if last.finished_at else "not finished"
+        click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
+    for job in troubled:
+        reason = f": {shown(job.reason)}" if job.reason else ""
+        click.echo(f"  {job.status.value}  {shown(str(job.path))}{reason}")
+
+
+def show_settings(loaded: Loaded, *, as_json: bool) -> None:
+    """Every setting with its value and origin."""
+    rows = list(flatten(loaded.settings.model_dump(mode="json")))
+    if as_json:
+        parts = {k: {"value": v, "origin": loaded.origins[k]} for k, v in rows}
+        click.echo(json.dumps(parts, indent=1))
+        return
+    width = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        click.echo(f"{key:<{width}}  {json.dumps(value):<24} ({loaded.origins[key]})")

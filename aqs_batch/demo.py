@@ -1,0 +1,65 @@
+"""Short clips from ffmpeg's own sources, each with one known damage, to try the tool on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqs_batch.errors import FfmpegError
+from aqs_batch.ffmpeg import run
+
+SECONDS = 3
+SIZE, RATE = "640x360", 25
+
+# A slow zoom over a coloured fractal: fine detail, smooth slopes and motion everywhere.
+_SOURCE = (
+    f"mandelbrot=size=1280x720:rate={RATE}:start_scale=0.4:end_scale=0.25:end_pts=200,"
+    f"scale={SIZE}:flags=area,format=yuv420p"
+)
+_CLEAN = ("-c:v", "libx264", "-crf", "12", "-preset", "fast")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One demo clip: its name says its damage; a filter or an encoder makes it."""
+
+    name: str
+    filters: str = ""
+    encoder: tuple[str, ...] = _CLEAN
+
+
+CLIPS = (
+    Clip("clean"),
+    Clip("blocking", encoder=("-c:v", "mpeg2video", "-qscale:v", "28")),
+    Clip("ringing", "unsharp=7:7:4"),
+    Clip("ghosting", "tmix=frames=4:weights=1 1 1 1"),
+    Clip("judder", f"fps=8,fps={RATE}"),
+    Clip("gaussian_noise", "noise=alls=32:allf=t"),
+    Clip("impulse_noise", "geq=lum='if(gt(random(1),0.97),255*gt(random(2),0.5),lum(X,Y))'"),
+    Clip("motion_blur", "avgblur=sizeX=9:sizeY=1"),
+    Clip("defocus_blur", "gblur=sigma=3"),
+    Clip("color_banding", "elbg=codebook_length=12,format=yuv420p"),
+    Clip("color_saturation", "eq=saturation=2.8"),
+)
+
+
+def argv(ffmpeg_path: str, clip: Clip, target: Path) -> list[str]:
+    """The command that makes one clip."""
+    graph = f"{_SOURCE},{clip.filters}" if clip.filters else _SOURCE
+    return [
+        *(ffmpeg_path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph),
+        *("-t", str(SECONDS), *clip.encoder, "-pix_fmt", "yuv420p", f"file:{target}"),
+    ]
+
+
+def make(ffmpeg_path: str, folder: Path) -> list[Path]:
+    """Write the demo clips into `folder`; raises FfmpegError when one cannot be made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for clip in CLIPS:
+        target = folder / f"{clip.name}.mp4"
+        finished = run(argv(ffmpeg_path, clip, target), timeout_s=300)
+        if finished.returncode != 0:
+            raise FfmpegError(f"could not make {target}: {' '.join(finished.tail[-2:])}")
+        made.append(target)
+    return made

@@ -1,0 +1,101 @@
+"""What this machine has and lacks for the job, in words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aqs_batch import ffmpeg, pipeline
+from aqs_batch.config import Settings
+from aqs_batch.errors import AqsError
+from aqs_batch.store import Store
+
+LEAST_FREE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it will do, and what was found or what to do about it."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything a run needs; nothing is created or changed."""
+    checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("ffmpeg", _ffmpeg),
+        ("libvmaf", lambda s: _built_with(s, "libvmaf")),
+        ("libx265", lambda s: _built_with(s, "libx265")),
+        ("checkpoint", _checkpoint),
+        ("device", _device),
+        ("database", _database),
+        ("disk", _disk),
+    ]
+    findings = []
+    for name, check in checks:
+        try:
+            findings.append(Finding(name, True, check(settings)))
+        except AqsError as error:
+            findings.append(Finding(name, False, f"{error} {error.hint}".strip()))
+    return findings
+
+
+def as_text(findings: list[Finding]) -> str:
+    """One line a finding."""
+    return "\n".join(f"{'ok ' if f.ok else 'NO '} {f.name:<11} {f.text}" for f in findings)
+
+
+def as_json(findings: list[Finding]) -> str:
+    """One object: name -> {ok, text}."""
+    return json.dumps(
+        {f.name: {k: v for k, v in asdict(f).items() if k != "name"} for f in findings}
+    )
+
+
+def _ffmpeg(settings: Settings) -> str:
+    found = ffmpeg.find(settings.ffmpeg.path)
+    return f"{found.version} at {found.path}: {found.origin}"
+
+
+def _built_with(settings: Settings, library: str) -> str:
+    found = ffmpeg.find(settings.ffmpeg.path)
+    if not (found.has_libvmaf if library == "libvmaf" else found.has_libx265):
+        raise AqsError(f"this ffmpeg has no {library}", hint="Remove [ffmpeg] path to use our own.")
+    return "present"
+
+
+def _checkpoint(settings: Settings) -> str:
+    found = pipeline.checkpoint_of(settings)
+    return f"{found.label}, {found.card.architecture}, at {found.path}"
+
+
+def _device(settings: Settings) -> str:
+    backend = pipeline.set_up(settings, pipeline.checkpoint_of(settings)).engine.backend
+    return f"{backend.device}, backend {backend.name}"
+
+
+def _database(settings: Settings) -> str:
+    if not settings.output.db and not (Path(settings.output.dir) / "aqs.db").exists():
+        return f"{settings.output.url} (will be made by the first run)"
+    store = Store(settings.output.url)
+    try:
+        counts = store.counts()
+    finally:
+        store.close()
+    return f"{settings.output.url}: {counts['analyses']} analyses, {counts['runs']} runs"
+
+
+def _disk(settings: Settings) -> str:
+    place = Path(settings.output.dir).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    text = f"{free / (1 << 30):.1f} GiB free at {place}"
+    if free < LEAST_FREE_BYTES:
+        raise AqsError(f"only {text}", hint="Free some space, or choose another --output_dir.")
+    return text

@@ -1,0 +1,74 @@
+"""The tables as SQLAlchemy sees them; how they came to be is in migrations/."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+videos = sa.Table(
+    "videos",
+    metadata,
+    sa.Column("fingerprint", sa.String(64), primary_key=True),
+    sa.Column("probe", sa.JSON),
+)
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("started_at", sa.String(32)),
+    sa.Column("finished_at", sa.String(32)),
+    sa.Column("input_dir", sa.LargeBinary),
+    sa.Column("command", sa.Text),
+    sa.Column("settings", sa.JSON),
+)
+run_files = sa.Table(
+    "run_files",
+    metadata,
+    sa.Column("run_id", sa.Integer, primary_key=True),
+    sa.Column("file", sa.LargeBinary, primary_key=True),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("settings_key", sa.String(64)),
+    sa.Column("status", sa.String(16)),
+    sa.Column("reason", sa.Text),
+    sa.Column("hint", sa.Text),
+)
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("settings_key", sa.String(64)),
+    sa.Column("path", sa.LargeBinary),
+    sa.Column("status", sa.String(16)),
+    sa.Column("attempts", sa.Integer),
+    sa.Column("worker", sa.String(64)),
+    sa.Column("lease_until", sa.Float),
+    sa.Column("reason", sa.Text),
+    sa.Column("hint", sa.Text),
+)
+analyses = sa.Table(
+    "analyses",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("settings_key", sa.String(64)),
+    sa.Column("aqs", sa.Float),
+    sa.Column("provenance", sa.JSON),
+    sa.Column("processing_time_s", sa.Float),
+    sa.Column("warnings", sa.JSON),
+    sa.Column("created_at", sa.String(32)),
+)
+sequences = sa.Table(
+    "sequences",
+    metadata,
+    sa.Column("analysis_id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("t_s", sa.Float),
+    sa.Column("scene", sa.Integer),
+    sa.Column("aqs", sa.Float),
+    sa.Column("quality", sa.Float),
+    sa.Column("artifact_component", sa.Float),
+    sa.Column("tiles", sa.LargeBinary),
+    sa.Column("thumbnail", sa.LargeBinary),
+)

@@ -1,0 +1,88 @@
+"""The index in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.records import Outcome, RunRecord
+from aqs_batch.reports.render import render_index
+from aqs_batch.reports.summary import row_of
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
+    """The document of an address after its scripts ran, and what the console said."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is missing, and CI must run the browser tests")
+        pytest.skip("chromium is not installed")
+
+    def read(address: str) -> tuple[str, str]:
+        options = (
+            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+            "--disable-background-networking --disable-component-update --disable-sync "
+            "--enable-logging=stderr --v=0 --virtual-time-budget=4000 --dump-dom"
+        )
+        done = subprocess.run(
+            [str(CHROMIUM), *options.split(), f"--user-data-dir={tmp_path / 'browser'}", address],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=True,
+        )
+        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return done.stdout, "\n".join(console)
+
+    return read
+
+
+def body_rows(document: str) -> list[str]:
+    table = document[document.index('<table id="table"') :]
+    body = table[table.index("<tbody>") : table.index("</tbody>")]
+    return re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+
+
+def test_the_table_draws_filters_and_sorts(
+    tmp_path: Path,
+    build_archive: Callable[[int], list[Outcome]],
+    build_failure: Callable[..., Outcome],
+    run: RunRecord,
+    dump: Callable[[str], tuple[str, str]],
+) -> None:
+    hostile = "<img src=x onerror=alert(1)>/clip 99999.mp4"
+    rows = [row_of(outcome) for outcome in [*build_archive(300), build_failure(hostile)]]
+    address = render_index(tmp_path / "report", rows, run).as_uri()
+
+    document, console = dump(address)
+    assert console == ""
+    assert len(body_rows(document)) == 100
+    assert "1–100 of 301 files" in document
+    assert "<button" in document and 'aria-sort="ascending"' in document
+
+    document, console = dump(address + "#find=clip+00007")
+    assert console == ""
+    assert len(body_rows(document)) == 1 and "clip 00007.mp4" in body_rows(document)[0]
+
+    document, console = dump(address + "#failed=1&sort=-file&page=1")
+    assert console == ""
+    failed = [row for row in rows if row.status.value == "failed"]
+    assert len(body_rows(document)) == len(failed)
+    assert "&lt;img src=x onerror=alert(1)&gt;" in document
+    assert "<img" not in document
+
+    document, _ = dump(address + "#sort=-aqs&level=Good")
+    scores = [float(re.findall(r"<b>([0-9.]+)</b>", row)[0]) for row in body_rows(document)]
+    assert scores == sorted(scores, reverse=True) and scores
+    assert all(0.695 <= score <= 0.855 for score in scores)

@@ -1,0 +1,266 @@
+"""The pages: what they hold, how large they are, and what cannot get out of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aqs_batch.records import Artifact, Outcome, Rung, RunRecord, Status
+from aqs_batch.reports.names import page_name, visible_name
+from aqs_batch.reports.render import render, render_index
+from aqs_batch.reports.summary import row_of
+from aqs_batch.reports.wording import EXPLANATIONS
+
+ANY_TEXT = st.text(alphabet=st.characters(), max_size=40)
+MEGABYTE = 1_000_000
+
+
+class Page(HTMLParser):
+    """The tags, links and visible text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_bytes().decode("utf-8")
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._open.append(tag)
+        assert not any(name.startswith("on") for name, _ in attributes)
+        self.links += [value or "" for name, value in attributes if name in ("href", "src")]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self._open):
+            self.texts.setdefault(tag, []).append(data)
+
+    def text(self, tag: str = "body") -> str:
+        return "".join(self.texts.get(tag, []))
+
+
+def video_path(folder: Path, outcome: Outcome) -> Path:
+    return folder / "videos" / page_name(outcome.file)
+
+
+def table_rows(page: Page) -> list[list[object]]:
+    found = re.search(r'id="data">(.*?)</script>', page.source, re.DOTALL)
+    assert found
+    assert not re.search(r"[<>&\u2028\u2029]", found.group(1))
+    rows: list[list[object]] = json.loads(found.group(1))["rows"]
+    return rows
+
+
+def test_one_video(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    outcome = build(
+        sequences=30, pictures=4, encodes=rungs, bd_rate={"vmaf": -3.1}, warnings=("Scaled.",)
+    )
+    index = render(tmp_path, [outcome], run)
+    assert index == tmp_path / "index.html"
+    page = Page(video_path(tmp_path, outcome))
+    words = page.text()
+    assert outcome.score is not None
+    assert f"{outcome.score.aqs:.2f}" in words and outcome.score.level.value in words
+    assert page.source.count("data:image/jpeg;base64,") == 4
+    for heading in (
+        "Over time",
+        "Over the frame",
+        "Worst moments",
+        "Re-encodes",
+        "Provenance",
+        "1 warning",
+    ):
+        assert heading in page.text("h2")
+    for artifact in Artifact:
+        assert EXPLANATIONS[artifact].label in words
+    assert EXPLANATIONS[outcome.score.detected[0]].looks in words
+    assert "-3.1 %" in words and "0.6 ×" in words and "aqs-b0-2026a" in words
+    assert "script" not in page.tags  # a video's page needs no JavaScript at all
+    assert page.tags.count("svg") >= 6
+
+
+def test_the_index_lists_and_links_its_pages(
+    tmp_path: Path, build: Callable[..., Outcome], failure: Outcome, run: RunRecord
+) -> None:
+    outcomes = [build(), build("b.mp4", seed=1), failure]
+    page = Page(render(tmp_path, outcomes, run))
+    for outcome in outcomes:
+        link = f"videos/{page_name(outcome.file)}"
+        assert link in page.links and (tmp_path / link).is_file()
+    assert failure.reason in page.text() and failure.hint in page.text()
+    assert "2026-03-01 22:00 UTC" in page.text() and "2 h 3 min" in page.text()
+    assert page.tags.count("script") == 2
+    assert len(table_rows(page)) == 3
+
+
+def test_a_failed_files_page(tmp_path: Path, failure: Outcome, run: RunRecord) -> None:
+    render(tmp_path, [failure], run)
+    words = Page(video_path(tmp_path, failure)).text()
+    assert "Not scored" in words and failure.reason in words and failure.hint in words
+    assert "AQS, the mean" not in words
+
+
+def test_no_files(tmp_path: Path, run: RunRecord) -> None:
+    assert "0 files" in Page(render(tmp_path, iter([]), run)).text()
+
+
+def test_pages_reach_for_nothing_outside(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    failure: Outcome,
+    run: RunRecord,
+) -> None:
+    render(tmp_path, [build(pictures=2, encodes=rungs), failure], run)
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) == 3
+    for path in pages:
+        page = Page(path)
+        assert not re.search(r"https?://|@import|//cdn|url\((?!#)", page.source)
+        assert "default-src 'none'" in page.source
+        for link in page.links:
+            assert link.startswith(
+                ("videos/", "results.", "sequences.", "../index.html", "data:image/jpeg")
+            )
+
+
+@settings(max_examples=40, deadline=None)
+@given(ANY_TEXT, ANY_TEXT)
+def test_no_text_becomes_markup(file: str, reason: str) -> None:
+    outcome = Outcome(file, Status.FAILED, reason=reason, hint=file, warnings=(reason,))
+    run = RunRecord(1, reason, file, file, reason, {}, {file: reason})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        index = Page(render(folder, [outcome], run))
+        page = Page(video_path(folder, outcome))
+        inside = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert inside == {"index.html", f"videos/{page_name(file)}"}
+    assert index.tags.count("script") == 2 and "script" not in page.tags
+    assert table_rows(index)[0][0] == visible_name(file)
+    assert page.text("h1") == visible_name(file)
+
+
+HOSTILE = [
+    "<script>alert(1)</script>.mp4",
+    "</script><img src=x onerror=alert(1)>.mp4",
+    "<!--<script>.mp4",
+    "' onmouseover='alert(1).mp4",
+    '" onfocus="alert(1)" x=".mp4',
+    "{{ 7*7 }}{% raw %}.mp4",
+    "../../../etc/passwd",
+    "/etc/passwd",
+    "..\\..\\windows.mp4",
+    "caf\udce9 \u2028 \u202e.mp4",
+    "]]>&lt;b&gt;.mp4",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord, name: str
+) -> None:
+    outcome = build(name, sequences=2, warnings=(name,), previous_aqs=0.99)
+    folder = tmp_path / "report"
+    index = Page(render(folder, [outcome], replace(run, input_dir=name, command=name)))
+    page = Page(video_path(folder, outcome))
+    assert index.tags.count("script") == 2 and "script" not in page.tags
+    assert "img" not in index.tags + page.tags
+    assert page.text("h1") == visible_name(name)
+    assert table_rows(index)[0][0] == visible_name(name)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_rendering_again_changes_no_page(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    outcomes = [build(f"{index}.mp4", seed=index, sequences=3) for index in range(3)]
+    render(tmp_path, outcomes, run)
+    before = {path: path.stat().st_ino for path in (tmp_path / "videos").iterdir()}
+    render(tmp_path, outcomes, replace(run, run_id=18))
+    assert {path: path.stat().st_ino for path in (tmp_path / "videos").iterdir()} == before
+
+
+def test_pages_of_vanished_files_are_removed_and_strangers_kept(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    kept, gone = build("kept.mp4", sequences=2), build("gone.mp4", sequences=2)
+    render(tmp_path, [kept, gone], run)
+    (tmp_path / "videos" / "my notes.html").write_text("mine")
+    render(tmp_path, [kept], run)
+    assert video_path(tmp_path, kept).is_file()
+    assert not video_path(tmp_path, gone).exists()
+    assert (tmp_path / "videos" / "my notes.html").is_file()
+
+
+def test_a_long_videos_page_is_under_a_megabyte(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    outcome = build(sequences=2000, pictures=12)
+    assert outcome.score is not None
+    huge = bytes(range(256)) * 400  # pictures of 100 kB each: more than a page has room for
+    sequences = [
+        replace(one, thumbnail=huge) if one.thumbnail else one for one in outcome.score.sequences
+    ]
+    outcome = replace(outcome, score=replace(outcome.score, sequences=tuple(sequences)))
+    render(tmp_path, [outcome], run)
+    assert video_path(tmp_path, outcome).stat().st_size < MEGABYTE
+
+
+def test_ten_thousand_files_make_a_small_index(
+    tmp_path: Path, build_archive: Callable[[int], list[Outcome]], run: RunRecord
+) -> None:
+    rows = [row_of(outcome) for outcome in build_archive(10_000)]
+    index = render_index(tmp_path, rows, run)
+    assert index.stat().st_size < 8 * MEGABYTE
+    page = Page(index)
+    assert len(table_rows(page)) == 10_000
+    assert page.tags.count("tr") < 500  # the rest is drawn by the table's script
+    assert "200 lowest of 10,000" in page.text("noscript")
+
+
+def test_the_plain_table_starts_with_the_worst(
+    tmp_path: Path, build_archive: Callable[[int], list[Outcome]], run: RunRecord
+) -> None:
+    page = Page(render_index(tmp_path, [row_of(o) for o in build_archive(120)], run))
+    scores = [row[3] for row in table_rows(page) if isinstance(row[3], float)]
+    assert scores == sorted(scores) and len(scores) > 100
+    assert table_rows(page)[-1][3] is None  # failed files come last, and have their own section
+
+
+def test_scores_of_two_settings_are_announced(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    one = build()
+    assert one.provenance is not None
+    other = replace(build("b.mp4"), provenance=replace(one.provenance, checkpoint="other"))
+    words = Page(render(tmp_path, [one, other], run)).text()
+    assert "2 different checkpoints or settings" in words and "median" not in words
+
+
+def test_a_score_without_tiles_or_probe_still_renders(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    outcome = build(video=None)
+    assert outcome.score is not None
+    bare = tuple(replace(one, tiles=()) for one in outcome.score.sequences)
+    outcome = replace(outcome, score=replace(outcome.score, sequences=bare), provenance=None)
+    render(tmp_path, [outcome], replace(run, finished_at="", settings={}))
+    assert "α × quality" in Page(video_path(tmp_path, outcome)).text()

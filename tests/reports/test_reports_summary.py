@@ -1,0 +1,152 @@
+"""The JSON of one video and the facts of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aqs_batch.records import Artifact, Outcome, Provenance, QualityLevel, Rung, Status
+from aqs_batch.reports.summary import json_value, row_of, severities, summarise, video_json
+
+DESIGN_KEYS = {
+    "file", "fingerprint", "aqs_score", "aqs_p5", "quality_level", "quality_component",
+    "artifact_component", "artifacts", "detected", "artifact_detail", "sequences",
+    "processing_time", "frame_count", "sequence_count", "video", "provenance", "encodes",
+    "bd_rate", "warnings",
+}  # fmt: skip
+NAMES = [artifact.value for artifact in Artifact]
+
+
+def strict(document: object) -> Any:
+    return json.loads(json.dumps(document, allow_nan=False))
+
+
+def test_every_key_of_the_public_interface(
+    build: Callable[..., Outcome], rungs: tuple[Rung, ...]
+) -> None:
+    document = strict(video_json(build(encodes=rungs, bd_rate={"vmaf": -3.1, "vmaf_neg": -0.4})))
+    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
+    assert list(document["artifacts"]) == NAMES
+    assert list(document["artifact_detail"]) == NAMES
+    detail_keys = {"probability", "intensity", "severity", "time_share", "worst_t"}
+    assert all(set(detail) == detail_keys for detail in document["artifact_detail"].values())
+    assert set(document["sequences"][0]) == {"t", "aqs", "quality", "artifacts"}
+    assert list(document["sequences"][0]["artifacts"]) == NAMES
+    assert set(document["provenance"]) == {
+        "checkpoint", "settings_key", "device", "backend", "tiles", "ffmpeg", "version",
+    }  # fmt: skip
+    assert set(document["encodes"][0]) == {
+        "crf", "preset", "preprocess", "bytes", "kbps", "vmaf", "vmaf_neg", "xpsnr", "alignment",
+    }  # fmt: skip
+    pools = {"mean", "harmonic_mean", "min", "p5"}
+    assert set(document["encodes"][0]["vmaf"]) == set(document["encodes"][0]["vmaf_neg"]) == pools
+    assert {"width", "height", "codec", "fps", "streams", "sar"} <= set(document["video"])
+    assert document["bd_rate"] == {"vmaf": -3.1, "vmaf_neg": -0.4}
+
+
+def test_values_come_through(outcome: Outcome) -> None:
+    document = strict(video_json(outcome))
+    assert outcome.score is not None
+    assert document["aqs_score"] == pytest.approx(outcome.score.aqs, abs=1e-6)
+    assert document["quality_level"] == outcome.score.level.value
+    assert document["status"] == "scored"
+    assert document["sequence_count"] == len(document["sequences"]) == 12
+    assert document["frame_count"] == 84
+    first = outcome.score.sequences[0]
+    assert list(document["sequences"][0]["artifacts"].values()) == pytest.approx(
+        list(first.severity), abs=1e-6
+    )
+
+
+def test_an_infinite_xpsnr_is_null_not_invalid_json(
+    build: Callable[..., Outcome], rungs: tuple[Rung, ...]
+) -> None:
+    assert strict(video_json(build(encodes=rungs)))["encodes"][0]["xpsnr"] is None
+
+
+def test_a_failed_file_has_the_same_keys(failure: Outcome) -> None:
+    document = strict(video_json(failure))
+    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
+    assert document["status"] == "failed"
+    assert document["aqs_score"] is None and document["sequences"] == []
+    assert "moov" in document["reason"] and document["hint"]
+
+
+def test_json_values_of_other_types() -> None:
+    given = {"a": np.float32(0.5), "b": float("nan"), "c": Status.FAILED, "d": ("x\udc80", 1, True)}
+    assert strict(json_value(given)) == {
+        "a": 0.5,
+        "b": None,
+        "c": "failed",
+        "d": ["x\\x80", 1, True],
+    }
+
+
+def test_severities_of_a_sequence_kept_without_tiles(outcome: Outcome) -> None:
+    assert outcome.score is not None
+    bare = replace(outcome.score.sequences[0], tiles=())
+    assert severities(bare) == pytest.approx(
+        [p * i for p, i in zip(bare.probability, bare.intensity, strict=True)]
+    )
+
+
+def with_aqs(outcome: Outcome, aqs: float, **changes: Any) -> Outcome:
+    assert outcome.score is not None
+    score = replace(outcome.score, aqs=aqs, level=QualityLevel.of(aqs))
+    return replace(outcome, score=score, **changes)
+
+
+def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> None:
+    found = summarise(
+        map(
+            row_of,
+            [
+                with_aqs(outcome, 0.9),
+                with_aqs(outcome, 0.9, previous_aqs=0.6),
+                with_aqs(outcome, 0.4, previous_aqs=0.8),
+                with_aqs(outcome, 0.3, previous_aqs=0.4),
+                with_aqs(outcome, 0.8, previous_aqs=0.803),
+                with_aqs(outcome, 0.2, status=Status.UNCHANGED),
+                failure,
+            ],
+        )
+    )
+    assert (found.new, found.improved, found.worse, found.same) == (1, 1, 2, 1)
+    assert (found.unchanged, found.failed, found.files) == (1, 1, 7)
+    assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
+
+
+def test_verdicts_count_every_level(outcome: Outcome, failure: Outcome) -> None:
+    values = [0.85, 0.7, 0.5, 0.3, 0.0, 1.0]
+    found = summarise([row_of(with_aqs(outcome, value)) for value in values] + [row_of(failure)])
+    assert list(found.levels.values()) == [2, 1, 1, 1, 1]
+    assert sum(found.histogram) == 6
+    occupied = [index for index, files in enumerate(found.histogram) if files]
+    assert occupied == [0, 6, 10, 14, 17, 19]  # a boundary belongs to the better level
+
+
+def test_scores_of_different_settings_are_not_pooled(outcome: Outcome) -> None:
+    made = outcome.provenance
+    assert isinstance(made, Provenance)
+    other = replace(outcome, provenance=replace(made, settings_key="other"))
+    assert summarise([row_of(outcome)]).median_aqs is not None
+    mixed = summarise([row_of(outcome), row_of(other)])
+    assert mixed.median_aqs is None and mixed.comparables == 2
+
+
+def test_no_files_at_all() -> None:
+    found = summarise([])
+    assert found.files == 0 and found.median_aqs is None
+
+
+def test_common_artifacts_come_first(outcome: Outcome) -> None:
+    assert outcome.score is not None
+    only = replace(outcome.score, detected=(Artifact.RINGING,))
+    both = replace(outcome.score, detected=(Artifact.BLOCKING, Artifact.RINGING))
+    found = summarise([row_of(replace(outcome, score=score)) for score in (only, both)])
+    assert found.artifacts == ((Artifact.RINGING, 2), (Artifact.BLOCKING, 1))
