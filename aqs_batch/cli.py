@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from aqs_batch import __version__
 
 if TYPE_CHECKING:
     from aqs_batch.config import Loaded, Settings
-    from aqs_batch.store import RunRow, Store
+    from aqs_batch.store import Store
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -150,26 +149,17 @@ def _score(
 ) -> int:
     """Run over everything named, write the reports, and give the exit code."""
     from aqs_batch import console, service
-    from aqs_batch.ingest.files import Found, find_videos
+    from aqs_batch.ingest.files import gather
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
 
     if not named and input_dir is None:
         raise click.UsageError("name videos, or a folder with --input_dir")
-    skip = Path(settings.output.dir)
-    found: list[Found] = []
-    for name in [input_dir] if input_dir is not None else []:
-        if not Path(name).is_dir():
-            raise click.UsageError(f"--input_dir {shown(name)}: no such folder")
-    folders = [n for n in named if Path(n).is_dir()] + ([input_dir] if input_dir else [])
-    for name in folders:
-        found += find_videos(
-            Path(name),
-            settings.run.extensions,
-            follow_symlinks=settings.run.follow_symlinks,
-            skip=skip,
-        )
-    found += [Found(Path(n), n.replace(os.sep, "/")) for n in named if not Path(n).is_dir()]
+    if input_dir is not None and not Path(input_dir).is_dir():
+        raise click.UsageError(f"--input_dir {shown(input_dir)}: no such folder")
+    run, skip = settings.run, Path(settings.output.dir)
+    names = [*([input_dir] if input_dir else []), *named]
+    found = gather(names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip)
     store = Store(settings.output.url)
     try:
         with console.listener(as_json=as_json, stream=sys.stdout) as listen:
@@ -177,44 +167,25 @@ def _score(
             run_id = batch.run(
                 found, input_dir=input_dir or "", command=shlex.join(sys.argv), force=force
             )
-            last = store.run(run_id)
-            written = _write(store, last, settings)
+            written = service.write_reports(store, store.run(run_id), settings)
             listen(service.Event("report", facts={"written": [str(p) for p in written]}))
-        return _exit_code(store, last, settings)
+        return _exit_code(store, run_id, settings)
     finally:
         store.close()
 
 
-def _write(store: Store, last: RunRow, settings: Settings) -> list[Path]:
-    from aqs_batch import service
-
-    return service.write_reports(
-        store,
-        last,
-        Path(settings.output.dir),
-        settings.output.export,
-        settings.analysis.threshold,
-    )
-
-
-def _exit_code(store: Store, last: RunRow, settings: Settings) -> int:
+def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
     from aqs_batch import service
     from aqs_batch.wording import shown
 
-    record = service.run_record(store, last)
-    below = [
-        outcome
-        for outcome in service.outcomes(store, last, settings.analysis.threshold)
-        if outcome.score is not None and outcome.score.aqs < settings.run.fail_under
-    ] if settings.run.fail_under else []  # fmt: skip
-    for outcome in below:
-        assert outcome.score is not None
-        message = f"gate: {shown(outcome.file)} scores {outcome.score.aqs:.3f}"
-        click.echo(f"{message}, below {settings.run.fail_under:g}", err=True)
+    last, gate = store.run(run_id), settings.run.fail_under
+    below = service.scores_below(store, last, gate) if gate else []
+    for file, aqs in below:
+        click.echo(f"gate: {shown(file)} scores {aqs:.3f}, below {gate:g}", err=True)
     if below:
         return EXIT_GATE
-    return EXIT_FAILED if record.counts["failed"] else 0
+    return EXIT_FAILED if service.run_record(store, last).counts["failed"] else 0
 
 
 @contextmanager
@@ -248,6 +219,7 @@ def report(
     export: str | None,
 ) -> int:
     """Write the report of the last run again, from the database."""
+    from aqs_batch import service
     from aqs_batch.errors import StoreError
 
     with _plain_errors(debug):
@@ -258,7 +230,7 @@ def report(
             last = store.last_run()
             if last is None:
                 raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
-            for path in _write(store, last, settings):
+            for path in service.write_reports(store, last, settings):
                 click.echo(path)
     return 0
 

@@ -92,7 +92,7 @@ class Batch:
             if item.problem:
                 raise MediaError(item.problem)
             print_ = fingerprint(item.path)
-            if not force and self._store.has_analysis(print_, self._key):
+            if not force and self._store.aqs(print_, self._key) is not None:
                 return RunFile(item.file, print_, self._key, Status.UNCHANGED)
             return self._work(item, print_, force)
         except StoreError:
@@ -141,7 +141,7 @@ class Batch:
 
     def _elsewhere(self, item: Found, print_: str) -> RunFile:
         """The job was not to be had: done meanwhile, set aside, or in another process's hands."""
-        if self._store.has_analysis(print_, self._key):
+        if self._store.aqs(print_, self._key) is not None:
             return RunFile(item.file, print_, self._key, Status.UNCHANGED)
         job = self._store.enqueue(print_, self._key, item.path, force=False)
         if job.status is JobStatus.QUARANTINED:
@@ -187,12 +187,21 @@ def run_record(store: Store, run: RunRow) -> RunRecord:
     )
 
 
-def write_reports(
-    store: Store, run: RunRow, output_dir: Path, formats: Iterable[str], threshold: float
-) -> list[Path]:
+def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, float]]:
+    """The files of a run whose AQS is below `gate`, with their AQS."""
+    scores = [
+        (entry.file, store.aqs(entry.fingerprint, entry.settings_key))
+        for entry in store.run_files(run.id)
+        if entry.status is not Status.FAILED
+    ]
+    return [(file, aqs) for file, aqs in scores if aqs is not None and aqs < gate]
+
+
+def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
     """Write the exports and the report of one run; returns what was written."""
+    output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
+    threshold = settings.analysis.threshold
     record = run_record(store, run)
-    wanted = set(formats)
     written = export(output_dir, outcomes(store, run, threshold), record, formats=wanted)
     if "html" in wanted:
         pages = outcomes(store, run, threshold)

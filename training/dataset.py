@@ -67,6 +67,14 @@ class Shards:
         return self._tiles[shard][place]
 
 
+def sampling_weights(truth: Truth) -> NDArray[np.float64]:
+    """How often to draw each sample: the rarer what it shows, the more often; adds up to 1."""
+    present = truth.presence == 1
+    rarity = 1 / np.maximum(present.mean(0), 0.01)
+    weights = 1 + 0.15 * (present * rarity).sum(1)
+    return weights / weights.sum()
+
+
 def write_shard(
     folder: Path, number: int, library: Library, split: str, recipe: Recipe, size: int = SHARD
 ) -> None:

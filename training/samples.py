@@ -59,8 +59,8 @@ CODING_DAMAGE = (
 class Recipe:
     """What kinds of sample to draw; shares add up to 1."""
 
-    clean: float = 0.24
-    encoded: float = 0.18
+    clean: float = 0.14
+    encoded: float = 0.12
     held_out: bool = False  # use only the generators kept from training
 
 
@@ -136,13 +136,13 @@ def _draw_plan(rng: Rng, recipe: Recipe) -> _Plan:
         codec, good, bad = REAL_ENCODERS[rng.integers(len(REAL_ENCODERS))]
         encoder = Encoder(codec, float(rng.uniform(good, bad)))
         return _Plan((), encoder, True, f"encoded {_say(encoder)}")
-    count = int(rng.choice([1, 2, 3], p=[0.6, 0.27, 0.13]))
+    count = int(rng.choice([1, 2, 3], p=[0.45, 0.33, 0.22]))
     chosen = rng.choice(len(ARTIFACTS), count, replace=False)
     steps = []
     for artifact in sorted((ARTIFACTS[i] for i in chosen), key=ORDER.index):
         options = generators(artifact, held_out=recipe.held_out)
         generator = options[rng.integers(len(options))]
-        steps.append((generator, float(rng.uniform(0.0, 0.9)), int(rng.integers(2**31))))
+        steps.append((generator, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**31))))
     encoder = _light_encoder(rng) if rng.random() < 0.3 else None
     words = ", ".join(f"{g.artifact.value}/{g.name}@{s:.2f}" for g, s, _ in steps)
     return _Plan(tuple(steps), encoder, rng.random() < 0.85, f"{words} {_say(encoder)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from aqs_batch.analysis.model import AqsNet
 
@@ -35,3 +36,16 @@ def imagenet_start(model: AqsNet) -> str:
             own[name] = own[name] * 0.1
     model.backbone.load_state_dict(own)
     return file.name
+
+
+def warm_start(model: AqsNet, checkpoint: Path) -> str:
+    """Take over every tensor of an earlier checkpoint that fits by name and shape, in place."""
+    own = model.state_dict()
+    given = load_file(checkpoint)
+    fitting = {
+        name: tensor.to(own[name].dtype)
+        for name, tensor in given.items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    model.load_state_dict(own | fitting)
+    return f"{checkpoint.stem} ({len(fitting)} of {len(own)} tensors)"

@@ -29,7 +29,7 @@ from aqs_batch.records import TILE_PX
 from training.dataset import Shards
 from training.judge import Judged, judge, predict
 from training.losses import loss
-from training.start import imagenet_start
+from training.start import imagenet_start, warm_start
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,13 @@ class Progress:
 class Run:
     """One training run in one folder."""
 
-    def __init__(self, folder: Path, plan: Plan, device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, plan: Plan, device: torch.device, warm: Path | None = None
+    ) -> None:
         self.folder, self.plan, self.device = folder, plan, device
         torch.manual_seed(plan.seed)
         self.model = AqsNet()
-        self.start = imagenet_start(self.model)
+        self.start = imagenet_start(self.model) if warm is None else warm_start(self.model, warm)
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         backbone = list(self.model.backbone.parameters())
@@ -248,6 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--run", type=Path, default=Path("training/runs/main"))
+    parser.add_argument("--init", type=Path, help="start from a checkpoint's fitting tensors")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name, value in asdict(Plan()).items():
@@ -255,7 +258,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     plan = Plan(**{name: getattr(args, name) for name in asdict(Plan())})
-    run = Run(args.run, plan, torch.device(args.device))
+    run = Run(args.run, plan, torch.device(args.device), args.init)
     shards = args.cache / "shards"
     train(run, Shards(shards / "train"), Shards(shards / "val"), lambda s: print(s, flush=True))
 

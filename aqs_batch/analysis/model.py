@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aqs_batch.analysis import pixels
 from aqs_batch.records import FRAMES_PER_SEQUENCE, Artifact
 
-ARCHITECTURE = "aqsnet-b0-1"
+ARCHITECTURE = "aqsnet-b0-2"
 ARTIFACTS = len(Artifact)
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 CHANGE_STAGES = 2  # judder and ghosting are read from how the two shallowest maps change
@@ -64,12 +65,12 @@ class AqsNet(nn.Module):
             features_only=True,
             out_indices=tuple(range(len(STAGE_CHANNELS))),
         )
-        pooled = 2 * sum(STAGE_CHANNELS)  # mean and deviation over space
-        change = sum(STAGE_CHANNELS[:CHANGE_STAGES])
-        self.frame_in = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, width), nn.GELU())
-        self.change_in = nn.Sequential(
-            nn.LayerNorm(2 * change), nn.Linear(2 * change, width), nn.GELU()
-        )
+        pooled = 2 * sum(STAGE_CHANNELS) + pixels.FRAME_FACTS  # mean and deviation over space
+        change = 2 * sum(STAGE_CHANNELS[:CHANGE_STAGES]) + pixels.CHANGE_FACTS
+        # BatchNorm, not LayerNorm: the features' own scales differ by orders of magnitude, and
+        # the faint ones are those that tell banding and saturation.
+        self.frame_in = nn.Sequential(nn.BatchNorm1d(pooled), nn.Linear(pooled, width), nn.GELU())
+        self.change_in = nn.Sequential(nn.BatchNorm1d(change), nn.Linear(change, width), nn.GELU())
         tokens = 2 * FRAMES_PER_SEQUENCE - 1
         self.position = nn.Parameter(torch.zeros(1, tokens, width))
         self.attend = Attend(width, heads=4, dropout=dropout)
@@ -86,11 +87,28 @@ class AqsNet(nn.Module):
         self.intensity = nn.Linear(2 * width, ARTIFACTS)
 
     def forward(self, tiles: Tensor) -> Logits:
+        return self.judge(*self.features(tiles))
+
+    def features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
         batch, frames = tiles.shape[:2]
         maps = self.backbone(tiles.flatten(0, 1))  # five maps [B*T,C,h,w]
-        look = self.frame_in(torch.cat([_pool(m) for m in maps], dim=1))  # [B*T,width]
-        look = look.unflatten(0, (batch, frames))  # [B,T,width]
-        change = self.change_in(self._change(maps[:CHANGE_STAGES], batch, frames))  # [B,T-1,width]
+        planes = pixels.planes(tiles.flatten(0, 1))  # [B*T,3,H,W]
+        seen = torch.cat([*(_pool(m) for m in maps), pixels.frame_facts(planes)], dim=1)
+        moved = torch.cat(
+            [
+                self._change(maps[:CHANGE_STAGES], batch, frames),
+                pixels.change_facts(planes.reshape(batch, frames, *planes.shape[1:])),
+            ],
+            dim=2,
+        )
+        return seen.reshape(batch, frames, -1), moved
+
+    def judge(self, seen: Tensor, moved: Tensor) -> Logits:
+        """Scores from features: the part that can be trained on cached ones."""
+        batch, frames = seen.shape[:2]
+        look = self.frame_in(seen.flatten(0, 1)).reshape(batch, frames, -1)  # [B,T,width]
+        change = self.change_in(moved.flatten(0, 1)).reshape(batch, frames - 1, -1)
         attended = self.attend(torch.cat([look, change], dim=1) + self.position)
         summary = [
             attended[:, :frames].mean(1),

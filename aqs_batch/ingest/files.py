@@ -19,6 +19,25 @@ class Found:
     problem: str = ""
 
 
+def gather(
+    names: Iterable[str], extensions: Iterable[str], *, follow_symlinks: bool, skip: Path
+) -> list[Found]:
+    """Folders named are searched, files named are taken whatever their ending; each file once."""
+    found: dict[str, Found] = {}
+    for name in names:
+        path = Path(name)
+        inside: Iterable[Found] = (
+            find_videos(path, extensions, follow_symlinks=follow_symlinks, skip=skip)
+            if path.is_dir()
+            else [Found(path, name.replace(os.sep, "/"))]
+        )
+        for item in inside:
+            known = found.setdefault(item.file, item)
+            if known.path.absolute() != item.path.absolute():  # two folders, one relative name
+                found.setdefault(str(item.path), Found(item.path, str(item.path), item.problem))
+    return list(found.values())
+
+
 def find_videos(
     folder: Path, extensions: Iterable[str], *, follow_symlinks: bool, skip: Path | None = None
 ) -> Iterator[Found]:

@@ -1,4 +1,4 @@
-"""Alembic's entry point: the connection is handed over by aqs_batch.store."""
+"""Alembic's entry point: the connection is handed over by aqs_batch.store.database."""
 
 from alembic import context
 

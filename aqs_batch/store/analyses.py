@@ -1,0 +1,170 @@
+"""Results: saved together with the end of their job, so once or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from aqs_batch.records import Fraction, Provenance, SequenceScore, TileScores, Video
+from aqs_batch.store.database import Database
+from aqs_batch.store.jobs import Job, JobStatus
+from aqs_batch.store.tables import analyses, jobs, runs, sequences, videos
+
+_TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A saved result: everything but the detection threshold, which is applied when reading."""
+
+    fingerprint: str
+    settings_key: str
+    video: Video
+    sequences: tuple[SequenceScore, ...]
+    provenance: Provenance
+    processing_time_s: float
+    warnings: tuple[str, ...]
+    created_at: str
+
+
+class Analyses(Database):
+    """Analyses and their sequences."""
+
+    def save(self, job: Job, analysis: Analysis, aqs: float) -> None:
+        """Commit a result and the end of its job together; an older result is replaced."""
+        same = (analyses.c.fingerprint == analysis.fingerprint) & (
+            analyses.c.settings_key == analysis.settings_key
+        )
+        with self._write() as connection:
+            connection.execute(sa.delete(analyses).where(same))
+            known = sa.delete(videos).where(videos.c.fingerprint == analysis.fingerprint)
+            if not connection.execute(
+                sa.select(analyses.c.id).where(analyses.c.fingerprint == analysis.fingerprint)
+            ).first():
+                connection.execute(known)
+                connection.execute(
+                    sa.insert(videos).values(
+                        fingerprint=analysis.fingerprint, probe=_video_json(analysis.video)
+                    )
+                )
+            result = connection.execute(
+                sa.insert(analyses).values(
+                    fingerprint=analysis.fingerprint,
+                    settings_key=analysis.settings_key,
+                    aqs=aqs,
+                    provenance=asdict(analysis.provenance),
+                    processing_time_s=analysis.processing_time_s,
+                    warnings=list(analysis.warnings),
+                    created_at=analysis.created_at,
+                )
+            )
+            assert result.inserted_primary_key is not None
+            key = result.inserted_primary_key[0]
+            connection.execute(sa.insert(sequences), list(_rows(key, analysis.sequences)))
+            connection.execute(
+                sa.update(jobs).where(jobs.c.id == job.id).values(status=JobStatus.DONE.value)
+            )
+
+    def aqs(self, fingerprint: str, settings_key: str) -> float | None:
+        """The AQS of one content under one settings key; None: not analysed."""
+        query = sa.select(analyses.c.aqs).where(
+            (analyses.c.fingerprint == fingerprint) & (analyses.c.settings_key == settings_key)
+        )
+        with self._read() as connection:
+            found: float | None = connection.execute(query).scalar()
+            return found
+
+    def analysis(self, fingerprint: str, settings_key: str) -> Analysis | None:
+        """The saved result of one content under one settings key."""
+        query = (
+            sa.select(analyses, videos.c.probe)
+            .join(videos, videos.c.fingerprint == analyses.c.fingerprint)
+            .where(
+                (analyses.c.fingerprint == fingerprint) & (analyses.c.settings_key == settings_key)
+            )
+        )
+        with self._read() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                return None
+            parts = connection.execute(
+                sa.select(sequences)
+                .where(sequences.c.analysis_id == row.id)
+                .order_by(sequences.c.number)
+            ).all()
+        return Analysis(
+            fingerprint,
+            settings_key,
+            _video(row.probe),
+            tuple(_sequence(part) for part in parts),
+            Provenance(**row.provenance),
+            row.processing_time_s,
+            tuple(row.warnings),
+            row.created_at,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Rows per table that a person may care about."""
+        with self._read() as connection:
+            return {
+                table.name: connection.execute(
+                    sa.select(sa.func.count()).select_from(table)
+                ).scalar_one()
+                for table in (videos, runs, analyses, sequences)
+            }
+
+
+def _video_json(video: Video) -> dict[str, Any]:
+    parts = asdict(video)
+    parts["path"] = os.fsencode(video.path).hex()
+    for heavy in ("frame_times_s", "keyframe_times_s"):
+        parts[heavy] = []  # needed to sample, not to report; a long film has 200,000 of them
+    return parts
+
+
+def _video(parts: Mapping[str, Any]) -> Video:
+    fixed: dict[str, Any] = dict(parts)
+    fixed["path"] = Path(os.fsdecode(bytes.fromhex(fixed["path"])))
+    fixed["sar"], fixed["frame_rate"] = Fraction(**fixed["sar"]), Fraction(**fixed["frame_rate"])
+    lists: dict[str, Any] = {k: tuple(v) for k, v in fixed.items() if isinstance(v, list)}
+    return Video(**(fixed | lists))
+
+
+def _rows(key: int, parts: Iterable[SequenceScore]) -> Iterator[dict[str, Any]]:
+    for number, part in enumerate(parts):
+        numbers = [(t.x, t.y, t.quality, *t.probability, *t.intensity) for t in part.tiles]
+        yield {
+            "analysis_id": key,
+            "number": number,
+            "t_s": part.t_s,
+            "scene": part.scene,
+            "aqs": part.aqs,
+            "quality": part.quality,
+            "artifact_component": part.artifact_component,
+            "tiles": np.array(numbers, "<f4").tobytes(),
+            "thumbnail": part.thumbnail,
+        }
+
+
+def _sequence(row: Any) -> SequenceScore:
+    table = np.frombuffer(row.tiles, "<f4").reshape(-1, _TILE_NUMBERS).astype(float)
+    tiles = tuple(
+        TileScores(r[0], r[1], r[2], tuple(r[3:13]), tuple(r[13:23])) for r in table.tolist()
+    )
+    return SequenceScore(
+        row.t_s,
+        row.aqs,
+        row.quality,
+        row.artifact_component,
+        tuple(table[:, 3:13].mean(0).tolist()),
+        tuple(table[:, 13:23].mean(0).tolist()),
+        tiles,
+        row.scene,
+        row.thumbnail,
+    )

@@ -1,0 +1,135 @@
+"""Invocations, and what each found out about each file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from aqs_batch.records import Status
+from aqs_batch.store.database import Database
+from aqs_batch.store.tables import analyses, run_files, runs
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What one run found out about one file."""
+
+    file: str
+    fingerprint: str
+    settings_key: str
+    status: Status
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One invocation as stored."""
+
+    id: int
+    started_at: str
+    finished_at: str
+    input_dir: str
+    command: str
+    settings: Mapping[str, Any]
+
+
+class Runs(Database):
+    """Runs and their files."""
+
+    def start_run(
+        self, started_at: str, input_dir: str, command: str, settings: Mapping[str, Any]
+    ) -> int:
+        """Record an invocation; returns its id."""
+        values = {
+            "started_at": started_at,
+            "finished_at": "",
+            "input_dir": os.fsencode(input_dir),
+            "command": command.encode(errors="backslashreplace").decode(),
+            "settings": dict(settings),
+        }
+        with self._write() as connection:
+            key = connection.execute(sa.insert(runs).values(values)).inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+    def finish_run(self, run_id: int, finished_at: str) -> None:
+        with self._write() as connection:
+            connection.execute(
+                sa.update(runs).where(runs.c.id == run_id).values(finished_at=finished_at)
+            )
+
+    def record_file(self, run_id: int, entry: RunFile) -> None:
+        """Say what became of one file; a second word on the same file replaces the first."""
+        where = (run_files.c.run_id == run_id) & (run_files.c.file == os.fsencode(entry.file))
+        with self._write() as connection:
+            connection.execute(sa.delete(run_files).where(where))
+            connection.execute(
+                sa.insert(run_files).values(
+                    run_id=run_id,
+                    file=os.fsencode(entry.file),
+                    fingerprint=entry.fingerprint,
+                    settings_key=entry.settings_key,
+                    status=entry.status.value,
+                    reason=entry.reason,
+                    hint=entry.hint,
+                )
+            )
+
+    def last_run(self) -> RunRow | None:
+        """The newest run, finished or not."""
+        with self._read() as connection:
+            row = connection.execute(sa.select(runs).order_by(runs.c.id.desc()).limit(1)).first()
+        return None if row is None else _run(row)
+
+    def run(self, run_id: int) -> RunRow:
+        """One run by its id."""
+        with self._read() as connection:
+            return _run(connection.execute(sa.select(runs).where(runs.c.id == run_id)).one())
+
+    def run_files(self, run_id: int) -> list[RunFile]:
+        """The files of one run, by name."""
+        query = sa.select(run_files).where(run_files.c.run_id == run_id).order_by(run_files.c.file)
+        with self._read() as connection:
+            return [
+                RunFile(
+                    os.fsdecode(r.file), r.fingerprint, r.settings_key, Status(r.status), r.reason,
+                    r.hint,
+                )
+                for r in connection.execute(query)
+            ]  # fmt: skip
+
+    def previous_aqs(self, run_id: int, entry: RunFile) -> float | None:
+        """AQS that the same file name had in an earlier run under the same settings key."""
+        earlier = (
+            sa.select(run_files.c.fingerprint)
+            .where(
+                (run_files.c.run_id < run_id)
+                & (run_files.c.file == os.fsencode(entry.file))
+                & (run_files.c.settings_key == entry.settings_key)
+                & (run_files.c.status != Status.FAILED.value)
+            )
+            .order_by(run_files.c.run_id.desc())
+            .limit(1)
+        )
+        with self._read() as connection:
+            found = connection.execute(earlier).scalar()
+            query = sa.select(analyses.c.aqs).where(
+                (analyses.c.fingerprint == found) & (analyses.c.settings_key == entry.settings_key)
+            )
+            return connection.execute(query).scalar() if found else None
+
+
+def _run(row: Any) -> RunRow:
+    return RunRow(
+        row.id,
+        row.started_at,
+        row.finished_at,
+        os.fsdecode(row.input_dir),
+        row.command,
+        row.settings,
+    )

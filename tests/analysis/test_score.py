@@ -1,0 +1,98 @@
+"""The laws of AQS."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aqs_batch.analysis.score import (
+    Aggregation,
+    Scoring,
+    aqs,
+    artifact_component,
+    percentile,
+    score_sequence,
+    score_video,
+)
+from aqs_batch.records import Artifact, QualityLevel, TileScores
+
+unit = st.floats(0, 1)
+ten = st.lists(unit, min_size=10, max_size=10)
+scorings = st.sampled_from([Scoring(aggregation=a) for a in Aggregation])
+
+
+def value(quality: float, probability: list[float], intensity: list[float], s: Scoring) -> float:
+    return aqs(quality, artifact_component(probability, intensity, s), s)
+
+
+@given(unit, ten, ten, scorings)
+def test_aqs_stays_between_0_and_1(q: float, p: list[float], i: list[float], s: Scoring) -> None:
+    assert -1e-12 <= value(q, p, i, s) <= 1 + 1e-12
+
+
+@given(unit, ten, ten, st.integers(0, 9), unit, scorings)
+def test_aqs_never_rises_when_an_impact_rises(
+    q: float, p: list[float], i: list[float], at: int, more: float, s: Scoring
+) -> None:
+    worse = list(p)
+    worse[at] = max(p[at], more)
+    assert value(q, worse, i, s) <= value(q, p, i, s) + 1e-12
+
+
+@given(unit, unit, ten, ten, scorings)
+def test_aqs_never_rises_when_quality_falls(
+    a: float, b: float, p: list[float], i: list[float], s: Scoring
+) -> None:
+    assert value(min(a, b), p, i, s) <= value(max(a, b), p, i, s) + 1e-12
+
+
+@pytest.mark.parametrize("aggregation", Aggregation)
+def test_the_ends_are_attained(aggregation: Aggregation) -> None:
+    s = Scoring(aggregation=aggregation)
+    assert value(1.0, [0.0] * 10, [0.0] * 10, s) == 1.0
+    assert value(0.0, [1.0] * 10, [1.0] * 10, s) == pytest.approx(0.0)
+
+
+def test_every_level_is_reachable() -> None:
+    s = Scoring()
+    reached = {QualityLevel.of(value(q / 20, [0.0] * 10, [0.0] * 10, s)) for q in range(21)}
+    reached |= {QualityLevel.of(value(q / 20, [1.0] * 10, [1.0] * 10, s)) for q in range(21)}
+    assert reached == set(QualityLevel)
+
+
+def test_a_clean_good_clip_reaches_0_9() -> None:
+    assert value(0.95, [0.03] * 10, [0.05] * 10, Scoring()) > 0.9
+
+
+def tile(quality: float, damage: float) -> TileScores:
+    return TileScores(0.5, 0.5, quality, (damage, *[0.0] * 9), (1.0, *[0.0] * 9))
+
+
+def test_a_video_is_the_mean_of_its_sequences_beside_its_worst_moments() -> None:
+    s = Scoring()
+    good = score_sequence(0.0, [tile(1.0, 0.0)], s)
+    bad = score_sequence(4.0, [tile(0.0, 0.8)], s)
+    score = score_video([good, good, good, bad], threshold=0.15)
+    assert score.aqs == pytest.approx((3 * good.aqs + bad.aqs) / 4)
+    assert score.aqs_p5 < good.aqs
+    blocking = score.artifacts[Artifact.BLOCKING]
+    assert blocking.severity == pytest.approx(0.2)
+    assert blocking.time_share == 0.25
+    assert blocking.worst_t_s == 4.0
+    assert score.detected == (Artifact.BLOCKING,)
+
+
+def test_a_sequence_is_the_mean_of_its_tiles() -> None:
+    s = Scoring()
+    both = score_sequence(0.0, [tile(1.0, 0.0), tile(0.5, 0.5)], s)
+    alone = [score_sequence(0.0, [t], s).aqs for t in (tile(1.0, 0.0), tile(0.5, 0.5))]
+    assert both.aqs == pytest.approx(sum(alone) / 2)
+    assert both.quality == 0.75
+
+
+@given(st.lists(unit, min_size=1, max_size=30))
+def test_the_percentile_lies_between_the_ends(values: list[float]) -> None:
+    assert min(values) <= percentile(values, 5) <= max(values)
+    assert percentile(values, 0) == min(values)
+    assert percentile(values, 100) == max(values)

@@ -1,0 +1,167 @@
+"""Sequences out of files: whole, in time, at native size, whatever the file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aqs_batch.errors import MediaError
+from aqs_batch.ingest import decode, sampling
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import Sequence, Video
+
+X264 = ("-c:v", "libx264", "-crf", "18", "-preset", "ultrafast")
+
+
+def read(path: Path, ffmpeg_path: str, interval_s: float = 1.0) -> tuple[Video, list[Sequence]]:
+    video = probe(path)
+    plan = sampling.plan(video, interval_s, 600)
+    height, width = sampling.analysed_size(video, 1080)
+    decoding = decode.Decoding(ffmpeg_path, height, width, 60)
+    return video, list(decode.sequences(video, plan, decoding, decode.Stamps()))
+
+
+def test_sequences_are_seven_consecutive_frames_with_their_real_times(
+    make_clip, ffmpeg_path: str
+) -> None:
+    path = make_clip(seconds=4, rate=25)
+    _, sequences = read(path, ffmpeg_path, interval_s=0.5)
+    assert [s.t_s for s in sequences] == pytest.approx([0.5 * n for n in range(8)], abs=0.041)
+    assert all(s.frames.shape == (7, 240, 320, 3) for s in sequences)
+    assert all(np.abs(np.diff(s.frames.astype(int), axis=0)).mean() > 0 for s in sequences)
+
+
+def test_the_picture_is_the_one_ffmpeg_shows(make_clip, ffmpeg_path: str) -> None:
+    path = make_clip("red.mkv", source="color=c=red", seconds=1, options=("-c:v", "ffv1"))
+    _, sequences = read(path, ffmpeg_path)
+    colour = sequences[0].frames[3].reshape(-1, 3).mean(0)
+    assert colour == pytest.approx([254, 0, 0], abs=4)
+
+
+def test_a_cut_inside_a_window_starts_it_over(make_clip, ffmpeg_path: str) -> None:
+    graph = "[0:v]trim=end=0.16,setpts=N/25/TB[a];[1:v]setpts=N/25/TB[b];[a][b]concat=n=2[v]"
+    path = make_clip(
+        "cut.mkv",
+        source="color=c=black",
+        inputs=("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=1"),
+        options=("-filter_complex", graph, "-map", "[v]", "-r", "25", "-c:v", "ffv1"),
+    )
+    _, sequences = read(path, ffmpeg_path)
+    assert sequences[0].t_s == pytest.approx(0.16, abs=0.01)
+    assert sequences[0].scene == 1
+    assert all(s.frames[0].std() > 20 for s in sequences)
+
+
+@pytest.mark.parametrize("seconds", [0.04, 0.12, 0.2])
+def test_fewer_than_seven_frames_run_forth_and_back(
+    make_clip, ffmpeg_path: str, seconds: float
+) -> None:
+    _, sequences = read(make_clip(seconds=seconds), ffmpeg_path)
+    (only,) = sequences
+    count = round(seconds * 25)
+    assert only.frames.shape[0] == 7
+    if count == 3:  # 0 1 2 1 0 1 2
+        assert np.array_equal(only.frames[1], only.frames[3])
+        assert np.array_equal(only.frames[0], only.frames[4])
+        assert not np.array_equal(only.frames[0], only.frames[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "shape"),
+    [
+        ("ten_bit.mkv", {"options": ("-c:v", "ffv1", "-pix_fmt", "yuv420p10le")}, (240, 320)),
+        ("four22.mkv", {"options": ("-c:v", "ffv1", "-pix_fmt", "yuv422p")}, (240, 320)),
+        ("four44.mp4", {"options": (*X264, "-pix_fmt", "yuv444p")}, (240, 320)),
+        ("odd.mkv", {"source": "testsrc", "size": "321x243", "options": ("-c:v", "ffv1")},
+         (243, 321)),
+        ("small.mp4", {"size": "64x48"}, (48, 64)),
+        ("tall.mp4", {"size": "240x426"}, (426, 240)),
+        ("anamorphic.mp4", {"options": ("-vf", "setsar=16/11", *X264)}, (240, 320)),
+        ("interlaced.mp4", {"options": ("-vf", "interlace", *X264, "-flags", "+ilme+ildct")},
+         (240, 320)),
+        ("uhd.mp4", {"size": "3840x2160", "seconds": 0.4}, (1080, 1920)),
+    ],
+)  # fmt: skip
+def test_every_shape_of_video_is_read(
+    make_clip, ffmpeg_path: str, name: str, arguments: dict, shape: tuple[int, int]
+) -> None:
+    _, sequences = read(make_clip(name, **arguments), ffmpeg_path)
+    assert sequences
+    assert all(s.frames.shape[1:3] == shape for s in sequences)
+    assert all(s.frames.std() > 20 for s in sequences)
+
+
+def test_variable_frame_rate_keeps_its_times(make_clip, ffmpeg_path: str) -> None:
+    choose = "select='not(mod(n,5))+lt(n,30)'"
+    path = make_clip("vfr.mkv", seconds=4, options=("-vf", choose, "-fps_mode", "vfr", *X264))
+    video, sequences = read(path, ffmpeg_path, interval_s=0.5)
+    assert video.variable_frame_rate
+    times = np.array(video.frame_times_s)
+    assert all(np.abs(times - s.t_s).min() < 0.002 for s in sequences)
+
+
+@pytest.mark.parametrize(
+    ("file", "facts"),
+    [
+        ("fate_displaymatrix.mp4", {"width": 240, "height": 160, "rotation_deg": 270}),
+        ("exo_portrait_4k60.mp4", {"width": 2160, "height": 3840}),
+        ("tc_bt2020_10bit.mp4", {"hdr": "PQ", "bit_depth": 10}),
+        ("fate_dv84.mp4", {"hdr": "HLG", "rotation_deg": 270}),
+        ("fate_interlaced_crop.mp4", {"field_order": "tt", "interlaced": True}),
+        ("exo_video_desks.3gp", {"variable_frame_rate": True}),
+        ("fate_high-qp.mkv", {"width": 352}),
+        ("mpy_no_duration.webm", {"duration_s": pytest.approx(4.93, abs=0.1)}),
+        ("exo_sample.flv", {"frame_rate": pytest.approx(30, abs=1)}),
+        ("oh264_Error_I_P.264", {"codec": "h264"}),
+    ],
+)
+def test_odd_files_are_described_as_they_are(media: Path, file: str, facts: dict) -> None:
+    video = probe(media / "odd" / file)
+    found = dataclasses.asdict(video) | {
+        "interlaced": video.interlaced,
+        "frame_rate": video.frame_rate.value,
+    }
+    assert {key: found[key] for key in facts} == facts
+
+
+@pytest.mark.parametrize(
+    ("file", "least"),
+    [
+        ("fate_frame_size_change.webm", 9),
+        ("fate_dvd_single_frame.mpg", 1),
+        ("fate_mpeg2_field_encoding.ts", 3),
+        ("fate_empty_edit_5s.mp4", 9),
+        ("fate_brokensps.flv", 7),
+        ("tc_bt2020_10bit.mp4", 8),
+        ("mpy_bitmap.mp4", 1),
+        ("fate_scte20.mp4", 8),
+        ("oh264_BA_MW_D_IDR_LOST.264", 5),
+        ("imageio-binaries_newtonscradle.gif", 4),
+    ],
+)
+def test_odd_files_decode(media: Path, ffmpeg_path: str, file: str, least: int) -> None:
+    _, sequences = read(media / "odd" / file, ffmpeg_path)
+    assert len(sequences) >= least
+    starts = [s.t_s for s in sequences]
+    assert starts == sorted(starts)
+
+
+def test_encrypted_video_says_so_instead_of_scoring_noise(media: Path, ffmpeg_path: str) -> None:
+    with pytest.raises(MediaError, match="no frame could be decoded"):
+        read(media / "odd" / "fate_mov-3elist-encrypted.mp4", ffmpeg_path)
+
+
+def test_the_command_reads_files_only_and_takes_no_name_for_an_option(make_clip) -> None:
+    video = dataclasses.replace(probe(make_clip()), path=Path("/tmp/-i concat:x.mp4"))
+    plan = sampling.SamplePlan(1.0, 4)
+    argv = decode.argv(video, plan, decode.Decoding("ffmpeg", 240, 320, 60))
+    at = argv.index("-i")
+    assert argv[at + 1] == "file:/tmp/-i concat:x.mp4"
+    assert argv[argv.index("-protocol_whitelist") + 1] == "file,pipe"
+    allowed = argv[argv.index("-format_whitelist") + 1].split(",")
+    assert not {"hls", "concat", "image2", "dash", "imf", "sdp"} & set(allowed)
+    assert argv[argv.index("-fps_mode") + 1] == "passthrough"
+    assert argv[-1] == "pipe:1"

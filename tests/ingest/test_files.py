@@ -1,0 +1,80 @@
+"""Which files are taken, and who they are whatever their name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.errors import MediaError
+from aqs_batch.ingest.files import find_videos
+from aqs_batch.ingest.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
+
+
+def names(folder: Path, **more) -> list[str]:
+    arguments = {"follow_symlinks": False} | more
+    return [f.file for f in find_videos(folder, ["mp4", "mkv"], **arguments)]
+
+
+def test_videos_are_found_recursively_and_in_order(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a/C.MKV", "a/d.txt", ".hidden.mp4", ".git/e.mp4", "f.mp4.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(tmp_path) == ["b.mp4", "a/C.MKV"]
+
+
+def test_our_own_output_is_not_taken_in(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "x.mp4").touch()
+    assert names(tmp_path, skip=tmp_path / "reports") == []
+
+
+def test_links_are_followed_only_when_asked(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.mp4"
+    outside.touch()
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (inside / "link.mp4").symlink_to(outside)
+    assert names(inside) == []
+    assert names(inside, follow_symlinks=True) == ["link.mp4"]
+
+
+def test_a_directory_named_like_a_video_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").mkdir()
+    (found,) = find_videos(tmp_path, ["mp4"], follow_symlinks=False)
+    assert found.problem == "a directory, not a file"
+
+
+def test_names_that_are_not_utf8_survive(tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path) + b"/\xff\xfe.mp4"
+    Path(os.fsdecode(raw)).write_bytes(b"x")
+    (name,) = names(tmp_path)
+    assert os.fsencode(name) == b"\xff\xfe.mp4"
+
+
+def test_the_fingerprint_is_of_the_content_not_the_name(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"same")
+    two.write_bytes(b"same")
+    assert fingerprint(one) == fingerprint(two)
+    two.write_bytes(b"sAme")
+    assert fingerprint(one) != fingerprint(two)
+
+
+@pytest.mark.parametrize("at", [0, 1, 7])
+def test_a_large_file_is_told_apart_by_its_samples(tmp_path: Path, at: int) -> None:
+    size = 4 * SAMPLE_BYTES * SAMPLES
+    file = tmp_path / "large"
+    with file.open("wb") as handle:
+        handle.truncate(size)
+    before = fingerprint(file)
+    with file.open("r+b") as handle:
+        handle.seek((size - SAMPLE_BYTES) * at // (SAMPLES - 1))
+        handle.write(b"x")
+    assert fingerprint(file) != before
+
+
+def test_a_vanished_file_is_a_media_error(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="gone"):
+        fingerprint(tmp_path / "none")

@@ -1,0 +1,179 @@
+"""The ledger and the results: claimed once, saved once, read back as they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.analysis.score import Scoring, score_sequence, score_video
+from aqs_batch.errors import StoreError
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import Provenance, Status, TileScores
+from aqs_batch.store import Analysis, JobStatus, RunFile, Store
+
+KEY = "settings"
+LEASE_S, ATTEMPTS = 60.0, 3
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
+
+
+@pytest.fixture(scope="module")
+def analysis(make_clip) -> Analysis:
+    def tile(x: float) -> TileScores:
+        return TileScores(x, 0.25, 0.5, (0.125,) * 10, (0.75,) * 10)
+
+    sequences = tuple(
+        score_sequence(float(n), [tile(0.25), tile(0.5)], Scoring(), scene=n) for n in range(3)
+    )
+    pictured = dataclasses.replace(sequences[1], thumbnail=b"jpeg")
+    provenance = Provenance("aqs-b0 1", KEY, "cpu", "torch", 2, "9", "0.1")
+    return Analysis(
+        "print", KEY, probe(make_clip()), (sequences[0], pictured, sequences[2]), provenance,
+        1.5, ("a warning",), "2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+
+
+def queued(store: Store, name: str = "print"):
+    return store.enqueue(name, KEY, Path("/x.mp4"), force=False)
+
+
+def test_a_result_reads_back_as_it_was_saved(store: Store, analysis: Analysis) -> None:
+    job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert job is not None
+    store.save(job, analysis, 0.5)
+    found = store.analysis("print", KEY)
+    assert found is not None
+    assert found.sequences == analysis.sequences
+    assert score_video(found.sequences, 0.2) == score_video(analysis.sequences, 0.2)
+    assert found.provenance == analysis.provenance
+    assert found.warnings == analysis.warnings
+    assert found.video.path == analysis.video.path
+    assert found.video.frame_rate == analysis.video.frame_rate
+    assert store.aqs("print", KEY) == 0.5
+    assert store.job_counts()["done"] == 1
+
+
+def test_results_under_other_settings_stand_beside_each_other(
+    store: Store, analysis: Analysis
+) -> None:
+    for key, aqs in ((KEY, 0.5), ("other", 0.7)):
+        queued_job = store.enqueue("print", key, Path("/x.mp4"), force=False)
+        job = store.claim(queued_job.id, "w", 0.0, LEASE_S, ATTEMPTS)
+        assert job is not None
+        store.save(job, dataclasses.replace(analysis, settings_key=key), aqs)
+    assert store.aqs("print", KEY) == 0.5
+    assert store.aqs("print", "other") == 0.7
+
+
+def test_a_job_is_claimed_by_one_of_many(store: Store, tmp_path: Path) -> None:
+    job = queued(store)
+    barrier = threading.Barrier(6)
+    won: list[str] = []
+
+    def contend(name: str) -> None:
+        mine = Store(store.url)
+        barrier.wait()
+        if mine.claim(job.id, name, 0.0, LEASE_S, ATTEMPTS):
+            won.append(name)
+        mine.close()
+
+    threads = [threading.Thread(target=contend, args=(str(n),)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_a_dead_workers_job_is_taken_over_when_its_lease_ends(store: Store) -> None:
+    job = queued(store)
+    assert store.claim(job.id, "dead", 0.0, LEASE_S, ATTEMPTS)
+    assert store.claim(job.id, "next", LEASE_S - 1, LEASE_S, ATTEMPTS) is None
+    taken = store.claim(job.id, "next", LEASE_S + 1, LEASE_S, ATTEMPTS)
+    assert taken is not None
+    assert taken.attempts == 2
+
+
+def test_a_heartbeat_keeps_the_lease(store: Store) -> None:
+    job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert job is not None
+    store.heartbeat(job, "w", 50.0, LEASE_S)
+    assert store.claim(job.id, "other", 100.0, LEASE_S, ATTEMPTS) is None
+
+
+def test_a_job_that_keeps_killing_its_process_is_quarantined(store: Store) -> None:
+    job, now_s = queued(store), 0.0
+    for _ in range(ATTEMPTS):
+        taken = store.claim(job.id, "w", now_s, LEASE_S, ATTEMPTS)
+        assert taken is not None
+        assert taken.status is JobStatus.RUNNING
+        now_s += LEASE_S + 1
+    last = store.claim(job.id, "w", now_s, LEASE_S, ATTEMPTS)
+    assert last is not None
+    assert last.status is JobStatus.QUARANTINED
+    assert "died 3 times" in last.reason
+    assert queued(store).status is JobStatus.QUARANTINED
+    assert store.retry() == 1
+    assert queued(store).status is JobStatus.QUEUED
+
+
+def test_an_interrupted_job_is_released_without_counting(store: Store) -> None:
+    job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert job is not None
+    store.release(job)
+    again = store.claim(job.id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert again is not None
+    assert again.attempts == 1
+
+
+def test_a_failed_job_is_tried_again_by_the_next_run(store: Store) -> None:
+    job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert job is not None
+    store.fail(job, "no picture", "look at it")
+    assert store.open_jobs()[0].reason == "no picture"
+    assert queued(store).status is JobStatus.QUEUED
+
+
+def test_names_that_are_not_utf8_are_kept(store: Store) -> None:
+    run = store.start_run("now", "in\udcff", "aqs-batch run in\udcff", {})
+    store.record_file(run, RunFile("\udcff\udcfe.mp4", "", KEY, Status.FAILED, "why", "hint"))
+    assert store.run_files(run)[0].file == "\udcff\udcfe.mp4"
+    assert store.run(run).input_dir == "in\udcff"
+
+
+def test_a_newer_database_is_refused_in_words(store: Store) -> None:
+    store.close()
+    assert store.path is not None
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="newer aqs-batch"):
+        Store(store.url)
+
+
+def test_what_is_not_a_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.db"
+    file.write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreError, match="cannot open"):
+        Store(f"sqlite:///{file}")
+    assert file.read_bytes() == b"not a database" * 100
+
+
+def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: Analysis) -> None:
+    for content, aqs in (("old", 0.8), ("new", 0.6)):
+        job = store.claim(queued(store, content).id, "w", 0.0, LEASE_S, ATTEMPTS)
+        assert job is not None
+        store.save(job, dataclasses.replace(analysis, fingerprint=content), aqs)
+    first = store.start_run("1", "", "", {})
+    store.record_file(first, RunFile("a.mp4", "old", KEY, Status.SCORED))
+    second = store.start_run("2", "", "", {})
+    entry = RunFile("a.mp4", "new", KEY, Status.SCORED)
+    assert store.previous_aqs(second, entry) == 0.8
+    assert store.previous_aqs(second, dataclasses.replace(entry, settings_key="x")) is None
+    assert store.previous_aqs(second, dataclasses.replace(entry, file="b.mp4")) is None

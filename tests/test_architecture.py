@@ -1,0 +1,115 @@
+"""The house rules that a machine can hold: who imports whom, and how large a room may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "aqs_batch"
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "migrations" not in p.parts)
+ALL_MODULES = MODULES + sorted((ROOT / "training").glob("*.py"))
+STAGES = ("ingest", "analysis", "encode", "reports")
+
+LONGEST_MODULE, LONGEST_FUNCTION = 320, 50
+
+# Each outside library has one owner.
+OWNERS = {
+    "sqlalchemy": ("store",),
+    "alembic": ("store",),
+    "subprocess": ("ffmpeg.py",),
+    "ffmpeg": ("ingest/decode.py", "encode"),
+    "av": ("ingest/probe.py",),
+    "watchdog": ("ingest/watch.py",),
+    "timm": ("analysis/model.py",),
+    "openvino": ("analysis/engine.py",),
+    "torch": ("analysis", "encode/preprocess.py"),
+    "safetensors": ("analysis/checkpoint.py",),
+    "jinja2": ("reports/render.py",),
+    "PIL": ("reports/thumbnail.py",),
+    "pydantic": ("config.py",),
+    "tomllib": ("config.py",),
+    "click": ("cli.py", "console.py"),
+    "rich": ("console.py",),
+}
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours(path: Path) -> set[str]:
+    return {n.removeprefix("aqs_batch.") for n in imports(path) if n.startswith("aqs_batch.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_only_the_owner_imports_a_library(path: Path) -> None:
+    for name in imports(path):
+        owners = OWNERS.get(name.split(".")[0])
+        if owners:
+            assert place(path).startswith(owners), f"{place(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_imports_go_down_only(path: Path) -> None:
+    here = place(path).split("/")[0].removesuffix(".py")
+    used = {name.split(".")[0] for name in ours(path)}
+    if here in STAGES:
+        others = {s for s in STAGES if s != here}
+        assert not used & (others | {"store", "pipeline", "service", "cli", "console"})
+    if here in ("records", "errors"):
+        assert not used - {"errors"}
+    if here in ("ffmpeg", "config"):
+        assert used <= {"records", "errors"}
+    if here == "store":
+        assert used <= {"store", "records", "errors"}
+    if here == "pipeline":
+        assert not used & {"service", "cli", "console"}
+    if here == "service":
+        assert not used & {"cli", "console"}
+    assert "training" not in {n.split(".")[0] for n in imports(path)}
+
+
+@pytest.mark.parametrize("path", ALL_MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_rooms_are_small(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= LONGEST_MODULE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{node.name} has {length} lines"
+
+
+def test_the_job_boundary_is_the_only_catch_all() -> None:
+    catches = [
+        place(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+    ]
+    assert catches == ["service.py"]
+
+
+def test_help_does_not_import_what_it_does_not_need() -> None:
+    code = (
+        "import sys; from aqs_batch.cli import commands; commands.main(['--help'], "
+        "standalone_mode=False); print(sorted(set(sys.modules) & {'torch', 'sqlalchemy', 'av', "
+        "'pydantic', 'openvino', 'rich', 'jinja2', 'numpy'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")

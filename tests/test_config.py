@@ -1,0 +1,81 @@
+"""Settings: where a value comes from, and what a wrong one says."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.config import Settings, flatten, load
+from aqs_batch.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+TOML = ROOT / "aqs.toml"
+
+
+def test_aqs_toml_holds_every_setting_with_its_default() -> None:
+    in_file = dict(flatten(tomllib.loads(TOML.read_text())))
+    defaults = dict(flatten(Settings().model_dump(mode="json")))
+    assert in_file == defaults
+
+
+def test_every_setting_in_aqs_toml_is_explained() -> None:
+    lines = TOML.read_text().splitlines()
+    section, explained = "", ""
+    for number, line in enumerate(lines):
+        if line.startswith("["):
+            section = line.strip("[]")
+            # A table of like values may be explained once, at its first key.
+            explained = ""
+        elif "=" in line and not line.startswith("#"):
+            above = lines[number - 1]
+            if above.startswith("#"):
+                explained = section
+            assert above.startswith("#") or (section.count(".") and explained == section), line
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.toml"
+    file.write_text("[analysis]\ntiles = 2\nalpha = 0.5\ninterval_s = 3.0\n")
+    loaded = load(
+        file, {"AQS_ANALYSIS_TILES": "3", "AQS_ANALYSIS_ALPHA": "0.7"}, {"analysis.tiles": 5}
+    )
+    assert loaded.settings.analysis.tiles == 5
+    assert loaded.settings.analysis.alpha == 0.7
+    assert loaded.settings.analysis.interval_s == 3.0
+    assert loaded.origins["analysis.tiles"] == "flag"
+    assert loaded.origins["analysis.alpha"] == "environment"
+    assert loaded.origins["analysis.interval_s"] == str(file)
+    assert loaded.origins["analysis.max_height"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[analysis]\ntile = 2\n", "unknown setting analysis.tile"),
+        ("[analysis]\nalpha = 2.0\n", "analysis.alpha"),
+        ("[analysis\n", "aqs.toml"),
+    ],
+)
+def test_a_wrong_file_says_what_and_where(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "aqs.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        load(file, {}, {})
+
+
+def test_an_unknown_variable_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="AQS_TILES"):
+        load(None, {"AQS_TILES": "3"}, {})
+
+
+def test_the_settings_key_changes_with_what_changes_a_score_and_only_then() -> None:
+    key = Settings().key("weights")
+    changed = load(None, {}, {"analysis.tiles": 5}).settings
+    heavier = load(None, {}, {"analysis.penalties.blocking": 2.0}).settings
+    other_threshold = load(None, {}, {"analysis.threshold": 0.5, "output.dir": "x"}).settings
+    assert key != changed.key("weights")
+    assert key != heavier.key("weights")
+    assert key != Settings().key("other weights")
+    assert key == other_threshold.key("weights")

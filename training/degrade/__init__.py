@@ -1,0 +1,21 @@
+"""The ten artifacts, each with several physically different generators.
+
+They work on uint8 at full resolution, before the tile is cut; borders are reflected and gain is
+kept, so that nothing but the artifact itself gives it away. Generators marked held_out are for
+evaluation and are never trained on.
+"""
+
+from training.degrade import blur, coding, colour, motion, noise
+from training.degrade.generator import GENERATORS, Clip, Generator, generators
+
+__all__ = [
+    "GENERATORS",
+    "Clip",
+    "Generator",
+    "blur",
+    "coding",
+    "colour",
+    "generators",
+    "motion",
+    "noise",
+]

@@ -1,0 +1,124 @@
+"""Ghosting and judder: what goes wrong between frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from aqs_batch.records import Artifact
+from training.degrade.generator import (
+    Clip,
+    Floats,
+    Frames,
+    Rng,
+    between,
+    each,
+    generator,
+)
+
+
+@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR)
+def _temporal_blend(clip: Clip, strength: float, rng: Rng) -> Clip:
+    lag = int(rng.integers(1, 4))
+    weight = between(0.15, 0.5, strength)
+    past = _delayed(clip.frames, lag)
+    return clip.replaced(clip.frames * (1 - weight) + past * weight)
+
+
+def _delayed(frames: Frames, lag: int) -> Floats:
+    """The frames `lag` steps ago; before the start time runs backwards, like a reflection."""
+    index = np.abs(np.arange(len(frames)) - lag)
+    return frames[index].astype(np.float32)
+
+
+@generator(Artifact.GHOSTING)
+def _double_image(clip: Clip, strength: float, rng: Rng) -> Clip:
+    angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(4, 24)
+    dx, dy = reach * np.cos(angle), reach * np.sin(angle)
+    weight = between(0.12, 0.5, strength)
+    matrix = np.array([[1.0, 0, dx], [0, 1.0, dy]])
+    high, wide = clip.frames.shape[1:3]
+
+    def blend(frame: Frames) -> Floats:
+        other = cv2.warpAffine(
+            frame, matrix, (wide, high), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        return frame * (1 - weight) + other.astype(np.float32) * weight
+
+    return each(clip, blend)
+
+
+@generator(Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR)
+def _rate_conversion(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """24 to 30 or 25 to 30 by blending: every output frame mixes its two neighbours in time."""
+    step = rng.uniform(0.55, 0.9)
+    depth = between(0.35, 1.0, strength)
+    at = rng.uniform(0.2, 0.8) + step * np.arange(len(clip.frames))
+    left = np.floor(at).astype(int).clip(0, len(clip.frames) - 2)
+    part = (depth * np.minimum(at - left, 1.0))[:, None, None, None].astype(np.float32)
+    mixed = clip.frames[left] * (1 - part) + clip.frames[left + 1] * part
+    return clip.replaced(mixed)
+
+
+@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, held_out=True)
+def _decaying_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """A recursive noise reducer that is too strong: each frame keeps part of the last output."""
+    keep = between(0.3, 0.75, strength)
+    state = clip.frames[2].astype(np.float32)
+    for frame in clip.frames[2::-1]:
+        state = keep * state + (1 - keep) * frame
+    out = []
+    for frame in clip.frames:
+        state = keep * state + (1 - keep) * frame
+        out.append(state)
+    return clip.replaced(np.stack(out))
+
+
+def _retimed(clip: Clip, index: list[int]) -> Clip:
+    """The same start shown at other times; frames past the sequence come from the scene."""
+    if clip.scene is None:
+        return clip.replaced(clip.frames[np.clip(index, 0, len(clip.frames) - 1)])
+    start, step = clip.times[0], clip.times[1] - clip.times[0]
+    return clip.replaced(clip.scene.sequence([start + step * i for i in index]))
+
+
+@generator(Artifact.JUDDER)
+def _dropped_and_repeated(clip: Clip, strength: float, rng: Rng) -> Clip:
+    index = list(range(len(clip.frames)))
+    for at in rng.choice(np.arange(1, len(index)), round(between(1, 4, strength)), replace=False):
+        index[at] = index[at - 1]
+    return _retimed(clip, index)
+
+
+@generator(Artifact.JUDDER)
+def _uneven_cadence(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """3:2 and its relatives: frames are held for alternating counts."""
+    pattern = [[1, 2], [2, 3], [1, 1, 2], [3, 2]][min(int(strength * 4), 3)]
+    held: list[int] = []
+    phase, shown = int(rng.integers(0, 3)), 0
+    while len(held) < len(clip.frames) + 4:
+        count = pattern[(shown + phase) % len(pattern)]
+        held += [shown] * count
+        shown += 1
+    skip = int(rng.integers(0, 3))
+    return _retimed(clip, [h - held[skip] for h in held[skip : skip + len(clip.frames)]])
+
+
+@generator(Artifact.JUDDER)
+def _held_frames(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """A low frame rate shown at a high one: every frame two or three times, time kept."""
+    hold = 2 if strength < 0.6 else 3
+    phase = int(rng.integers(0, hold))
+    return _retimed(clip, [max((i + phase) // hold * hold - phase, 0) for i in range(7)])
+
+
+@generator(Artifact.JUDDER, held_out=True)
+def _jumping_clock(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """Uneven sampling times: a stalling player that catches up by skipping."""
+    index, now = [], 0
+    for _ in clip.frames:
+        index.append(now)
+        now += 0 if rng.random() < between(0.2, 0.45, strength) else int(rng.integers(1, 4))
+    if index[-1] == 6 and index[3] == 3:
+        index[3] = 2
+    return _retimed(clip, index)

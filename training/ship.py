@@ -1,0 +1,49 @@
+"""Make the shipped checkpoint: the best of a run, calibrated on validation, with its model card."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from aqs_batch.analysis.checkpoint import inspect, load_model, save, shipped_path
+from training.calibrate import calibrate
+from training.dataset import Shards
+from training.judge import judge, predict
+
+
+def ship(source: Path, target: Path, validation: Shards, version: str) -> None:
+    """Calibrate `source` on all of validation and write it to `target`."""
+    checkpoint = inspect(source)
+    model = load_model(checkpoint).to(memory_format=torch.channels_last)
+    predicted = predict(model, validation, len(validation), torch.device("cpu"))
+    judged = judge(predicted, validation)
+    fit = calibrate(predicted.presence, validation.truth.presence)
+    card = replace(
+        checkpoint.card,
+        version=version,
+        temperature=fit.temperature,
+        offset=fit.offset,
+        threshold=fit.threshold,
+        metrics={"validation": judged.as_dict(), "validation_samples": len(validation)},
+    )
+    save(target, load_file(source), card)
+    print(f"{target}: {card.label}\n{judged.line()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=Path("training/runs/main"))
+    parser.add_argument("--which", choices=["best_f1", "best_loss", "latest"], default="best_f1")
+    parser.add_argument("--cache", type=Path, default=Path("training/cache"))
+    parser.add_argument("--version", default="0.1.0")
+    args = parser.parse_args()
+    validation = Shards(args.cache / "shards" / "val")
+    ship(args.run / f"{args.which}.safetensors", shipped_path(), validation, args.version)
+
+
+if __name__ == "__main__":
+    main()
