@@ -19,6 +19,7 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Sequence, Video
 _FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
 _SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
 _STAMP_WAIT_S = 30.0
+_INPUT = "the input"
 _TONE_MAP = (
     ("zscale", {"t": "linear", "npl": 100}),
     ("format", {"pix_fmts": "gbrpf32le"}),
@@ -51,9 +52,7 @@ def input_name(video: Video) -> str:
 def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
     """The command that writes the planned sequences to stdout as rgb24."""
     # reinit_filter 0: a stream that changes its size must not start the choice of frames over.
-    node = ffmpeg.input(input_name(video), reinit_filter=0, **input_options())[
-        str(video.stream_index)
-    ]
+    node = ffmpeg.input(_INPUT, reinit_filter=0, **input_options())[str(video.stream_index)]
     if video.interlaced:
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
     node = node.filter("select", select_expression(plan, video.frame_rate.value or 25.0)).filter(
@@ -69,7 +68,9 @@ def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
     output = ffmpeg.output(
         node, "pipe:1", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough"
     )
+    # The name is put in last: ffmpeg-python hashes it, and cannot hash one that is not UTF-8.
     command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
+    command[command.index(_INPUT)] = input_name(video)
     return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", *command[1:]]
 
 

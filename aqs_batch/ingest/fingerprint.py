@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 
 from aqs_batch.errors import MediaError
@@ -11,13 +12,31 @@ SAMPLE_BYTES = 1 << 20
 SAMPLES = 16
 
 
+def regular_size(path: Path) -> int:
+    """Size in bytes of a plain, non-empty file; anything else is a MediaError.
+
+    Asked before anything is opened: opening a named pipe waits for its writer for ever.
+    """
+    try:
+        info = path.stat()
+    except FileNotFoundError as error:
+        raise MediaError("the file is gone", hint="It vanished before it was read.") from error
+    except OSError as error:
+        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISREG(info.st_mode):
+        raise MediaError("not a regular file", hint="Only plain files are read.")
+    if info.st_size == 0:
+        raise MediaError("the file is empty (zero bytes)", hint="Was the copy interrupted?")
+    return info.st_size
+
+
 def fingerprint(path: Path) -> str:
     """A 32-digit content fingerprint: files up to 16 MiB whole, larger ones in 16 spread samples.
 
     Name, place and times of the file do not enter. Raises MediaError when it cannot be read.
     """
+    size = regular_size(path)
     try:
-        size = path.stat().st_size
         digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
         with path.open("rb") as handle:
             if size <= SAMPLE_BYTES * SAMPLES:

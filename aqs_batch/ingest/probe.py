@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-import os
-import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import av.container
@@ -15,6 +13,7 @@ import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import DEMUXERS
+from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.records import Fraction, Video
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -59,9 +58,9 @@ def probe(path: Path, limits: Limits = Limits()) -> Video:
 
     Raises MediaError when it is not a readable video, RefusedMedia when it is outside the limits.
     """
-    size = _regular_size(path)
+    size = regular_size(path)
     try:
-        with path.open("rb") as handle:
+        with _Nameless(io.FileIO(path)) as handle:
             _refuse_playlist(handle, path)
             with _open(handle) as container:
                 rotation, decodes = _first_frame(container, _pick_stream(container, limits))
@@ -77,28 +76,20 @@ def probe(path: Path, limits: Limits = Limits()) -> Video:
         raise MediaError(f"cannot be read: {error.strerror or error}") from error
 
 
-def _open(handle: BinaryIO) -> av.container.InputContainer:
+class _Nameless(io.BufferedReader):
+    """A file whose name libav does not hear: it would choke on one that is not UTF-8."""
+
+    @property
+    def name(self) -> str:
+        return "video"
+
+
+def _open(handle: io.BufferedReader) -> av.container.InputContainer:
     # A file object, not a name: libavformat then has no protocol it could follow elsewhere.
     return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
 
 
-def _regular_size(path: Path) -> int:
-    try:
-        info = os.stat(path)
-    except FileNotFoundError as error:
-        raise MediaError(
-            "the file is gone", hint="It vanished between listing and reading."
-        ) from error
-    except OSError as error:
-        raise MediaError(f"cannot be read: {error.strerror or error}") from error
-    if not stat.S_ISREG(info.st_mode):
-        raise MediaError("not a regular file", hint="Only plain files are read.")
-    if info.st_size == 0:
-        raise MediaError("the file is empty (zero bytes)", hint="Was the copy interrupted?")
-    return info.st_size
-
-
-def _refuse_playlist(handle: BinaryIO, path: Path) -> None:
+def _refuse_playlist(handle: io.BufferedReader, path: Path) -> None:
     head = handle.read(512).lstrip(b"\xef\xbb\xbf \r\n\t")
     handle.seek(0)
     if head.startswith(_PLAYLIST_HEADS):
