@@ -26,7 +26,7 @@ from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.start import imagenet_start, warm_start
 
-STEPS, BATCH, RATE, JUDGE_EVERY = 4000, 96, 1.5e-3, 250
+STEPS, BATCH, RATE, JUDGE_EVERY = 2200, 96, 1.5e-3, 200
 
 
 @dataclass(frozen=True)

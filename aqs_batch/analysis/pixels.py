@@ -15,7 +15,8 @@ from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
 STEPS = (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2)  # levels of 255
 CHROMA = (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0)
 BLOCK_PX = 8
-FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + 4 + 4
+PURITY = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the strongest channel, how much is colour
+FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + len(PURITY) + 2 + 4 + 4
 CHANGE_FACTS = 3 * len(STEPS)
 
 
@@ -44,6 +45,7 @@ def frame_facts(planes: Tensor) -> Tensor:
             _shares(bend, STEPS),
             _shares(tint, STEPS),
             _shares(strength, CHROMA),
+            _colour(planes),
             torch.log(ends.float().mean((2, 3)) + 1e-4),
             _grid(across, 2),
             _grid(down, 1),
@@ -70,6 +72,18 @@ def change_facts(planes: Tensor) -> Tensor:
         ],
         dim=2,
     )
+
+
+def _colour(planes: Tensor) -> Tensor:
+    """How pure colours are, and how often they hit the end of a channel: [N,3,H,W] -> [N,9]."""
+    luma, blue, red = planes.unbind(1)
+    blue, red = luma + blue / 0.564, luma + red / 0.713
+    green = (luma - 0.299 * red - 0.114 * blue) / 0.587
+    rgb = torch.stack([red, green, blue], dim=1)
+    top, low = rgb.amax(1), rgb.amin(1)
+    ends = torch.stack([(low < 1.5) & (top > 40), (top > 253.5) & (low < 200)], dim=1)
+    clipped = torch.log(ends.float().mean((2, 3)) + 1e-4)
+    return torch.cat([_shares((top - low) / (top + 8), PURITY), clipped], dim=1)
 
 
 def _shares(values: Tensor, floors: tuple[float, ...]) -> Tensor:

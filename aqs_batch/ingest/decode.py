@@ -18,6 +18,7 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Sequence, Video
 
 _FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
 _SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
+_SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
 _STAMP_WAIT_S = 30.0
 _INPUT = "the input"
 _TONE_MAP = (
@@ -104,7 +105,7 @@ class Stamps:
         elif match := _SCENE_LINE.search(line):
             self._queue.put((self._pending, _number(match[1])))
         elif ("error" in line.lower() or "corrupt" in line.lower()) and len(self.damage) < 5:
-            self.damage.append(line)
+            self.damage.append(_SPEAKER.sub("", line))
 
     def next(self) -> tuple[float, float]:
         """(time in s, scene score) of the next frame; nan where ffmpeg could not say."""
@@ -178,4 +179,5 @@ def _why(finished: Finished) -> str:
 
 def _last(finished: Finished) -> str:
     lines = [line for line in finished.tail if "rror" in line or "nvalid" in line]
-    return (lines or list(finished.tail) or ["no message"])[-1][:300]
+    last = (lines or list(finished.tail) or ["no message"])[-1]
+    return _SPEAKER.sub("", last)[:300]
