@@ -65,7 +65,7 @@ def read(predicted: Predicted, checkpoint: Checkpoint) -> Read:
 def figures(seen: Read, shards: Shards, checkpoint: Checkpoint) -> dict[str, Any]:
     """Per artifact and macro figures of one set."""
     truth, table = shards.truth, {}
-    clean = (truth.presence <= 0).all(1) & np.char.find(truth.note, ": clean") >= 0
+    clean = (truth.presence <= 0).all(1) & (np.char.find(truth.note, ": clean") >= 0)
     for column, name in enumerate(NAMES):
         known = truth.presence[:, column] >= 0
         there = truth.presence[:, column] == 1
