@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -56,7 +57,10 @@ class OpenVinoBackend:
 
         card = checkpoint.card
         example = torch.zeros(1, card.frames, 3, card.tile_px, card.tile_px)
-        model = ov.convert_model(load_model(checkpoint), example_input=example)
+        with warnings.catch_warnings():
+            # Tracing remarks that constants are constants, and that it will be deprecated.
+            warnings.simplefilter("ignore")
+            model = ov.convert_model(load_model(checkpoint), example_input=example)
         model.reshape([-1, card.frames, 3, card.tile_px, card.tile_px])
         config = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
         self._compiled: Any = ov.Core().compile_model(model, "CPU", config)
