@@ -42,11 +42,12 @@ train: $(VENV)/.everything
 	$(BIN)/python -m training.dataset --split val --samples 512
 	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
-	$(BIN)/python -m training.ship
+	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # The frozen test split: writes training/RESULTS.md and training/results.json.
 evaluate: $(VENV)/.everything
-	$(BIN)/python -m training.evaluate
+	$(MALLOC) $(BIN)/python -m training.evaluate
 
 clean:
 	rm -rf $(VENV) build *.egg-info

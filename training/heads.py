@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--init", type=Path, help="checkpoint whose backbone to use")
-    parser.add_argument("--samples", type=int, default=8000)
+    parser.add_argument("--samples", type=int, default=12000)
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
     args = parser.parse_args()
     model = AqsNet()

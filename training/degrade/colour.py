@@ -79,6 +79,12 @@ def _with_chroma(clip: Clip, red: float, blue: float) -> Clip:
     return each(clip, scale)
 
 
+def _with_luma_of(frame: Frames, other: Floats) -> Floats:
+    """`other` moved along grey until its luma is the frame's, clipped."""
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return np.clip(other + ((frame - other) @ weights)[..., None], 0, 255)
+
+
 @generator(Artifact.COLOR_SATURATION)
 def _over_saturated(clip: Clip, strength: float, rng: Rng) -> Clip:
     gain = between(1.5, 4.0, strength)
@@ -106,8 +112,7 @@ def _clipped_colour(clip: Clip, strength: float, rng: Rng) -> Clip:
         hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.float32)
         hsv[..., 1] = np.clip(hsv[..., 1] * gain, 0, 255)
         out = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32)
-        weights = np.array([0.299, 0.587, 0.114], np.float32)
-        return np.clip(out + ((frame - out) @ weights)[..., None], 0, 255)
+        return _with_luma_of(frame, out)
 
     return each(clip, stretch)
 
@@ -117,11 +122,12 @@ def _vibrance(clip: Clip, strength: float, rng: Rng) -> Clip:
     """A curve on saturation that lifts the pale colours most."""
     power = between(0.65, 0.25, strength)
 
-    def lift(frame: Frames) -> Frames:
+    def lift(frame: Frames) -> Floats:
         hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.float32)
         coloured = np.clip((hsv[..., 1] - 12) / 24, 0, 1)  # grey stays grey
         lifted = 255 * (hsv[..., 1] / 255) ** power
         hsv[..., 1] += (lifted - hsv[..., 1]) * coloured
-        return cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+        out = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+        return _with_luma_of(frame, out.astype(np.float32))
 
     return each(clip, lift)
