@@ -105,6 +105,7 @@ def load_model(checkpoint: Checkpoint) -> Any:
 
     Raises CheckpointError when architecture or tensors do not match this version.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from aqs_batch.analysis.model import ARCHITECTURE, AqsNet
@@ -119,6 +120,6 @@ def load_model(checkpoint: Checkpoint) -> Any:
         model.load_state_dict(
             {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{checkpoint.path}: {error}", hint=hint) from error
     return model.eval()

@@ -1,0 +1,79 @@
+"""What every command shares: its flags, its settings, its database, and errors as plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from aqs_batch.config import Loaded, Settings
+    from aqs_batch.store import Store
+
+EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+
+@contextmanager
+def plain_errors(debug: bool) -> Iterator[None]:
+    """Our own errors as a message for a person; with --debug as a traceback."""
+    from aqs_batch.errors import AqsError, SettingsError
+    from aqs_batch.wording import shown
+
+    try:
+        yield
+    except AqsError as error:
+        if debug:
+            raise
+        click.echo(f"error: {shown(str(error))}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        raise click.exceptions.Exit(
+            EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+        ) from error
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error.strerror or error}: {shown(str(error.filename))}", err=True)
+        raise click.exceptions.Exit(EXIT_FAILED) from error
+
+
+def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of every command that reads or writes results."""
+    for option in reversed(
+        (
+            click.option("--config", type=click.Path(path_type=Path), help="Settings file."),
+            click.option("--output-dir", help="Folder of database, exports and report."),
+            click.option("--db", help="Database URL; default: aqs.db in the output folder."),
+            click.option("--debug", is_flag=True, help="Show tracebacks."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def load(config: Path | None, output_dir: str | None, db: str | None, **more: Any) -> Loaded:
+    from aqs_batch import config as settings
+
+    flags = {"output.dir": output_dir, "output.db": db, **more}
+    return settings.load(config, settings.environment(), flags)
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """The database of an earlier run; asking about one that is not there does not create it."""
+    from aqs_batch.errors import StoreError
+    from aqs_batch.store import Store
+
+    if not settings.output.db and not (Path(settings.output.dir) / "aqs.db").exists():
+        raise StoreError(
+            f"no results in {settings.output.dir}",
+            hint="Run `aqs-batch run` first, or name its folder with --output_dir.",
+        )
+    store = Store(settings.output.url)
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,66 @@
+"""`aqs-batch report`, `status` and `retry`: what the database already knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aqs_batch.commands.frame import load, open_store, plain_errors, settings_flags
+
+
+@click.command()
+@settings_flags
+@click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.2).")
+@click.option("--export", help="Comma-separated: json,csv,html (all).")
+def report(
+    config: Path | None,
+    output_dir: str | None,
+    db: str | None,
+    debug: bool,
+    threshold: float | None,
+    export: str | None,
+) -> int:
+    """Write the report of the last run again, from the database."""
+    from aqs_batch import service
+    from aqs_batch.errors import StoreError
+
+    with plain_errors(debug):
+        formats = export.split(",") if export else None
+        more = {"analysis.threshold": threshold, "output.export": formats}
+        settings = load(config, output_dir, db, **more).settings
+        with open_store(settings) as store:
+            last = store.last_run()
+            if last is None:
+                raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
+            for path in service.write_reports(store, last, settings):
+                click.echo(path)
+    return 0
+
+
+@click.command()
+@settings_flags
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(
+    config: Path | None, output_dir: str | None, db: str | None, debug: bool, as_json: bool
+) -> int:
+    """Show jobs by state, the last run, and what failed."""
+    from aqs_batch import console
+
+    with plain_errors(debug):
+        settings = load(config, output_dir, db).settings
+        with open_store(settings) as store:
+            console.show_status(store, as_json=as_json)
+    return 0
+
+
+@click.command()
+@settings_flags
+def retry(config: Path | None, output_dir: str | None, db: str | None, debug: bool) -> int:
+    """Queue failed and quarantined jobs again, for the next run."""
+    with plain_errors(debug):
+        settings = load(config, output_dir, db).settings
+        with open_store(settings) as store:
+            count = store.retry()
+    click.echo(f"{count} job{'s' if count != 1 else ''} queued again; run `aqs-batch run`")
+    return 0

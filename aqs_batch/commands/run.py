@@ -1,0 +1,128 @@
+"""`aqs-batch run` and `aqs-batch demo`: score videos and write the report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aqs_batch.commands.frame import EXIT_FAILED, EXIT_GATE, load, plain_errors, settings_flags
+
+if TYPE_CHECKING:
+    from aqs_batch.config import Settings
+    from aqs_batch.store import Store
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option("--input-dir", type=click.Path(), help="Folder to take videos from, recursively.")
+@click.option("--video", "videos", multiple=True, type=click.Path(), help="One video; repeatable.")
+@settings_flags
+@click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.2).")
+@click.option("--export", help="Comma-separated: json,csv,html (all).")
+@click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
+@click.option("--device", help="auto, cpu, cuda, cuda:N.")
+@click.option("--backend", help="auto, openvino or torch.")
+@click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
+@click.option("--force", is_flag=True, help="Analyse again what is already known.")
+def run(
+    paths: tuple[str, ...],
+    input_dir: str | None,
+    videos: tuple[str, ...],
+    config: Path | None,
+    output_dir: str | None,
+    db: str | None,
+    debug: bool,
+    threshold: float | None,
+    export: str | None,
+    fail_under: float | None,
+    device: str | None,
+    backend: str | None,
+    checkpoint: str | None,
+    as_json: bool,
+    force: bool,
+) -> int:
+    """Score videos and write the report."""
+    with plain_errors(debug):
+        loaded = load(
+            config,
+            output_dir,
+            db,
+            **{
+                "analysis.threshold": threshold,
+                "output.export": export.split(",") if export else None,
+                "run.fail_under": fail_under,
+                "model.device": device,
+                "model.backend": backend,
+                "model.checkpoint": checkpoint,
+            },
+        )
+        return score(loaded.settings, [*paths, *videos], input_dir, as_json, force)
+
+
+def score(
+    settings: Settings, named: list[str], input_dir: str | None, as_json: bool, force: bool
+) -> int:
+    """Run over everything named, write the reports, and give the exit code."""
+    from aqs_batch import console, service
+    from aqs_batch.ingest.files import gather
+    from aqs_batch.store import Store
+    from aqs_batch.wording import shown
+
+    if not named and input_dir is None:
+        raise click.UsageError("name videos, or a folder with --input_dir")
+    if input_dir is not None and not Path(input_dir).is_dir():
+        raise click.UsageError(f"--input_dir {shown(input_dir)}: no such folder")
+    run, skip = settings.run, Path(settings.output.dir)
+    names = [*([input_dir] if input_dir else []), *named]
+    found = gather(names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip)
+    store = Store(settings.output.url)
+    try:
+        with console.listener(as_json=as_json, stream=sys.stdout) as listen:
+            batch = service.Batch(store, settings, listen)
+            run_id = batch.run(
+                found, input_dir=input_dir or "", command=shlex.join(sys.argv), force=force
+            )
+            written = service.write_reports(store, store.run(run_id), settings)
+            listen(service.Event("report", facts={"written": [str(p) for p in written]}))
+        return _exit_code(store, run_id, settings)
+    finally:
+        store.close()
+
+
+def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
+    """1 when files failed, 3 when the gate failed (which outranks), else 0."""
+    from aqs_batch import service
+    from aqs_batch.wording import shown
+
+    last, gate = store.run(run_id), settings.run.fail_under
+    below = service.scores_below(store, last, gate) if gate else []
+    for file, aqs in below:
+        click.echo(f"gate: {shown(file)} scores {aqs:.3f}, below {gate:g}", err=True)
+    if below:
+        return EXIT_GATE
+    return EXIT_FAILED if service.run_record(store, last).counts["failed"] else 0
+
+
+@click.command()
+@settings_flags
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the demo clips here.")
+def demo(
+    config: Path | None, output_dir: str | None, db: str | None, debug: bool, keep: Path | None
+) -> int:
+    """Make short clips with one known damage each, score them and write the report."""
+    import tempfile
+
+    from aqs_batch import demo as clips
+    from aqs_batch import ffmpeg
+
+    with plain_errors(debug):
+        settings = load(config, output_dir or "reports", db).settings
+        with tempfile.TemporaryDirectory(prefix="aqs-demo-") as scratch:
+            folder = keep or Path(scratch)
+            clips.make(ffmpeg.find(settings.ffmpeg.path).path, folder)
+            return score(settings, [], str(folder), as_json=False, force=False)
