@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,18 @@ from aqs_batch.reports.render import render
 resource = pytest.importorskip("resource", reason="file size limits need a POSIX system")
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """A system that refuses to write past 2,000 bytes of any file, as a full disk would."""
+    """A system that refuses to write past 2,000 bytes of any file, as a full disk would.
+
+    Not a fixture: it must be over before pytest itself writes its next dot, which may go to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def everything(folder: Path) -> list[str]:
@@ -68,21 +74,16 @@ def test_equal_text_is_not_written_again(tmp_path: Path) -> None:
     assert replace_text(target, "three")
 
 
-def test_export_on_a_full_disk(
-    tmp_path: Path, outcome: Outcome, run: RunRecord, request: pytest.FixtureRequest
-) -> None:
+def test_export_on_a_full_disk(tmp_path: Path, outcome: Outcome, run: RunRecord) -> None:
     export(tmp_path, [], run)
     before = {name: (tmp_path / name).read_bytes() for name in everything(tmp_path)}
-    request.getfixturevalue("full_disk")
-    with pytest.raises(OSError):
+    with full_disk(), pytest.raises(OSError):
         export(tmp_path, [outcome], run)
     assert {name: (tmp_path / name).read_bytes() for name in everything(tmp_path)} == before
 
 
-def test_render_on_a_full_disk(
-    tmp_path: Path, outcome: Outcome, run: RunRecord, full_disk: None
-) -> None:
-    with pytest.raises(OSError):
+def test_render_on_a_full_disk(tmp_path: Path, outcome: Outcome, run: RunRecord) -> None:
+    with full_disk(), pytest.raises(OSError):
         render(tmp_path, [outcome], run)
     assert everything(tmp_path) == []
 
