@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.samples import Recipe, make_sample
+from training.samples import HARD, HELD_OUT, STANDARD, Recipe, make_sample
 from training.sources import Library
 
 SHARD = 64
+RECIPES = {"standard": STANDARD, "held_out": HELD_OUT, "hard": HARD}
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def write_shard(
 
 
 def shard_folder(cache: Path, split: str, recipe: Recipe) -> Path:
-    return cache / "shards" / (f"{split}-held_out" if recipe.held_out else split)
+    return cache / "shards" / (f"{split}-{recipe.name}" if recipe.name else split)
 
 
 def main() -> None:
@@ -107,11 +108,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--split", choices=["train", "val", "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument("--held-out", action="store_true", help="only the held-out generators")
+    parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    recipe = Recipe(held_out=args.held_out)
+    recipe = RECIPES[args.recipe]
     folder = shard_folder(args.cache, args.split, recipe)
     library = Library(args.media, args.cache, args.split)
     for number in range(-(-args.samples // SHARD)):

@@ -42,14 +42,14 @@ class Scale:
 SCALES = {
     Artifact.BLOCKING: Scale("luma step across block edges beyond the inside, levels", 0.5, 8),
     Artifact.RINGING: Scale("luma RMS change, levels", 2.0, 16),
-    Artifact.GHOSTING: Scale("luma RMS change, levels", 2.0, 25),
+    Artifact.GHOSTING: Scale("luma RMS change, levels", 3.0, 25),
     Artifact.JUDDER: Scale("luma RMS change, levels", 2.0, 30),
     Artifact.GAUSSIAN_NOISE: Scale("RGB RMS change, levels", 2.5, 32),
     Artifact.IMPULSE_NOISE: Scale("share of pixels off by more than 30 levels", 0.0008, 0.1),
     Artifact.MOTION_BLUR: Scale("share of luma gradient lost", 0.15, 0.9, logarithmic=False),
     Artifact.DEFOCUS_BLUR: Scale("share of luma gradient lost", 0.15, 0.9, logarithmic=False),
     Artifact.COLOR_BANDING: Scale("RMS change where the picture is smooth, levels", 1.2, 9),
-    Artifact.COLOR_SATURATION: Scale("chroma RMS change, levels", 4.0, 45),
+    Artifact.COLOR_SATURATION: Scale("chroma RMS change, levels", 8.0, 50),
 }
 
 

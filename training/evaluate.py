@@ -32,7 +32,7 @@ from training.judge import (
     predict,
     spearman,
 )
-from training.samples import Recipe
+from training.samples import HELD_OUT, STANDARD, Recipe
 from training.single import worsened
 from training.sources import Library
 
@@ -171,8 +171,8 @@ def main() -> None:
     cpu = torch.device("cpu")
     results: dict[str, Any] = {"checkpoint": checkpoint.label}
     for key, recipe, count in (
-        ("test", Recipe(), TEST_SAMPLES),
-        ("held_out", Recipe(held_out=True), HELD_OUT_SAMPLES),
+        ("test", STANDARD, TEST_SAMPLES),
+        ("held_out", HELD_OUT, HELD_OUT_SAMPLES),
     ):
         shards = ensure(args.cache, args.media, recipe, count)
         began = time.perf_counter()

@@ -12,19 +12,22 @@ RANK_MARGIN, RANK_SHARPNESS = 0.05, 10.0
 
 
 def loss(logits: Logits, presence: Tensor, intensity: Tensor, quality: Tensor) -> Tensor:
-    """Scalar loss; presence is [B,10] in {0, 1, -1 unknown}, the others are 0-1."""
+    """Scalar loss; presence is [B,10] in {0, 1, -1 unknown}, the others are 0-1.
+
+    A quality of -1 is unknown, too; every batch must hold some that are known.
+    """
     known = (presence >= 0).float()
     wrong = F.binary_cross_entropy_with_logits(
         logits.presence, presence.clamp(min=0).float(), reduction="none"
     )
     present = (presence == 1).float()
     off = F.smooth_l1_loss(logits.intensity.sigmoid(), intensity, reduction="none", beta=0.1)
-    guess = logits.quality.sigmoid()
+    guess, judged = logits.quality.sigmoid(), quality >= 0
     return (
         (wrong * known).sum() / known.sum().clamp(min=1)
         + INTENSITY_WEIGHT * (off * present).sum() / present.sum().clamp(min=1)
-        + QUALITY_WEIGHT * F.smooth_l1_loss(guess, quality, beta=0.1)
-        + RANK_WEIGHT * _rank(guess, quality)
+        + QUALITY_WEIGHT * F.smooth_l1_loss(guess[judged], quality[judged], beta=0.1)
+        + RANK_WEIGHT * _rank(guess[judged], quality[judged])
     )
 
 

@@ -57,16 +57,45 @@ CODING_DAMAGE = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """What kinds of sample to draw; shares add up to 1."""
+    """What kinds of sample to draw; `clean` and `encoded` are shares, the rest is degraded.
 
+    `emphasis` says how much more often some artifacts are drawn. `judged` is the share of degraded
+    samples that get a quality target; the others are made twice as fast, with quality -1 (unknown).
+    """
+
+    name: str = ""
     clean: float = 0.14
     encoded: float = 0.12
     held_out: bool = False  # use only the generators kept from training
+    emphasis: tuple[tuple[Artifact, float], ...] = ()
+    judged: float = 1.0
+
+
+STANDARD = Recipe()
+HELD_OUT = Recipe("held_out", 0.0, 0.0, held_out=True)
+# More of what the detector finds hardest, beside what it must not be mistaken for.
+HARD = Recipe(
+    "hard",
+    clean=0.10,
+    encoded=0.16,
+    emphasis=(
+        (Artifact.GHOSTING, 4.0),
+        (Artifact.COLOR_SATURATION, 3.0),
+        (Artifact.RINGING, 2.0),
+        (Artifact.MOTION_BLUR, 2.0),
+        (Artifact.COLOR_BANDING, 2.0),
+        (Artifact.DEFOCUS_BLUR, 1.5),
+    ),
+    judged=0.25,
+)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """uint8[7,224,224,3] with presence (0, 1, -1 unknown) and intensity of ten, and quality 0-1."""
+    """uint8[7,224,224,3] with presence (0, 1, -1 unknown) and intensity of ten, and quality 0-1.
+
+    Quality and VMAF are -1 where nobody computed them.
+    """
 
     tile: Frames
     presence: NDArray[np.int8]
@@ -88,7 +117,7 @@ class _Plan:
 
 def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sample:
     """Build sample `index` of `split`; deterministic."""
-    rng = np.random.default_rng([ord(c) for c in split] + [index, int(recipe.held_out)])
+    rng = np.random.default_rng([ord(c) for c in split + recipe.name] + [index])
     scene = draw_scene(library, rng)
     start = int(rng.integers(0, max(scene.length - 2 * FRAMES_PER_SEQUENCE, 0) + 1))
     times = [float(start + i) for i in range(FRAMES_PER_SEQUENCE)]
@@ -97,15 +126,15 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
     origin = tuple(int(rng.integers(0, max(n - TILE_PX, 0) + 1)) for n in clean.frames.shape[1:3])
     full, pitch = _apply(plan, clean)
     tile, reference = _cut(full, origin), _cut(clean.frames, origin)
-    target = _target()
-    vmaf = target.vmaf(reference, tile)
+    judged = not plan.steps or rng.random() < recipe.judged
+    vmaf = _target().vmaf(reference, tile) if judged else -1.0
     presence, intensity = _label(plan, clean, full, pitch, origin)
     if plan.encoder is not None and not plan.steps:
         at = ARTIFACTS.index(Artifact.BLOCKING)
         intensity[at] = _label_encode(clean, full, origin, vmaf, presence)
     if uneven(scene, times) and not any(g.artifact is Artifact.JUDDER for g, _, _ in plan.steps):
         presence[ARTIFACTS.index(Artifact.JUDDER)] = UNKNOWN
-    quality = target.quality(vmaf, reference, tile)
+    quality = _target().quality(vmaf, reference, tile) if judged else -1.0
     return Sample(tile, presence, intensity, quality, vmaf, f"{scene.name}: {plan.note}")
 
 
@@ -129,15 +158,16 @@ def _cut(frames: Frames, origin: tuple[int, ...]) -> Frames:
 
 def _draw_plan(rng: Rng, recipe: Recipe) -> _Plan:
     kind = rng.random()
-    if not recipe.held_out and kind < recipe.clean:
+    if kind < recipe.clean:
         encoder = _light_encoder(rng) if rng.random() < 0.5 else None
         return _Plan((), encoder, rng.random() < 0.85, f"clean {_say(encoder)}")
-    if not recipe.held_out and kind < recipe.clean + recipe.encoded:
+    if kind < recipe.clean + recipe.encoded:
         codec, good, bad = REAL_ENCODERS[rng.integers(len(REAL_ENCODERS))]
         encoder = Encoder(codec, float(rng.uniform(good, bad)))
         return _Plan((), encoder, True, f"encoded {_say(encoder)}")
     count = int(rng.choice([1, 2, 3], p=[0.45, 0.33, 0.22]))
-    chosen = rng.choice(len(ARTIFACTS), count, replace=False)
+    weights = np.array([dict(recipe.emphasis).get(a, 1.0) for a in ARTIFACTS])
+    chosen = rng.choice(len(ARTIFACTS), count, replace=False, p=weights / weights.sum())
     steps = []
     for artifact in sorted((ARTIFACTS[i] for i in chosen), key=ORDER.index):
         options = generators(artifact, held_out=recipe.held_out)

@@ -97,6 +97,20 @@ def _gaussian_lens(clip: Clip, strength: float, rng: Rng) -> Clip:
 
 
 @generator(Artifact.DEFOCUS_BLUR)
+def _box(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """A square average, once or twice: cheap software blur."""
+    size, times = round(between(2, 11, strength)), int(rng.integers(1, 3))
+
+    def blur(frame: Frames) -> Floats:
+        soft = frame.astype(np.float32)
+        for _ in range(times):
+            soft = cv2.blur(soft, (size, size), borderType=cv2.BORDER_REFLECT_101)
+        return soft
+
+    return each(clip, blur)
+
+
+@generator(Artifact.DEFOCUS_BLUR)
 def _soft_upscale(clip: Clip, strength: float, rng: Rng) -> Clip:
     factor = between(0.5, 0.16, strength)
     up = cv2.INTER_CUBIC if rng.random() < 0.5 else cv2.INTER_LINEAR

@@ -46,7 +46,9 @@ def _mpeg2_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
 
 @generator(Artifact.BLOCKING, *_CODING_DAMAGE)
 def _x264_no_deblock(clip: Clip, strength: float, rng: Rng) -> Clip:
-    coder = Encoder("libx264", between(33, 48, strength), (("flags", "-loop"),))
+    coder = Encoder(
+        "libx264", between(32, 45, strength), (("flags", "-loop"), ("preset", "ultrafast"))
+    )
     return clip.replaced(round_trip(clip.frames, coder), 8)
 
 

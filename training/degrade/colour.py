@@ -44,6 +44,16 @@ def _luma_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     return each(clip, quantise)
 
 
+@generator(Artifact.COLOR_BANDING)
+def _dropped_bits(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """The low bits of each channel cut off and the rest stretched over the range again."""
+    levels = 2 ** round(between(5, 2.6, strength))
+    kept = np.floor(clip.frames * (levels / 256)).astype(np.float32)
+    out = kept * np.float32(255 / (levels - 1))
+    bright = clip.frames.mean((1, 2), keepdims=True) - out.mean((1, 2), keepdims=True)
+    return clip.replaced(out + bright.astype(np.float32))
+
+
 @generator(Artifact.COLOR_BANDING, Artifact.BLOCKING)
 def _coded_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Bit-depth loss as it reaches a viewer: after a following encode."""

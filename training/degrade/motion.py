@@ -27,7 +27,7 @@ def _temporal_blend(clip: Clip, strength: float, rng: Rng) -> Clip:
 
 def _delayed(frames: Frames, lag: int) -> Floats:
     """The frames `lag` steps ago; before the start time runs backwards, like a reflection."""
-    index = np.abs(np.arange(len(frames)) - lag)
+    index = np.abs(np.arange(len(frames)) - lag).clip(max=len(frames) - 1)
     return frames[index].astype(np.float32)
 
 
@@ -50,14 +50,26 @@ def _double_image(clip: Clip, strength: float, rng: Rng) -> Clip:
 
 @generator(Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR)
 def _rate_conversion(clip: Clip, strength: float, rng: Rng) -> Clip:
-    """24 to 30 or 25 to 30 by blending: every output frame mixes its two neighbours in time."""
-    step = rng.uniform(0.55, 0.9)
-    depth = between(0.35, 1.0, strength)
-    at = rng.uniform(0.2, 0.8) + step * np.arange(len(clip.frames))
-    left = np.floor(at).astype(int).clip(0, len(clip.frames) - 2)
-    part = (depth * np.minimum(at - left, 1.0))[:, None, None, None].astype(np.float32)
-    mixed = clip.frames[left] * (1 - part) + clip.frames[left + 1] * part
-    return clip.replaced(mixed)
+    """24 to 30 or 25 to 30 by blending: a frame mixes with the next by how far it falls between.
+
+    The clock is kept, so that only mixing changes: a frame on the source's beat stays pure, one
+    halfway between two beats is half of each.
+    """
+    phase = (rng.uniform(0, 1) + rng.uniform(0.2, 0.45) * np.arange(len(clip.frames))) % 1.0
+    depth = between(0.4, 1.0, strength)
+    part = (0.5 * depth * (1 - np.abs(2 * phase - 1)))[:, None, None, None].astype(np.float32)
+    following = np.minimum(np.arange(len(clip.frames)) + 1, len(clip.frames) - 1)
+    following[-1] = len(clip.frames) - 2  # past the end time runs backwards
+    return clip.replaced(clip.frames * (1 - part) + clip.frames[following] * part)
+
+
+@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR)
+def _multiple_exposure(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """The mean of two to five frames that stand apart in time, as long exposures in steps are."""
+    count, lag = int(rng.integers(2, 6)), int(rng.integers(1, 3))
+    weight = between(0.35, 1.0, strength)
+    copies = np.mean([_delayed(clip.frames, lag * n) for n in range(count)], axis=0)
+    return clip.replaced(clip.frames * (1 - weight) + copies * np.float32(weight))
 
 
 @generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, held_out=True)
@@ -93,7 +105,7 @@ def _dropped_and_repeated(clip: Clip, strength: float, rng: Rng) -> Clip:
 @generator(Artifact.JUDDER)
 def _uneven_cadence(clip: Clip, strength: float, rng: Rng) -> Clip:
     """3:2 and its relatives: frames are held for alternating counts."""
-    pattern = [[1, 2], [2, 3], [1, 1, 2], [3, 2]][min(int(strength * 4), 3)]
+    pattern = [[1, 1, 2], [1, 2], [2, 3]][min(int(strength * 3), 2)]
     held: list[int] = []
     phase, shown = int(rng.integers(0, 3)), 0
     while len(held) < len(clip.frames) + 4:
@@ -116,9 +128,10 @@ def _held_frames(clip: Clip, strength: float, rng: Rng) -> Clip:
 def _jumping_clock(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Uneven sampling times: a stalling player that catches up by skipping."""
     index, now = [], 0
-    for _ in clip.frames:
+    stall = between(0.35, 0.75, strength)
+    for due in range(1, len(clip.frames) + 1):
         index.append(now)
-        now += 0 if rng.random() < between(0.2, 0.45, strength) else int(rng.integers(1, 4))
-    if index[-1] == 6 and index[3] == 3:
+        now = now if rng.random() < stall else due  # what was due while it stood still is skipped
+    if index == list(range(len(index))):
         index[3] = 2
     return _retimed(clip, index)

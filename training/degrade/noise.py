@@ -50,6 +50,14 @@ def _half_frozen_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(clip.frames + (still + moving) * np.float32(sigma / np.sqrt(2)))
 
 
+@generator(Artifact.GAUSSIAN_NOISE)
+def _uniform_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """Equally likely errors up to a limit, in luma or in every channel."""
+    channels = 1 if rng.random() < 0.6 else 3
+    noise = rng.random((*clip.frames.shape[:3], channels), dtype=np.float32) - np.float32(0.5)
+    return clip.replaced(clip.frames + noise * np.float32(between(14, 100, strength)))
+
+
 @generator(Artifact.GAUSSIAN_NOISE, held_out=True)
 def _coarse_grain(clip: Clip, strength: float, rng: Rng) -> Clip:
     noise = gaussian_blur(_noise_like((*clip.frames.shape[:3], 1), rng)[..., 0], 0.8)[..., None]
