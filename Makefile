@@ -7,7 +7,8 @@ OUTPUT ?= reports
 # Training and inference on a CPU spend their time in page faults unless malloc keeps its memory.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824
 TRAIN_HOURS ?= 1.25
-TRAIN_SAMPLES ?= 12000
+TRAIN_SAMPLES ?= 10112
+HARD_SAMPLES ?= 3072
 
 .PHONY: run test venv lint fmt bench train evaluate clean
 
@@ -39,8 +40,9 @@ bench: $(VENV)/.everything
 
 # Resumable: samples and checkpoints that are there are kept.
 train: $(VENV)/.everything
-	$(BIN)/python -m training.dataset --split val --samples 512
+	$(BIN)/python -m training.dataset --split val --samples 640
 	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --recipe hard --samples $(HARD_SAMPLES)
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,12 +22,16 @@ from torch import Tensor
 from aqs_batch.analysis.checkpoint import ModelCard, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits
 from aqs_batch.analysis.transform import transform
-from training.dataset import SHARD, Shards, sampling_weights
+from training.dataset import SHARD, Shards, Truth, sampling_weights
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.start import imagenet_start, warm_start
 
-STEPS, BATCH, RATE, JUDGE_EVERY = 2200, 96, 1.5e-3, 200
+STEPS, BATCH, RATE, JUDGE_EVERY = 2000, 128, 1.5e-3, 250
+KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
+NOISE = 0.05  # added to normalised features in training, in their own deviations
+DECAY = 0.05
+SETS = ("train", "train-hard")
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,17 @@ class Features:
 
 
 @torch.no_grad()
-def cached(model: AqsNet, shards: Shards, folder: Path, count: int) -> Features:
-    """Features of the first `count` samples, computed where they are not on disk yet."""
+def cached(model: AqsNet, shards: Shards, folder: Path) -> Features:
+    """Features of all whole shards, computed where they are not on disk yet."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
-    for number in range(count // SHARD):
+    for number in range(len(shards) // SHARD):
         file = folder / f"{number:05d}.safetensors"
         if not file.exists():
             began = time.monotonic()
             tiles = np.stack([shards.tile(number * SHARD + n) for n in range(SHARD)])
             save_file(_features(model, tiles), file)
-            print(f"{file.name}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
+            print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
         parts.append(load_file(file))
     return Features(*(torch.cat([p[key] for p in parts]) for key in ("seen", "moved")))
 
@@ -62,61 +67,98 @@ def _features(model: AqsNet, tiles: np.ndarray, batch: int = 8) -> dict[str, Ten
     return {"seen": seen, "moved": moved}
 
 
-def fit(
-    model: AqsNet, training: Shards, features: Features, check: Shards, held: Features
-) -> Judged:
-    """Train what lies behind the backbone; leaves the best state seen in the model."""
-    heads = [p for n, p in model.named_parameters() if not n.startswith("backbone.")]
-    optimizer = torch.optim.AdamW(heads, RATE, weight_decay=1e-2)
+@dataclass(frozen=True)
+class Pool:
+    """Samples of one or more shard folders with their cached features, in the same order."""
+
+    truth: Truth
+    features: Features
+
+    def __len__(self) -> int:
+        return len(self.truth.quality)
+
+
+def gather(model: AqsNet, cache: Path, names: Rows[str], place: str) -> Pool:
+    """Features and truth of all shards of the folders named; a folder that is not there is left."""
+    truths, features = [], []
+    for name in names:
+        folder = cache / "shards" / name
+        if not any(folder.glob("*.truth.npz")):
+            print(f"{name}: no samples")
+            continue
+        shards = Shards(folder)
+        truths.append(shards.truth)
+        features.append(cached(model, shards, cache / "features" / place / name))
+    columns = {f.name: np.concatenate([getattr(t, f.name) for t in truths]) for f in fields(Truth)}
+    joined = (torch.cat([getattr(f, key) for f in features]) for key in ("seen", "moved"))
+    return Pool(Truth(**columns), Features(*joined))
+
+
+def fit(model: AqsNet, training: Pool, check: Pool, seed: int = 3) -> Judged:
+    """Train what lies behind the backbone; leaves the best average of weights in the model."""
+    torch.manual_seed(seed)
+    heads = {n: p for n, p in model.named_parameters() if not n.startswith("backbone.")}
+    decayed = [p for n, p in heads.items() if p.ndim > 1]
+    plain = [p for n, p in heads.items() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}], RATE
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, STEPS)
-    truth = training.truth
-    count = len(features.seen)
-    weights = sampling_weights(truth)[:count]
-    rng = np.random.default_rng(3)
+    weights, rng = sampling_weights(training.truth), np.random.default_rng(seed)
+    spread = [f.float().std((0, 1)) for f in (training.features.seen, training.features.moved)]
+    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     best: tuple[float, Judged | None, dict[str, Tensor]] = (-1.0, None, {})
     for step in range(1, STEPS + 1):
-        chosen = rng.choice(count, BATCH, p=weights / weights.sum())
+        chosen = rng.choice(len(training), BATCH, p=weights)
         model.train()
-        logits = model.judge(features.seen[chosen].float(), features.moved[chosen].float())
+        given = [f[chosen].float() for f in (training.features.seen, training.features.moved)]
+        given = [f + NOISE * s * torch.randn_like(f) for f, s in zip(given, spread, strict=True)]
+        truth = training.truth
         labels = (truth.presence, truth.intensity, truth.quality)
-        value = loss(logits, *(torch.from_numpy(a[chosen]) for a in labels))
+        value = loss(model.judge(*given), *(torch.from_numpy(a[chosen]) for a in labels))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         schedule.step()
+        keep = min(KEEP, 1 - 1 / (step + 1))
+        for name, now in model.state_dict().items():
+            if not name.startswith("backbone.") and now.is_floating_point():
+                average[name].lerp_(now, 1 - keep)
         if step % JUDGE_EVERY == 0:
-            judged = _judged(model, check, held)
+            judged = _judged(model, average, check)
             print(f"step {step}  train {value.item():.3f}  {judged.line()}", flush=True)
             if judged.macro_ap > best[0]:
-                state = {k: v.detach().clone() for k, v in model.state_dict().items()}
-                best = (judged.macro_ap, judged, state)
+                best = (judged.macro_ap, judged, {k: v.clone() for k, v in average.items()})
     assert best[1] is not None
     model.load_state_dict(best[2])
     return best[1]
 
 
 @torch.no_grad()
-def _judged(model: AqsNet, shards: Shards, features: Features) -> Judged:
+def _judged(model: AqsNet, state: dict[str, Tensor], check: Pool) -> Judged:
+    """What `state` does on the samples to check; the model keeps its own weights."""
+    own = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    model.load_state_dict(state)
     model.eval()
+    features = check.features
     logits: Logits = model.judge(features.seen.float(), features.moved.float())
-    return judge(Predicted(*(t.numpy() for t in logits)), shards)
+    model.load_state_dict(own)
+    return judge(Predicted(*(t.numpy() for t in logits)), check.truth)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--init", type=Path, help="checkpoint whose backbone to use")
-    parser.add_argument("--samples", type=int, default=12000)
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
     args = parser.parse_args()
     model = AqsNet()
     start = imagenet_start(model) if args.init is None else warm_start(model, args.init)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    check, training = (Shards(args.cache / "shards" / s) for s in ("val", "train"))
-    place = args.cache / "features" / (args.init.stem if args.init else "imagenet")
-    held = cached(model, check, place / "val", len(check))
-    features = cached(model, training, place / "train", min(args.samples, len(training)))
-    judged = fit(model, training, features, check, held)
+    place = args.init.stem if args.init else "imagenet"
+    check = gather(model, args.cache, ["val"], place)
+    training = gather(model, args.cache, SETS, place)
+    judged = fit(model, training, check)
     card = ModelCard(
         name="aqs-b0",
         version="0.1.0",

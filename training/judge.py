@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from aqs_batch.analysis.model import AqsNet, Logits
 from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
-from training.dataset import Shards
+from training.dataset import Shards, Truth
 from training.losses import loss
 
 Floats = NDArray[np.float64]
@@ -78,10 +78,9 @@ def predict(
     return Predicted(*stacked)
 
 
-def judge(predicted: Predicted, shards: Shards) -> Judged:
+def judge(predicted: Predicted, truth: Truth) -> Judged:
     """Figures over the samples predicted."""
     count = len(predicted.quality)
-    truth = shards.truth
     presence, intensity = truth.presence[:count], truth.intensity[:count]
     logits = Logits(*(torch.from_numpy(a) for a in vars(predicted).values()))
     value = loss(
@@ -98,7 +97,8 @@ def judge(predicted: Predicted, shards: Shards) -> Judged:
         f1.append(best_f1(score, label)[0])
         there = presence[:, column] == 1
         srcc.append(spearman(predicted.intensity[there, column], intensity[there, column]))
-    quality = spearman(predicted.quality, truth.quality[:count])
+    rated = truth.quality[:count] >= 0
+    quality = spearman(predicted.quality[rated], truth.quality[:count][rated])
     return Judged(value, tuple(ap), tuple(f1), tuple(srcc), quality)
 
 

@@ -20,7 +20,7 @@ def ship(source: Path, target: Path, validation: Shards, version: str) -> None:
     checkpoint = inspect(source)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)
     predicted = predict(model, validation, len(validation), torch.device("cpu"))
-    judged = judge(predicted, validation)
+    judged = judge(predicted, validation.truth)
     fit = calibrate(predicted.presence, validation.truth.presence)
     card = replace(
         checkpoint.card,

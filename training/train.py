@@ -238,7 +238,7 @@ def _judge(
 ) -> bool:
     validation.refresh()
     count = min(run.plan.judge_samples, len(validation))
-    judged = judge(predict(run.averaged_model(), validation, count, run.device), validation)
+    judged = judge(predict(run.averaged_model(), validation, count, run.device), validation.truth)
     for key, value in judged.as_dict().items():
         if isinstance(value, float):
             board.add_scalar(f"val/{key}", value, run.progress.step)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aqs_batch.analysis import pixels
-from aqs_batch.records import FRAMES_PER_SEQUENCE, Artifact
+from aqs_batch.analysis import facts
+from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-2"
+ARCHITECTURE = "aqsnet-b0-3"
 ARTIFACTS = len(Artifact)
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 CHANGE_STAGES = 2  # judder and ghosting are read from how the two shallowest maps change
@@ -59,18 +59,19 @@ class AqsNet(nn.Module):
 
     def __init__(self, width: int = 192, dropout: float = 0.2) -> None:
         super().__init__()
+        facts.prepare(TILE_PX)
         self.backbone = timm.create_model(
             "efficientnet_b0",
             pretrained=False,
             features_only=True,
             out_indices=tuple(range(len(STAGE_CHANNELS))),
         )
-        pooled = 2 * sum(STAGE_CHANNELS) + pixels.FRAME_FACTS  # mean and deviation over space
-        change = 2 * sum(STAGE_CHANNELS[:CHANGE_STAGES]) + pixels.CHANGE_FACTS
+        pooled = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS  # mean and deviation over space
+        change = 2 * sum(STAGE_CHANNELS[:CHANGE_STAGES]) + facts.CHANGE_FACTS
         # BatchNorm, not LayerNorm: the features' own scales differ by orders of magnitude, and
         # the faint ones are those that tell banding and saturation.
-        self.frame_in = nn.Sequential(nn.BatchNorm1d(pooled), nn.Linear(pooled, width), nn.GELU())
-        self.change_in = nn.Sequential(nn.BatchNorm1d(change), nn.Linear(change, width), nn.GELU())
+        self.frame_in = _entry(pooled, width, dropout)
+        self.change_in = _entry(change, width, dropout)
         tokens = 2 * FRAMES_PER_SEQUENCE - 1
         self.position = nn.Parameter(torch.zeros(1, tokens, width))
         self.attend = Attend(width, heads=4, dropout=dropout)
@@ -93,16 +94,13 @@ class AqsNet(nn.Module):
         """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
         batch, frames = tiles.shape[:2]
         maps = self.backbone(tiles.flatten(0, 1))  # five maps [B*T,C,h,w]
-        planes = pixels.planes(tiles.flatten(0, 1))  # [B*T,3,H,W]
-        seen = torch.cat([*(_pool(m) for m in maps), pixels.frame_facts(planes)], dim=1)
-        moved = torch.cat(
-            [
-                self._change(maps[:CHANGE_STAGES], batch, frames),
-                pixels.change_facts(planes.reshape(batch, frames, *planes.shape[1:])),
-            ],
-            dim=2,
-        )
-        return seen.reshape(batch, frames, -1), moved
+        pooled = torch.cat([_pool(m) for m in maps], dim=1).reshape(batch, frames, -1)
+        stirred = self._change(maps[:CHANGE_STAGES], batch, frames)
+        # Facts count single levels and thin shares: half precision would wash them out.
+        with torch.autocast(tiles.device.type, enabled=False):
+            planes = facts.planes(tiles)
+            still, moved = facts.frame_facts(planes), facts.change_facts(planes)
+        return torch.cat([pooled, still], dim=2), torch.cat([stirred, moved], dim=2)
 
     def judge(self, seen: Tensor, moved: Tensor) -> Logits:
         """Scores from features: the part that can be trained on cached ones."""
@@ -139,6 +137,13 @@ class AqsNet(nn.Module):
             second = torch.cat([second[:, :1], second], dim=1)
             steps += [first, second]
         return torch.log(torch.cat(steps, dim=2) + 1e-3)
+
+
+def _entry(features: int, width: int, dropout: float) -> nn.Sequential:
+    """Features to a token; some are left out in training, so that no one fact is leant on."""
+    return nn.Sequential(
+        nn.BatchNorm1d(features), nn.Dropout(dropout), nn.Linear(features, width), nn.GELU()
+    )
 
 
 def _pool(stage: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Depth zero of the network: parameter-free facts about the pixels themselves.
+"""Facts about levels: how large the steps between neighbouring pixels and frames are.
 
 A convolution sees a band, a repeated frame or a lone bright pixel only after many samples have
 taught it; the share of pixels whose step exceeds a few levels shows them at once. All facts are
@@ -10,23 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
-
 STEPS = (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2)  # levels of 255
 CHROMA = (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0)
 BLOCK_PX = 8
 PURITY = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the strongest channel, how much is colour
 FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + len(PURITY) + 2 + 4 + 4
 CHANGE_FACTS = 3 * len(STEPS)
-
-
-def planes(frames: Tensor) -> Tensor:
-    """Y, Cb, Cr in levels (chroma around 0) from normalised RGB: [N,3,H,W] -> [N,3,H,W]."""
-    std = torch.tensor(IMAGENET_STD, device=frames.device).reshape(1, 3, 1, 1)
-    mean = torch.tensor(IMAGENET_MEAN, device=frames.device).reshape(1, 3, 1, 1)
-    red, green, blue = ((frames.float() * std + mean) * 255).unbind(1)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return torch.stack([luma, 0.564 * (blue - luma), 0.713 * (red - luma)], dim=1)
 
 
 def frame_facts(planes: Tensor) -> Tensor:

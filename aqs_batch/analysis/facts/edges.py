@@ -1,0 +1,155 @@
+"""Facts about edges and smooth places: how wide edges are, what ripples beside them, what steps.
+
+Blur widens edges; ringing alternates beside them and nowhere else; banding turns slopes to stairs;
+noise is what is left where a picture is quietest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+STEEP = 24.0  # levels: a strong edge
+REACHES = ((8, 14.0), (16, 24.0))  # cell in pixels, levels: a slope, neither flat nor an edge
+STAIRS = (0.6, 1.6, 3.2, 6.4, 12.8)
+CELL_PX = 16
+ZONE_PX = 4
+QUANTILES = (0.02, 0.1, 0.3, 0.6)
+EDGE_FACTS = 9 + 17 + len(REACHES) * (3 + len(STAIRS)) + 2 * len(QUANTILES) + 4
+
+
+def edge_facts(planes: Tensor) -> Tensor:
+    """Facts of single frames: [N,3,H,W] (Y, Cb, Cr in levels) -> [N,EDGE_FACTS]."""
+    luma = planes[:, :1]
+    return torch.cat(
+        [
+            _edge_width(luma),
+            _ringing(luma),
+            _stairs(luma),
+            quiet(_immerkaer(luma)),
+            quiet(_immerkaer(planes[:, 1:]).amax(1, keepdim=True)),
+            _comb(luma),
+        ],
+        dim=1,
+    )
+
+
+def _edge_width(luma: Tensor) -> Tensor:
+    """Range of a cell over its steepest step, where the cell has an edge: [N,1,H,W] -> [N,9].
+
+    For steps across, down and along the two diagonals; their mean, the sharpest and the softest
+    direction, and how the cells' widths are spread.
+    """
+    steps = (
+        (luma[..., 1:] - luma[..., :-1])[..., 1:, :],
+        (luma[..., 1:, :] - luma[..., :-1, :])[..., 1:],
+        (luma[..., 1:, 1:] - luma[..., :-1, :-1]) * 0.7071,
+        (luma[..., 1:, :-1] - luma[..., :-1, 1:]) * 0.7071,
+    )
+    tops = torch.cat([F.max_pool2d(s.abs(), CELL_PX) for s in steps], dim=1)  # [N,4,h,w]
+    high = F.max_pool2d(luma[..., 1:, 1:], CELL_PX)
+    low = -F.max_pool2d(-luma[..., 1:, 1:], CELL_PX)
+    reach = (high - low).clamp(min=1)
+    edge = (reach > 30).float()
+    count = edge.sum((1, 2, 3)) + 0.5
+    width = torch.log(reach / tops.clamp(min=0.5))  # [N,4,h,w]
+    each = (width * edge).sum((2, 3)) / count[:, None]  # [N,4]
+    sharp = width.amin(1, keepdim=True)
+    mean = (sharp * edge).sum((1, 2, 3)) / count
+    square = (sharp.square() * edge).sum((1, 2, 3)) / count
+    # (cells without an edge count as softest, so that the minimum is over edges alone)
+    sharpest = (sharp + 9 * (1 - edge)).amin((1, 2, 3)).clamp(max=6)
+    by_cell = ((width.amax(1) - width.amin(1)) * edge[:, 0]).sum((1, 2)) / count
+    extra = torch.stack([each.amin(1), each.amax(1), mean, square, sharpest, by_cell], dim=1)
+    ends = torch.stack([(each[:, 0] - each[:, 1]).abs(), (each[:, 2] - each[:, 3]).abs()], dim=1)
+    return torch.cat([extra, ends, torch.log(edge.mean((1, 2, 3)) + 1e-3)[:, None]], dim=1)
+
+
+def _ringing(luma: Tensor) -> Tensor:
+    """Alternation beside strong edges against elsewhere, at three scales: [N,1,H,W] -> [N,17].
+
+    Zones are cells of four pixels: with an edge, up to two cells away from one, further away.
+    """
+    steep = (_step(luma) > STEEP).float()
+    edge = F.max_pool2d(steep, ZONE_PX)
+    beside = F.max_pool2d(edge, 5, 1, 2) - edge
+    away = 1 - beside - edge
+    facts = []
+    for scale in (1, 2, 4):
+        small = F.avg_pool2d(luma, scale) if scale > 1 else luma
+        turns = 0.5 * (_turns(small, 3) + _turns(small, 2))
+        loud, flips = torch.sqrt(turns + 1e-4), (turns > 2.0).float()
+        if scale < ZONE_PX:
+            loud, flips = (F.avg_pool2d(m, ZONE_PX // scale) for m in (loud, flips))
+        by_edge, elsewhere = _mean_in(loud, beside), _mean_in(loud, away)
+        facts += [torch.log(by_edge + 1e-2), torch.log(elsewhere + 1e-2)]
+        facts += [torch.log((by_edge + 0.05) / (elsewhere + 0.05))]
+        facts += [_mean_in(flips, beside), _mean_in(flips, away)]
+    facts += [torch.log(zone.mean((1, 2, 3)) + 1e-3) for zone in (edge, beside)]
+    return torch.stack(facts, dim=1)
+
+
+def _step(luma: Tensor) -> Tensor:
+    """The larger of the steps to the right and down: [N,1,H,W] -> the same."""
+    across = F.pad((luma[..., 1:] - luma[..., :-1]).abs(), (0, 1))
+    down = F.pad((luma[..., 1:, :] - luma[..., :-1, :]).abs(), (0, 0, 0, 1))
+    return torch.maximum(across, down)
+
+
+def _turns(luma: Tensor, axis: int) -> Tensor:
+    """How hard the picture turns back: -(step to a pixel x step from it), where positive."""
+    length = luma.shape[axis] - 1
+    step = luma.narrow(axis, 1, length) - luma.narrow(axis, 0, length)
+    back = F.relu(-step.narrow(axis, 0, length - 1) * step.narrow(axis, 1, length - 1))
+    return F.pad(back, (1, 1) if axis == 3 else (0, 0, 1, 1))
+
+
+def _stairs(luma: Tensor) -> Tensor:
+    """How the steps of smooth slopes are spread: all equal, or flat runs and jumps."""
+    facts = []
+    step = _step(luma)
+    for cell, most in REACHES:
+        reach = F.max_pool2d(luma, cell) + F.max_pool2d(-luma, cell)
+        slope = ((reach > 1.5) & (reach <= most)).float()
+        facts += [
+            torch.log(zone.mean((1, 2, 3)) + 1e-3) for zone in (slope, (reach <= 1.5).float())
+        ]
+        for floor in STAIRS:
+            facts.append(_mean_in(F.avg_pool2d((step > floor).float(), cell), slope))
+        runs = F.avg_pool2d(step, cell) / (reach + 1e-3)
+        facts.append(_mean_in(runs, slope))
+    return torch.stack(facts, dim=1)
+
+
+def _immerkaer(planes: Tensor) -> Tensor:
+    """|second difference both ways| (Immerkaer, 1996), blind to edges that are straight."""
+    line = planes[..., 2:] - 2 * planes[..., 1:-1] + planes[..., :-2]
+    return (line[..., 2:, :] - 2 * line[..., 1:-1, :] + line[..., :-2, :]).abs() / 6
+
+
+def quiet(residue: Tensor) -> Tensor:
+    """log of low quantiles over cells of the cells' means: [N,1,H,W] -> [N,len(QUANTILES)]."""
+    cells = F.avg_pool2d(residue, CELL_PX).flatten(1)
+    ordered = torch.sort(cells, dim=1).values
+    places = [int(q * (ordered.shape[1] - 1)) for q in QUANTILES]
+    return torch.log(torch.stack([ordered[:, p] for p in places], dim=1) + 0.05)
+
+
+def _comb(luma: Tensor) -> Tensor:
+    """Whether levels are missing from the histogram, as after a loss of bit depth: [N,4]."""
+    sparse = luma[:, 0, ::3, ::3].flatten(1)
+    levels = torch.arange(0, 256, 2, device=luma.device, dtype=luma.dtype)
+    counts = ((sparse[:, :, None] - levels).abs() <= 1.0).float().mean(1)  # [N,128]
+    around = F.avg_pool1d(counts[:, None], 9, 1, 4, count_include_pad=False)[:, 0]
+    used = (around > 0.002).float()
+    total = used.sum(1) + 1e-3
+    rough = ((counts[:, 1:] - counts[:, :-1]).abs()).sum(1)
+    empty = ((counts < 0.15 * around).float() * used).sum(1) / total
+    peaks = ((counts > 2.5 * around).float() * used).sum(1) / total
+    return torch.stack([torch.log(rough + 1e-2), empty, peaks, torch.log(total)], dim=1)
+
+
+def _mean_in(values: Tensor, zone: Tensor) -> Tensor:
+    """Mean of values over a zone, 0 where there is none: [N,1,h,w] twice -> [N]."""
+    return (values * zone).sum((1, 2, 3)) / (zone.sum((1, 2, 3)) + 1.0)
