@@ -25,7 +25,7 @@ from training.judge import spearman
 from training.remembered import digest, remembered
 from training.sources import Source, read_frames
 
-SEQUENCES, TILES = 3, 2
+SEQUENCES, TILES = 2, 3
 FRAMES = SEQUENCES * FRAMES_PER_SEQUENCE
 FEWEST_RUNGS = 3
 
