@@ -166,7 +166,7 @@ class Cut(Scene):
         return (self._before if t < self._at else self._after).frame(t)
 
 
-_CHANGES: tuple[tuple[float, str, Callable[[Rng], Change]], ...] = (
+CHANGES: tuple[tuple[float, str, Callable[[Rng], Change]], ...] = (
     (0.04, "grey", lambda _: _grey),
     (0.03, "letterbox", _letterbox),
     (0.03, "fade", _fade),
@@ -190,7 +190,7 @@ def draw_scene(library: Library, rng: Rng) -> Scene:
         other = library.draw(rng)
         if scene.frame(0).shape == other.frame(0).shape:
             return Cut(scene, other, float(rng.uniform(0.5, 6)))
-    for share, name, make in _CHANGES:
+    for share, name, make in CHANGES:
         if rng.random() < share:
             scene = Changed(scene, name, make(rng))
     return scene

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from training.samples import HARD, HELD_OUT, STANDARD, Recipe, make_sample
 from training.sources import Library
+from training.vimeo import VimeoLibrary
 
 SHARD = 64
 RECIPES = {"standard": STANDARD, "held_out": HELD_OUT, "hard": HARD}
@@ -77,7 +78,12 @@ def sampling_weights(truth: Truth) -> NDArray[np.float64]:
 
 
 def write_shard(
-    folder: Path, number: int, library: Library, split: str, recipe: Recipe, size: int = SHARD
+    folder: Path,
+    number: int,
+    library: Library | VimeoLibrary,
+    split: str,
+    recipe: Recipe,
+    size: int = SHARD,
 ) -> None:
     """Make and store samples number*size .. (number+1)*size - 1."""
     made = [
@@ -98,8 +104,17 @@ def write_shard(
     partial.rename(folder / f"{number:05d}.truth.npz")
 
 
-def shard_folder(cache: Path, split: str, recipe: Recipe) -> Path:
-    return cache / "shards" / (f"{split}-{recipe.name}" if recipe.name else split)
+def shard_folder(cache: Path, split: str, recipe: Recipe, data: str = "") -> Path:
+    """Where the samples of a split lie: train, train-hard, train-vimeo, train-hard-vimeo."""
+    return cache / "shards" / "-".join(part for part in (split, recipe.name, data) if part)
+
+
+def data_source(text: str) -> tuple[str, Path]:
+    """("vimeo", PATH) from "vimeo:PATH"."""
+    kind, _, path = text.partition(":")
+    if kind != "vimeo" or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not vimeo:PATH")
+    return kind, Path(path)
 
 
 def main() -> None:
@@ -109,12 +124,21 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "val", "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
+    parser.add_argument(
+        "--data",
+        type=data_source,
+        metavar="vimeo:PATH",
+        help="take the scenes from Vimeo-90K septuplets instead of --media; kept in a set apart",
+    )
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     recipe = RECIPES[args.recipe]
-    folder = shard_folder(args.cache, args.split, recipe)
-    library = Library(args.media, args.cache, args.split)
+    kind, root = args.data or ("", None)
+    folder = shard_folder(args.cache, args.split, recipe, kind)
+    library = (
+        VimeoLibrary(root, args.split) if root else Library(args.media, args.cache, args.split)
+    )
     for number in range(-(-args.samples // SHARD)):
         if (folder / f"{number:05d}.truth.npz").exists():
             continue

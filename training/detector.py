@@ -1,0 +1,104 @@
+"""The detector under test, run as the tool runs it; what it said of a tile is remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aqs_batch.analysis.checkpoint import Checkpoint
+from aqs_batch.analysis.engine import Backend, Engine
+from aqs_batch.analysis.score import Scoring, artifact_component
+from aqs_batch.analysis.score import aqs as aqs_of
+from aqs_batch.analysis.tiles import Tile
+from aqs_batch.records import TileScores
+from training.remembered import Arrays, digest, remembered
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+CHUNK = 32  # tiles that are looked up, or computed, together
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was said of N tiles, all 0-1: probability and intensity [N,10], quality and AQS [N]."""
+
+    probability: Floats
+    intensity: Floats
+    quality: Floats
+    aqs: Floats
+
+    @property
+    def severity(self) -> Floats:
+        return self.probability * self.intensity
+
+
+class Detector:
+    """A checkpoint on a backend with the built-in scoring settings.
+
+    Readings are kept under `cache`, addressed by checkpoint, backend and pixels, so that an
+    evaluation that was stopped goes on where it was.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, backend: Backend, cache: Path, batch: int = 8):
+        self.checkpoint, self._backend = checkpoint, backend
+        self._engine = Engine(backend, checkpoint.card, batch)
+        self._folder = cache / "readings" / f"{checkpoint.digest}-{backend.name}"
+        self._seconds, self._computed = 0.0, 0
+
+    @property
+    def tiles_per_s(self) -> float:
+        """Speed over the tiles that had to be computed; nan when all were remembered."""
+        return self._computed / self._seconds if self._computed else float("nan")
+
+    def scores(self, tiles: Iterable[Pixels]) -> list[TileScores]:
+        """Calibrated scores of tiles uint8[7,224,224,3], in order."""
+        scores: list[TileScores] = []
+        waiting = iter(tiles)
+        while chunk := list(islice(waiting, CHUNK)):
+            key = digest(chunk)
+            arrays = remembered(self._folder / f"{key}.npz", key, lambda c=chunk: self._run(c))
+            for quality, probability, intensity in zip(*_columns(arrays), strict=True):
+                scores.append(TileScores(0.5, 0.5, quality, tuple(probability), tuple(intensity)))
+        return scores
+
+    def read(self, tiles: Iterable[Pixels]) -> Read:
+        """The same as arrays, with the AQS of each tile."""
+        scores, scoring = self.scores(tiles), Scoring()
+        return Read(
+            np.array([s.probability for s in scores]),
+            np.array([s.intensity for s in scores]),
+            np.array([s.quality for s in scores]),
+            np.array(
+                [
+                    aqs_of(
+                        s.quality, artifact_component(s.probability, s.intensity, scoring), scoring
+                    )
+                    for s in scores
+                ]
+            ),
+        )
+
+    def _run(self, chunk: Sequence[Pixels]) -> Arrays:
+        began = time.perf_counter()
+        scores = self._engine.score([Tile(pixels, 0.5, 0.5) for pixels in chunk])
+        self._seconds += time.perf_counter() - began
+        self._computed += len(chunk)
+        return {
+            "quality": np.array([s.quality for s in scores]),
+            "probability": np.array([s.probability for s in scores]),
+            "intensity": np.array([s.intensity for s in scores]),
+        }
+
+
+def _columns(arrays: Arrays) -> tuple[list[float], list[list[float]], list[list[float]]]:
+    quality, probability, intensity = (
+        arrays[name].tolist() for name in ("quality", "probability", "intensity")
+    )
+    return quality, probability, intensity

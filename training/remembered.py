@@ -1,0 +1,48 @@
+"""Figures that are dear to compute, kept on disk until what they were computed from changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any]]]) -> Arrays:
+    """The arrays stored at `path` (.npz) under `key`; made and stored where they are not.
+
+    `key` says what the arrays depend on. A file stored under another key is written anew.
+    """
+    if path.exists():
+        with np.load(path) as stored:
+            if str(stored["key"]) == key:
+                return {name: stored[name] for name in stored.files if name != "key"}
+    arrays = dict(make())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    np.savez(partial, key=np.array(key), **arrays)
+    partial.replace(path)
+    return arrays
+
+
+def digest(*parts: str | Path | Iterable[NDArray[Any]]) -> str:
+    """A short hash of texts, files (their bytes) and arrays (their bytes), in order."""
+    total = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        if isinstance(part, str):
+            total.update(part.encode())
+        elif isinstance(part, Path):
+            with part.open("rb") as handle:
+                while block := handle.read(1 << 20):
+                    total.update(block)
+        else:
+            for array in part:
+                total.update(np.ascontiguousarray(array).data)
+        total.update(b"\0")
+    return total.hexdigest()
