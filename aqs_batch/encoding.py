@@ -76,9 +76,8 @@ def encode(job: Job) -> Result:
     wanted = Wanted(
         video, job.fingerprint, chosen_plan, recipe,
         {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
-        others=container.others if whole else None,
-        container=container.name if whole else "matroska",
     )  # fmt: skip
+    wanted = _complete(wanted, container) if whole else wanted
     output_dir = Path(job.settings.output.dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".aqs-encode-", dir=output_dir) as scratch:
@@ -232,11 +231,8 @@ class _Work:
         if self._wanted.others is not None:
             return made
         sampled = made[number]
-        wanted = replace(
-            self._wanted, plan=plan.whole(self._wanted.video), others=self._container.others,
-            container=self._container.name,
-        )  # fmt: skip
-        self._wanted = wanted
+        wanted = replace(self._wanted, plan=plan.whole(self._wanted.video))
+        self._wanted = wanted = _complete(wanted, self._container)
         whole = self._scored(self._ladder(wanted).climb([sampled.rung.crf])[0])
         whole = _with(self._pictured(whole), recommended=sampled.rung.recommended,
                       warnings=sampled.rung.warnings)  # fmt: skip
@@ -252,6 +248,14 @@ class _Work:
         kind = f"{rung.codec}-crf{rung.crf:g}"
         folder = self._output_dir / ENCODES / self._job.fingerprint[:12]
         return folder / f"{name}.{kind}{self._container.suffix}"
+
+
+def _complete(wanted: Wanted, container: Container) -> Wanted:
+    """The same with every stream that the container takes, for files that are kept."""
+    return replace(
+        wanted, others=container.others, container=container.name,
+        dispositions=container.dispositions,
+    )  # fmt: skip
 
 
 def _with(made: Made, **changes: object) -> Made:

@@ -29,6 +29,7 @@ class Target:
     path: Path
     container: str  # ffmpeg's name of the muxer
     others: tuple[int, ...] | None = None
+    dispositions: tuple[int, ...] = ()  # of every stream of the target, as libav's flags
 
     def place(self, video: Video) -> int:
         """The index of the picture's stream in the target."""
@@ -169,6 +170,9 @@ def _belongings(source: str, target: Target, place: int) -> list[str]:
     if target.others is None:
         return ["-map_metadata", "-1", "-map_chapters", "-1"]
     argv = ["-map_metadata", source, "-map_chapters", source, "-copy_unknown"]
+    # Said one by one: where none is the default, ffmpeg would make the first of each kind one.
+    for number, flags in enumerate(target.dispositions):
+        argv += [f"-disposition:{number}", str(flags)]
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += [f"-map_metadata:s:{place}", f"{source}:s:v:0"]
     if target.container in {"mp4", "mov"}:

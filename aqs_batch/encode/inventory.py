@@ -22,6 +22,7 @@ _OWN_TAGS = (
     "handler_name", "creation_time", "_statistics", "bps", "number_of_", "creation",
 )  # fmt: skip
 _SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
+LIMITED = 1  # libav's number of the range that is meant where none is said
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
 
 
@@ -97,7 +98,7 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
     ]
     old, new = before.picture, after.picture
     lines += [
-        _line("colour tags", old.colour, new.colour),
+        Check("colour tags", str(old.colour), str(new.colour), _same_colour(old, new)),
         _line("rotation", old.rotation_deg, new.rotation_deg),
         Check(
             "HDR side data", ", ".join(old.side_data) or "none", ", ".join(new.side_data) or "none",
@@ -114,10 +115,19 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
         ),
         _tag_line("file tags", before.tags, after.tags),
     ]  # fmt: skip
-    for ours, theirs in zip(before.streams, (*after.streams, *[None] * len(before.streams)),
-                            strict=False):  # fmt: skip
-        lines.append(_stream_line(ours, theirs))
+    ours, theirs = (
+        [stream for stream in side.streams if not is_remade(stream, side)]
+        for side in (before, after)
+    )
+    for number, stream in enumerate(ours):
+        lines.append(_stream_line(stream, theirs[number] if number < len(theirs) else None))
     return lines
+
+
+def is_remade(stream: Stream, held: Inventory) -> bool:
+    """Tracks that a muxer writes by itself from what is carried over: MP4's chapters, timecode."""
+    nameless = stream.kind == "data" and not stream.codec
+    return nameless and (bool(held.chapters) or "timecode" in stream.tags)
 
 
 class _Nameless(io.BufferedReader):
@@ -189,14 +199,19 @@ def _line(what: str, before: object, after: object) -> Check:
     return Check(what, str(before), str(after), before == after)
 
 
+def _same_colour(old: Picture, new: Picture) -> bool:
+    """Whether every tag is as it was; a range that was not said is limited, and may be said so."""
+    (*before, before_range), (*after, after_range) = old.colour, new.colour
+    return before == after and (before_range or LIMITED) == (after_range or LIMITED)
+
+
 def _times(before: Inventory, after: Inventory) -> Check:
     old, new = before.picture, after.picture
     (old_first, old_last), (new_first, new_last) = old.span_s, new.span_s
     lengths = old_last - old_first, new_last - new_first
     begins = old_first - before.start_s, new_first - after.start_s
     far = max(abs(a - b) * 1000 for a, b in (lengths, begins))
-    text = [f"{begin:.3f} s to {begin + length:.3f} s" for begin, length in zip(begins, lengths,
-                                                                                 strict=True)]  # fmt: skip
+    text = [f"{b:.3f} s to {b + n:.3f} s" for b, n in zip(begins, lengths, strict=True)]
     return Check("picture from and to", text[0], text[1], far < _CLOCK_MS)
 
 

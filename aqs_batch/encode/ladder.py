@@ -61,6 +61,7 @@ class Wanted:
     preprocess: str | None = None
     others: tuple[int, ...] | None = None  # streams that come along, None: the picture alone
     container: str = "matroska"
+    dispositions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,7 @@ class Ladder:
         began, wanted = time.monotonic(), self._wanted
         what = "encoding CRF " + ", ".join(f"{crf:g}" for crf in crfs)
         for number, window in enumerate(wanted.plan.windows):
-            targets = [
-                Target(crf, self._path(crf, number), wanted.container, wanted.others)
-                for crf in crfs
-            ]
+            targets = [self._target(crf, number) for crf in crfs]
             self._encode_window(window, targets, self._counter(len(crfs), what, window))
             for target in targets:
                 files[target.crf].append(target.path)
@@ -150,9 +148,11 @@ class Ladder:
         )
         child.run(argv, f"encoding {wanted.video.path.name}", on_frame)
 
-    def _path(self, crf: float, number: int) -> Path:
-        ending = {"matroska": "mkv"}.get(self._wanted.container, self._wanted.container)
-        return self._tools.scratch / f"crf{crf:g}-{number}.{ending}"
+    def _target(self, crf: float, number: int) -> Target:
+        w = self._wanted
+        kind = "whole" if w.others is not None else "picture"
+        path = self._tools.scratch / f"{kind}-crf{crf:g}-{number}.part"
+        return Target(crf, path, w.container, w.others, w.dispositions)
 
     def _counter(self, weight: int, what: str, window: Window) -> Callable[[int], None]:
         """Counts frames of one window into the progress of the ladder."""
@@ -167,7 +167,7 @@ class Ladder:
 
     def _measured(self, crf: float, files: Sequence[Path], encode_fps: float) -> Made:
         wanted = self._wanted
-        place = Target(crf, files[0], wanted.container, wanted.others).place(wanted.video)
+        place = self._target(crf, 0).place(wanted.video)
         logs, aligned, size_bytes, libvmaf = [], [], 0, ""
         for window, path in zip(wanted.plan.windows, files, strict=True):
             found = inventory.take(path, place)

@@ -34,6 +34,7 @@ class Container:
     name: str
     suffix: str
     others: tuple[int, ...]
+    dispositions: tuple[int, ...]  # of the streams it takes and the picture, in their order
     left_out: tuple[str, ...]
 
 
@@ -51,9 +52,13 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
     for name in names:
         beside = [s for s in held.streams if s.index != video_stream]
         taken = tuple(s.index for s in beside if _takes(name, s))
-        lost = tuple(_words(s) for s in beside if not _takes(name, s) and not _remade(name, s))
+        lost = tuple(
+            _words(s) for s in beside if not _takes(name, s) and not inventory.is_remade(s, held)
+        )
         ending = suffix if _MP4_FAMILY.get(suffix) == name else f".{name}"
-        found.append(Container(name, ".mkv" if name == "matroska" else ending, taken, lost))
+        ending = ".mkv" if name == "matroska" else ending
+        flags = tuple(s.disposition for s in held.streams if s.index in {*taken, video_stream})
+        found.append(Container(name, ending, taken, flags, lost))
     return min(found, key=lambda c: len(c.left_out))
 
 
@@ -110,11 +115,6 @@ def _takes(container: str, stream: Stream) -> bool:
             container == "mov" and stream.codec.startswith("pcm_")
         )  # fmt: skip
     return stream.kind == "video" and bool(stream.codec)
-
-
-def _remade(container: str, stream: Stream) -> bool:
-    """MP4's timecode track: the muxer writes it anew from the tag that is carried over."""
-    return container in {"mp4", "mov"} and stream.kind == "data" and "timecode" in stream.tags
 
 
 def _words(stream: Stream) -> str:

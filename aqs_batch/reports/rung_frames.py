@@ -63,6 +63,6 @@ def _strip(rung: Rung) -> str:
         (left + n * wide, bottom - (value - floor) / (100 - floor) * (bottom - top))
         for n, value in enumerate(values)
     ]
-    parts.append(svg.path(points, "strip"))
+    parts.append(svg.path(points, "curve"))
     description = f"VMAF frame by frame, lowest {min(values):.1f}, {_words(rung)}."
     return svg.chart("vmaf-strip", WIDTH, _HEIGHT, description, parts)
