@@ -155,22 +155,17 @@ class Bench:
 def long_clip(folder: Path, seconds: int) -> Path:
     """A film of many scenes: pieces of the shared clips, or of ffmpeg's sources without them."""
     clips = sorted(MEDIA.glob("*.mp4"))[::3] if MEDIA.is_dir() else []
-    target = folder / "long.mp4"
     fit = "fps=25,scale=640:360:force_original_aspect_ratio=increase,crop=640:360,setsar=1"
-    inputs: list[str] = []
-    count = max(len(clips), 1)
-    for clip in clips:
-        inputs += ["-stream_loop", "-1", "-t", f"{seconds / count:.3f}", "-i", f"file:{clip}"]
-    if not clips:
-        inputs = ["-f", "lavfi", "-t", str(seconds), "-i", "mandelbrot=size=640x360:rate=25"]
-    chains = [f"[{n}:v]{fit},format=yuv420p,setpts=PTS-STARTPTS[v{n}]" for n in range(count)]
-    joined = "".join(f"[v{n}]" for n in range(count)) + f"concat=n={count}[v]"
-    graph = ";".join([*chains, joined])
-    quick = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "12")
-    plain(
-        *inputs, "-filter_complex", graph, "-map", "[v]", "-t", str(seconds), *quick,
-        f"file:{target}",
-    )  # fmt: skip
+    quick = ("-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-crf", "12")
+    inputs = [("-stream_loop", "-1", "-i", f"file:{clip}") for clip in clips]
+    inputs = inputs or [("-f", "lavfi", "-i", "mandelbrot=size=640x360:rate=25")]
+    length = f"{seconds / len(inputs):.3f}"
+    for number, options in enumerate(inputs):
+        piece = folder / f"piece{number}.mkv"
+        plain(*options, "-t", length, "-vf", fit, "-an", *quick, f"file:{piece}")
+    (folder / "pieces.txt").write_text("".join(f"file piece{n}.mkv\n" for n in range(len(inputs))))
+    target = folder / "long.mkv"
+    plain("-f", "concat", "-i", f"{folder}/pieces.txt", "-c", "copy", f"file:{target}")
     return target
 
 
