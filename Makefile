@@ -37,6 +37,7 @@ fmt: $(VENV)/.everything
 
 bench: $(VENV)/.everything
 	$(BIN)/python -m bench.first_light
+	$(BIN)/python -m bench.encode
 
 # Resumable: samples and checkpoints that are there are kept.
 train: $(VENV)/.everything

@@ -7,7 +7,7 @@ import sys
 import click
 
 from aqs_batch import __version__
-from aqs_batch.commands import machine, results, run
+from aqs_batch.commands import encode, machine, results, run
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -44,6 +44,8 @@ def commands() -> None:
 
 for command in (
     run.run,
+    encode.encode,
+    encode.restore,
     results.report,
     results.status,
     results.retry,

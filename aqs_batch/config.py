@@ -96,6 +96,41 @@ class Run(_Section):
     follow_symlinks: bool = False
 
 
+class Encode(_Section):
+    """Whether and how files are re-encoded and measured."""
+
+    enabled: bool = False
+    codec: Literal["x265", "x264", "svtav1"] = "x265"
+    preset: str = Field("medium", pattern=r"^[a-z0-9]+$")
+    crf: tuple[float, ...] = Field((22, 26, 30, 34), min_length=1, max_length=32)
+    params: str = Field("", pattern=r"^[A-Za-z0-9_.,:=+/() -]*$")
+    full: bool = False
+    samples: int = Field(12, ge=1, le=1000)
+    sample_s: float = Field(5.0, gt=0)
+    target_vmaf: float = Field(0.0, ge=0, le=100)
+    max_kbps: float = Field(0.0, ge=0)
+    max_bytes: int = Field(0, ge=0)
+    good_vmaf: float = Field(93.0, ge=0, le=100)
+    vmaf_v1: bool = False
+    aqs: bool = True
+    keep: Literal["none", "best", "all"] = "none"
+    replace: bool = False
+    parallel: int = Field(0, ge=0)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the CRF is looked for instead of given."""
+        return bool(self.target_vmaf or self.max_kbps or self.max_bytes)
+
+    def key(self, settings_key: str, ffmpeg_version: str) -> str:
+        """The settings key of an encode job: all that changes what it makes or measures."""
+        parts = self.model_dump(mode="json", exclude={"enabled", "parallel"})
+        if not self.aqs:
+            settings_key = ""
+        text = json.dumps([parts, settings_key, ffmpeg_version], sort_keys=True)
+        return "encode-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 class LimitSettings(_Section):
     """What hostile or broken media may cost at most."""
 
@@ -113,6 +148,7 @@ class Settings(_Section):
     model: Model = Model()
     analysis: Analysis = Analysis()
     run: Run = Run()
+    encode: Encode = Encode()
     limits: LimitSettings = LimitSettings()
 
     def key(self, checkpoint_digest: str) -> str:
@@ -213,7 +249,7 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) 
                 hint="Names are AQS_<SECTION>_<KEY>, e.g. AQS_ANALYSIS_TILES.",
             )
         key = names[name]
-        is_list = key in {"output.export", "run.extensions"}
+        is_list = key in {"output.export", "run.extensions", "encode.crf"}
         found[key] = [v for v in value.split(",") if v] if is_list else value
     return found
 

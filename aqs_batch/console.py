@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -77,9 +77,24 @@ def describe(event: Event) -> str:
         spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
         verdict = f"AQS {facts['aqs_score']:.2f} {facts['quality_level']}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"
+    if event.kind == "encode_failed":
+        hint = f" ({facts['hint']})" if facts["hint"] else ""
+        return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
+    if event.kind == "encoded":
+        return "\n".join(f"{name}  {_rung_words(rung)}" for rung in facts["rungs"])
+    if event.kind == "replaced":
+        return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
     if event.kind == "report":
         return "\n".join(f"wrote {path}" for path in facts["written"])
     return ""
+
+
+def _rung_words(rung: Mapping[str, Any]) -> str:
+    vmaf = "VMAF not measured" if rung["vmaf"] is None else f"VMAF {rung['vmaf']:.2f}"
+    words = f"{rung['codec']} CRF {rung['crf']:g}: {vmaf}, {rung['kbps']:,.0f} kbit/s"
+    words += f", {rung['alignment']} ({rung['plan']})"
+    kept = f", kept as {shown(rung['output'])}" if rung["output"] else ""
+    return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")
 
 
 class _Bar:
@@ -89,6 +104,7 @@ class _Bar:
         self._progress = progress
         self._task: TaskID | None = None
         self._sequences = 0
+        self._ladder: tuple[float, float] | None = None  # when its progress began, and with what
 
     def __call__(self, event: Event) -> None:
         if event.kind == "found":
@@ -107,8 +123,23 @@ class _Bar:
             whole = self._progress.tasks[0].completed // 1
             part = whole + min(event.facts["done"] / event.facts["planned"], 0.99)
             self._progress.update(self._task, completed=part, rate=rate)
+        elif event.kind == "encoding":
+            self._encoding(event)
         elif event.kind in ("scored", "unchanged", "failed"):
             self._progress.update(self._task, completed=event.facts["number"])
+
+    def _encoding(self, event: Event) -> None:
+        """Rate and time left of one file's whole ladder."""
+        assert self._task is not None
+        done, planned = event.facts["done"], max(event.facts["planned"], 1.0)
+        now = self._progress.get_time()
+        if self._ladder is None or done < self._ladder[1]:
+            self._ladder = (now, done)
+        began, before = self._ladder
+        rate = (done - before) / max(now - began, 1e-3)
+        left = f", {(planned - done) / rate:.0f} s left" if rate > 0 else ""
+        words = f"{event.facts['what']}  {rate:.1f} fps{left}"
+        self._progress.update(self._task, description=words[-60:])
 
 
 def show_status(store: Store, *, as_json: bool) -> None:

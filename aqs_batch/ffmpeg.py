@@ -141,6 +141,13 @@ class Child:
             filled += got
         return filled
 
+    def lines(self) -> Iterator[str]:
+        """The lines of stdout as they come, for children that write text there."""
+        stream = self._process.stdout
+        assert stream is not None
+        while line := stream.readline(LONGEST_LINE_BYTES):
+            yield line.decode(errors="replace").rstrip()
+
     def wait(self, timeout_s: float | None = None) -> Finished:
         """Wait for the end; raises FfmpegError when `timeout_s` passes first."""
         try:

@@ -14,6 +14,8 @@ from typing import Any
 from aqs_batch import pipeline
 from aqs_batch.analysis.score import score_video
 from aqs_batch.config import Settings
+from aqs_batch.encode.bd_rate import bd_rates, with_hull
+from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import AqsError, MediaError, StoreError
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -52,6 +54,7 @@ class Batch:
         self._key = settings.key(self._checkpoint.digest)
         self._bench: pipeline.Workbench | None = None
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns()}"
+        self._encodes = EncodeJobs(store, settings, self._key, self._worker)
 
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
         """Process every file and return the run's id; what failed is recorded, not raised."""
@@ -64,10 +67,15 @@ class Batch:
             place = {"number": number, "of": len(files)}
             self._listen(Event("started", item.file, place))
             entry = self._one(item, force)
+            if entry.status is not Status.FAILED:
+                entry = self._encodes.after(item.path, entry, self._teller(item), force=force)
             self._store.record_file(run_id, entry)
             self._tell(entry, place)
         self._store.finish_run(run_id, now_iso())
         return run_id
+
+    def _teller(self, item: Found) -> Callable[[str, dict[str, Any]], None]:
+        return lambda kind, facts: self._listen(Event(kind, item.file, facts))
 
     def _tell(self, entry: RunFile, place: dict[str, Any]) -> None:
         facts: dict[str, Any] = dict(place)
@@ -164,6 +172,8 @@ def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
                 entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
             )
             continue
+        encodes = with_hull(store.rungs(entry.fingerprint))
+        rates, why_not = bd_rates(encodes)
         yield Outcome(
             file=entry.file,
             status=entry.status,
@@ -172,7 +182,11 @@ def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
             score=score_video(analysis.sequences, threshold),
             provenance=analysis.provenance,
             processing_time_s=analysis.processing_time_s,
-            warnings=analysis.warnings,
+            warnings=(*analysis.warnings, *why_not),
+            reason=entry.reason,
+            hint=entry.hint,
+            encodes=encodes,
+            bd_rate=rates,
             previous_aqs=store.previous_aqs(run.id, entry),
         )
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--device", help="auto, cpu, cuda, cuda:N.")
 @click.option("--backend", help="auto, openvino or torch.")
 @click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
+@click.option("--encode", is_flag=True, default=None, help="Re-encode too, as [encode] says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 @click.option("--force", is_flag=True, help="Analyse again what is already known.")
 def run(
@@ -43,6 +44,7 @@ def run(
     device: str | None,
     backend: str | None,
     checkpoint: str | None,
+    encode: bool | None,
     as_json: bool,
     force: bool,
 ) -> int:
@@ -59,6 +61,7 @@ def run(
                 "model.device": device,
                 "model.backend": backend,
                 "model.checkpoint": checkpoint,
+                "encode.enabled": encode,
             },
         )
         return score(loaded.settings, [*paths, *videos], input_dir, as_json, force)
@@ -105,7 +108,8 @@ def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
         click.echo(f"gate: {shown(file)} scores {aqs:.3f}, below {gate:g}", err=True)
     if below:
         return EXIT_GATE
-    return EXIT_FAILED if service.run_record(store, last).counts["failed"] else 0
+    troubled = any(entry.reason for entry in store.run_files(run_id))
+    return EXIT_FAILED if troubled else 0
 
 
 @click.command()

@@ -72,3 +72,23 @@ sequences = sa.Table(
     sa.Column("tiles", sa.LargeBinary),
     sa.Column("thumbnail", sa.LargeBinary),
 )
+rungs = sa.Table(
+    "rungs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("rung_key", sa.String(64)),
+    sa.Column("crf", sa.Float),
+    sa.Column("rung", sa.JSON),
+    sa.Column("output_fingerprint", sa.String(64)),
+    sa.Column("created_at", sa.String(32)),
+)
+rung_frames = sa.Table(
+    "rung_frames",
+    metadata,
+    sa.Column("rung_id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("t_s", sa.Float),
+    sa.Column("vmaf", sa.Float),
+    sa.Column("picture", sa.LargeBinary),
+)
