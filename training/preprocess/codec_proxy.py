@@ -2,7 +2,8 @@
 
 Closed loop: each frame is predicted from the previous decoded one along the source's motion, the
 residual goes through an orthonormal 8x8 DCT, is quantised with x265's step for the CRF and its
-adaptive quantisation, and added back. Six numbers are fitted to real encodes (`fit`).
+adaptive quantisation, and added back. A few numbers are fitted to real encodes: of plain clips for
+the quantiser and the bits, of filtered ones for what a filter changes in the bits (`fit`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.preprocess import responses
 from training.preprocess.ladders import CRFS, RealLadder, load_all
+from training.preprocess.responses import Response
 
 BLOCK = 8
 AQ_BLOCK = 16
+FLOOR_BPP = 0.003  # bits a pixel that every frame costs; keeps ratios of flat crops sane
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,10 @@ class ProxyFit:
     qp_slope: float = 1.0  # QP steps per CRF step
     aq: float = 0.8  # strength of adaptive quantisation
     dead_zone: float = 0.33  # what is added before rounding down
-    bits_scale: float = 1.0  # bits = scale * (sum log2(1 + (c/step)^2)/2 ...)^power
+    bits_scale: float = 1.0  # bits = scale * (sum of log2(1 + (c / 0.7 step)^8) / 8)^power
     bits_power: float = 1.0
+    response_low: float = 1.0  # ln bits moves by this share of what coefficients say, at CRF 22:
+    response_high: float = 1.0  # and at CRF 42, where headers and motion are most of the bits
 
 
 class _Quantise(torch.autograd.Function):
@@ -107,8 +114,14 @@ class CodecProxy(torch.nn.Module):
             residual, spent = self._code(now - guess, step)
             decoded.append((guess + residual).clamp(0, 255))
             bits = bits + cost * spent
-        scaled = self.fit.bits_scale * bits.clamp(min=1) ** self.fit.bits_power
-        return torch.cat(decoded, 1), scaled
+        bits = bits + FLOOR_BPP * luma[0].numel()
+        return torch.cat(decoded, 1), self.fit.bits_scale * bits**self.fit.bits_power
+
+    def bits_ratio(self, filtered: Tensor, plain: Tensor, crf: Tensor) -> Tensor:
+        """What a filter changes: ln of the ratio of real bits, from two estimates [B] of ours."""
+        low, high = self.fit.response_low, self.fit.response_high
+        share = low + (high - low) * ((crf - CRFS[0]) / (CRFS[-1] - CRFS[0])).clamp(0, 1)
+        return share / self.fit.bits_power * (filtered / plain).log()
 
     def _step(self, now: Tensor, crf: Tensor, offset: float) -> Tensor:
         """Quantiser step of every 8x8 block: x265's aq-mode 2 on 16x16 variances."""
@@ -136,7 +149,8 @@ class CodecProxy(torch.nn.Module):
         blocks = residual.reshape(batch, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
         blocks = blocks.permute(0, 1, 3, 2, 4)
         ratio = self.dct @ blocks @ self.dct.T / step[:, 0, :, :, None, None]
-        spent = (0.5 * torch.log2(1 + ratio**2 * 2)).sum((1, 2, 3, 4))
+        # Steep, so that what the quantiser drops anyway saves nothing.
+        spent = (0.125 * torch.log2(1 + (ratio / 0.7) ** 8)).sum((1, 2, 3, 4))
         quantised = _Quantise.apply(ratio, self.fit.dead_zone) * step[:, 0, :, :, None, None]
         back = self.dct.T @ quantised @ self.dct
         return back.permute(0, 1, 3, 2, 4).reshape(batch, 1, height, width), spent
@@ -155,6 +169,8 @@ class Fidelity:
     bits_rank: float  # Spearman over all (clip, CRF)
     bits_rank_per_crf: float  # Spearman over clips at one CRF, mean over CRFs
     bits_error: float  # mean |ln(predicted / real)|
+    response_correlation: float = math.nan  # predicted and real ln(bits filtered / bits plain)
+    response_rmse: float = math.nan
 
 
 def tensors(ladder: RealLadder, frames: int) -> tuple[Tensor, Tensor]:
@@ -227,6 +243,30 @@ def fit(ladders: Sequence[RealLadder], frames: int = 4) -> ProxyFit:
     return replace(best, bits_power=float(power), bits_scale=float(np.exp(offset)))
 
 
+@torch.no_grad()
+def answers(proxy: CodecProxy, found: Sequence[Response], frames: int = 5) -> NDArray[np.float64]:
+    """One row per (response, CRF): CRF, predicted and real ln(bits filtered / bits plain)."""
+    rows = []
+    for response in found:
+        plain, flow = tensors(response.plain, frames)
+        filtered, _ = tensors(response.filtered, frames)
+        sizes = response.filtered.size_bytes / response.plain.size_bytes
+        for index, crf in enumerate(CRFS):
+            told = torch.tensor([float(crf)])
+            bits = [proxy(luma, flow, told, intra_share=0.2)[1] for luma in (filtered, plain)]
+            rows.append((crf, float(proxy.bits_ratio(*bits, told)), float(np.log(sizes[index]))))
+    return np.array(rows)
+
+
+def fit_response(fitted: ProxyFit, found: Sequence[Response]) -> ProxyFit:
+    """The share of a predicted change that real bits show, linear in CRF, by least squares."""
+    crf, predicted, real = answers(CodecProxy(fitted), found).T
+    high = (crf - CRFS[0]) / (CRFS[-1] - CRFS[0])
+    parts = np.stack([predicted * (1 - high), predicted * high], 1)
+    (low, top), *_ = np.linalg.lstsq(parts, real, rcond=None)
+    return replace(fitted, response_low=float(low), response_high=float(top))
+
+
 def load(cache: Path) -> CodecProxy:
     """The proxy as fitted by this module's command."""
     stored = json.loads((cache / "codec_proxy.json").read_text())
@@ -237,12 +277,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache/preprocess"))
     parser.add_argument("--clips", type=int, default=12, help="ladders to fit to")
+    parser.add_argument("--responses", type=int, default=6, help="clips to filter and encode")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     training = list(load_all(args.cache, "train"))
+    for line in responses.build(args.cache, args.responses):
+        print(line, flush=True)
+    found = responses.load_responses(args.cache)
+    held_out = sorted({r.plain.name for r in found})[1::2]
     fitted = fit(training[:: max(1, len(training) // args.clips)][: args.clips])
+    fitted = fit_response(fitted, [r for r in found if r.plain.name not in held_out])
     report = fidelity(CodecProxy(fitted), list(load_all(args.cache, "val")))
+    _, predicted, real = answers(
+        CodecProxy(fitted), [r for r in found if r.plain.name in held_out]
+    ).T
+    report = replace(
+        report,
+        response_correlation=float(np.corrcoef(predicted, real)[0, 1]),
+        response_rmse=float(np.sqrt(np.mean((predicted - real) ** 2))),
+    )
     print(fitted, report, sep="\n")
     (args.cache / "codec_proxy.json").write_text(
         json.dumps({"fit": asdict(fitted), "fidelity": asdict(report)}, indent=1)
