@@ -30,7 +30,7 @@ CROP = (192, 256)
 MIXES: Mapping[str, Mapping[str, float]] = {
     "vmaf": {"vmaf": 0.85, "ms_ssim": 0.1, "psnr": 0.05},
     "neg": {"neg": 0.85, "ms_ssim": 0.1, "psnr": 0.05},
-    "mix": {"vmaf": 0.2, "neg": 0.45, "ms_ssim": 0.3, "psnr": 0.05},
+    "mix": {"vmaf": 0.08, "neg": 0.6, "ms_ssim": 0.24, "psnr": 0.08},
     "proxy": {"proxy": 0.85, "ms_ssim": 0.1, "psnr": 0.05},
 }
 # Slopes of the guards in ln(bytes) per decibel: six decibels of PSNR are about two bits a pixel.
