@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from aqs_batch.encode.raw_frames import Luma
 
 ARCHITECTURE = "aqs-preprocess-1"
 WIDTH, WIDE = 16, 24
@@ -29,8 +30,6 @@ STEP_PX = 8  # the network's own grid; strips start on it
 OVERLAP_PX = 64  # more than the reach of any output pixel
 STRIP_PX = 256
 CRF_MIDDLE, CRF_SPAN = 32.0, 10.0
-
-Luma = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def smooth(x: Tensor, reach: int = 1) -> Tensor:
@@ -175,14 +174,3 @@ class FrameFilter:
             piece = frame[:, :, start : min(end + OVERLAP_PX, rows)]
             yield self._net(piece, told)[:, :, top - start : end - start]
 
-
-def windows(frames: Iterator[Luma]) -> Iterator[tuple[Luma, Luma, Luma]]:
-    """Each frame with its neighbours; the first and the last stand in for the missing ones."""
-    before = now = next(frames, None)
-    for after in frames:
-        assert before is not None and now is not None
-        yield before, now, after
-        before, now = now, after
-    if now is not None:
-        assert before is not None
-        yield before, now, now

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aqs_batch.encode.preprocess import FrameFilter, windows
+from aqs_batch.encode.preprocess import FrameFilter
 from aqs_batch.ffmpeg import find
 from training.preprocess.clips import Plane, YuvClip, read_raw
 from training.preprocess.encoders import raw_input
@@ -42,10 +42,11 @@ def through_ours(
     clip: YuvClip, frame_filter: FrameFilter, crf: float, strength: float = 1.0
 ) -> YuvClip:
     """The clip through the learned filter, told the CRF."""
-    planes: list[Plane] = [
-        np.asarray(frame_filter(window, crf, strength), np.uint8)
-        for window in windows(iter(clip.y))
-    ]
+    last = len(clip.y) - 1
+    planes: list[Plane] = []
+    for t in range(last + 1):
+        window = [clip.y[max(t - 1, 0)], clip.y[t], clip.y[min(t + 1, last)]]
+        planes.append(np.asarray(frame_filter(window, crf, strength), np.uint8))
     return clip.with_luma(np.stack(planes))
 
 

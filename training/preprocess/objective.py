@@ -12,7 +12,7 @@ A filter that only sharpens pays for its score in the first term.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -69,6 +69,11 @@ class Batch:
     @property
     def source(self) -> Tensor:
         return self.frames[:, 1:-1]
+
+    def to(self, device: torch.device) -> Batch:
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        per_score = {k: v.to(device) for k, v in self.per_score.items()}
+        return replace(self, **tensors, per_score=per_score)
 
 
 class Sampler:
@@ -168,5 +173,6 @@ def _guard(metric):  # type: ignore[no-untyped-def]
     return lambda source, decoded, motion: metric(source, decoded)
 
 
-def exact_metrics() -> dict[str, Metric]:
-    return {"vmaf": ExactVmaf(neg=False), "neg": ExactVmaf(neg=True)}
+def exact_metrics(device: torch.device = torch.device("cpu")) -> dict[str, Metric]:
+    """Exact VMAF and NEG, on the device of the training."""
+    return {"vmaf": ExactVmaf(neg=False, device=device), "neg": ExactVmaf(neg=True, device=device)}

@@ -23,8 +23,8 @@ class Metric(Protocol):
 class ExactVmaf:
     """VMAF v0.6.1 or its NEG twin, 0-100, clipped above as libvmaf clips it."""
 
-    def __init__(self, neg: bool) -> None:
-        self._model = VMAF(NEG=neg).eval()
+    def __init__(self, neg: bool, device: torch.device | str = "cpu") -> None:
+        self._model = VMAF(NEG=neg).eval().to(device)
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
 
@@ -43,7 +43,7 @@ class ExactVmaf:
 def ms_ssim_db(source: Tensor, decoded: Tensor, scales: int = 4) -> Tensor:
     """Multi-scale SSIM (8x8 box windows) in decibels, [B,T]; a guard, not a reported figure."""
     a, b = (x.reshape(-1, 1, *x.shape[-2:]) for x in (source, decoded))
-    weights = torch.tensor([0.0517, 0.3295, 0.3462, 0.2726][:scales])
+    weights = torch.tensor([0.0517, 0.3295, 0.3462, 0.2726][:scales], device=a.device)
     logs = []
     for scale in range(scales):
         if scale:

@@ -37,7 +37,7 @@ class RealDecode(torch.nn.Module):
         return self.proxy.bits_ratio(filtered, plain, crf)
 
     def _real(self, luma: Tensor, crf: float) -> Tensor:
-        y = luma.detach().round().clamp(0, 255).to(torch.uint8).numpy()
+        y = luma.detach().round().clamp(0, 255).to(torch.uint8).cpu().numpy()
         half = np.full((len(y), y.shape[1] // 2, y.shape[2] // 2), GREY, np.uint8)
         coded = round_trip(YuvClip("sample", y, half, half), Encoding(round(crf), "x265", self.preset))
-        return torch.from_numpy(coded.decoded.y.astype(np.float32))
+        return torch.from_numpy(coded.decoded.y.astype(np.float32)).to(luma.device)

@@ -61,20 +61,25 @@ def apply(net: PreprocessNet, batch: Batch) -> Tensor:
     """The filtered luma [B,OUTPUTS,H,W], 0-255; rounding passes its gradient straight through."""
     size, _, height, width = batch.frames.shape
     windows = torch.stack([batch.frames[:, t : t + 3] for t in range(OUTPUTS)], 1)
-    residual = net(
-        windows.reshape(-1, 3, height, width) / 255, batch.crf.repeat_interleave(OUTPUTS)
-    )
-    exact = (batch.source + 255 * residual.reshape(size, OUTPUTS, height, width)).clamp(0, 255)
+    # Mixed precision on a GPU only, and for the network only: VMAF needs its digits.
+    with torch.autocast(windows.device.type, torch.bfloat16, enabled=windows.is_cuda):
+        residual = net(
+            windows.reshape(-1, 3, height, width) / 255, batch.crf.repeat_interleave(OUTPUTS)
+        )
+    exact = (batch.source + 255 * residual.float().reshape(size, OUTPUTS, height, width)).clamp(0, 255)
     return exact + (exact.round() - exact).detach()
 
 
 class Run:
     """One training run in one folder."""
 
-    def __init__(self, folder: Path, plan: Plan, judge: Judge, init: Path | None) -> None:
-        self.folder, self.plan, self.judge = folder, plan, judge
+    def __init__(
+        self, folder: Path, plan: Plan, judge: Judge, init: Path | None,
+        device: torch.device = torch.device("cpu"),
+    ) -> None:  # fmt: skip
+        self.folder, self.plan, self.judge, self.device = folder, plan, judge, device
         torch.manual_seed(plan.seed)
-        self.net = PreprocessNet()
+        self.net = PreprocessNet().to(device)
         if init is not None:
             self.net.load_state_dict({k: v.float() for k, v in load_file(init).items()})
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
@@ -98,6 +103,7 @@ class Run:
         weights = {drawn: total, "ms_ssim": mix["ms_ssim"], "psnr": mix["psnr"]}
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self._schedule()
+        batch = batch.to(self.device)
         judged = self.judge.judge(apply(self.net, batch), batch, list(weights))
         loss = sum(w * judged.bd_rate(batch, n).mean() for n, w in weights.items())
         assert isinstance(loss, Tensor)
@@ -125,7 +131,7 @@ class Run:
     def averaged(self) -> PreprocessNet:
         net = PreprocessNet()
         net.load_state_dict(self.average)
-        return net.eval()
+        return net.eval().to(self.device)
 
     @torch.no_grad()
     def validate(self, sampler: Sampler) -> dict[str, float]:
@@ -133,6 +139,7 @@ class Run:
         rng, net, rows = np.random.default_rng(11), self.averaged(), []
         for number in range(self.plan.judge_samples):
             batch = sampler.at(rng, [number % len(sampler)], [float(CRFS[number % len(CRFS)])])
+            batch = batch.to(self.device)
             names = list(self.judge.metrics)
             judged = self.judge.judge(apply(net, batch), batch, names, plain_scores=True)
             rows.append([100 * float(judged.bd_rate(batch, n)) for n in names])
@@ -161,9 +168,9 @@ class Run:
 
     def _resume(self) -> None:
         self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))
-        stored = load_file(self.folder / "state.safetensors")
+        stored = load_file(self.folder / "state.safetensors", device=str(self.device))
         self.net.load_state_dict({k[4:]: v for k, v in stored.items() if k.startswith("net.")})
-        self.average = load_file(self.folder / "latest.safetensors")
+        self.average = load_file(self.folder / "latest.safetensors", device=str(self.device))
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in stored.items():
             if key.startswith("optimizer."):
@@ -174,13 +181,13 @@ class Run:
         self.optimizer.load_state_dict(state)
 
 
-def metrics(name: str, cache: Path) -> dict[str, Metric]:
+def metrics(name: str, cache: Path, device: torch.device) -> dict[str, Metric]:
     """The metrics a run needs; validation always shows exact VMAF and NEG."""
-    found = exact_metrics()
+    found = exact_metrics(device)
     if name == "proxy":
         from training.preprocess import vmaf_proxy
 
-        found["proxy"] = vmaf_proxy.load(cache)
+        found["proxy"] = vmaf_proxy.load(cache, device)
     return found
 
 
@@ -218,6 +225,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("training/runs/preprocess"))
     parser.add_argument("--init", type=Path, help="start from these weights")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name, value in asdict(Plan()).items():
         choices = sorted(MIXES) if name == "metric" else None
         parser.add_argument(
@@ -226,11 +234,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     plan = Plan(**{name: getattr(args, name) for name in asdict(Plan())})
-    proxy, real = codec_proxy.load(args.cache), None
+    device = torch.device(args.device)
+    proxy, real = codec_proxy.load(args.cache).to(device), None
     if plan.real_share:
         real = RealDecode(proxy)
-    judge = Judge(real or proxy, metrics(plan.metric, args.cache))
-    run = Run(args.run, plan, judge, args.init)
+    judge = Judge(real or proxy, metrics(plan.metric, args.cache, device))
+    run = Run(args.run, plan, judge, args.init, device)
     train(
         run,
         Sampler(list(load_all(args.cache, "train"))),

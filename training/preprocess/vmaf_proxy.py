@@ -207,9 +207,9 @@ class ProxyMetric:
         return torch.stack(scores, 1)
 
 
-def load(cache: Path) -> ProxyMetric:
+def load(cache: Path, device: torch.device = torch.device("cpu")) -> ProxyMetric:
     """The trained proxy, frozen."""
-    net = VmafProxy().eval().requires_grad_(False)
+    net = VmafProxy().eval().requires_grad_(False).to(device)
     net.load_state_dict(load_file(cache / "vmaf_proxy.safetensors"))
     return ProxyMetric(net)
 
