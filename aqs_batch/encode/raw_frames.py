@@ -97,5 +97,6 @@ def frame_bytes(frame: RawFrame, raw: RawFormat, time_s: float) -> Sequence[byte
 
 def input_options(rotation_deg: int = 0) -> list[str]:
     """ffmpeg's options to read such a stream from stdin."""
-    turned = ["-display_rotation", str(rotation_deg)] if rotation_deg else []
+    # -noautorotate: the frames stay as coded, and the muxer writes the display matrix on.
+    turned = ["-noautorotate", "-display_rotation", str(rotation_deg)] if rotation_deg else []
     return ["-f", "ivf", "-c:v", "rawvideo", *turned, "-i", "pipe:0"]

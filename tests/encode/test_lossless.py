@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -71,11 +72,12 @@ def test_what_belongs_to_the_picture_is_kept(
     source = make_clip("tagged.mp4", inputs=SOUND, options=TAGGED)
     lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
     before, after = probe(source), probe(tmp_path / "o.mkv")
-    for name in ("color_primaries", "color_transfer", "color_matrix", "color_range", "sar"):
+    for name in ("color_primaries", "color_transfer", "color_matrix", "color_range"):
         assert getattr(after, name) == getattr(before, name), name
     assert [s.split()[1:] for s in after.streams] == [["video", "ffv1"], ["audio", "aac"]]
     with av.open(str(tmp_path / "o.mkv")) as container:
         assert container.metadata["title"] == "A title"
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_rotation_is_kept(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
