@@ -49,7 +49,7 @@ def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], Non
 
 @contextmanager
 def count_frames(total: int) -> Iterator[Callable[[int], None]]:
-    """A callable that takes the running count of frames: a bar with ETA on a terminal, else mute."""
+    """A callable that takes the running count of frames: a bar on a terminal, else nothing."""
     if not sys.stderr.isatty():
         yield lambda count: None
         return

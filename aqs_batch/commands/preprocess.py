@@ -37,7 +37,7 @@ def preprocess(
                 find(settings.ffmpeg.path).path,
                 video,
                 target,
-                preprocessing.luma_filter(crf, strength),
+                preprocessing.filters(strength)(crf),
                 on_frame,
             )
         click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")

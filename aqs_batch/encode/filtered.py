@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from aqs_batch.encode import codec, command
+from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.command import Target
+from aqs_batch.encode.plan import Window
 from aqs_batch.encode.raw_frames import (
     Luma,
     RawFormat,
     RawFrame,
     frame_bytes,
+    input_options,
     read_frames,
+    shown_as,
     stream_header,
 )
 from aqs_batch.errors import FfmpegError, RefusedMedia
@@ -34,6 +40,41 @@ def admit(video: Video) -> None:
             f"the preprocess filter knows SDR only; this video is {video.hdr or 'linear light'}",
             hint="Encode it without --preprocess.",
         )
+
+
+class WindowEncoder:
+    """Encodes a window through the filter, each target told its own CRF: a `ladder.Encoder`."""
+
+    def __init__(
+        self,
+        ffmpeg_path: str,
+        video: Video,
+        recipe: Recipe,
+        filter_for: Callable[[float], LumaFilter],
+    ) -> None:
+        admit(video)
+        self._ffmpeg_path, self._video, self._recipe = ffmpeg_path, video, recipe
+        self._filter_for = filter_for
+
+    def __call__(
+        self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
+    ) -> None:
+        video, recipe = self._video, self._recipe
+        name = codec.pixel_format(video, recipe.codec)
+        raw = RawFormat(name, *command.even_size(video))
+        piped = command.Piped(tuple(input_options(video.rotation_deg)), shown_as(video))
+        decoder = command.decoder_argv(self._ffmpeg_path, video, window, recipe, planar=name)
+        times_s = video.frame_times_s[window.start :]
+        done = 0
+        for target in targets:
+            encoder = command.encoder_argv(
+                self._ffmpeg_path, video, window, recipe, [target], piped
+            )
+
+            def count(frame: int, before: int = done) -> None:
+                on_frame((before + frame) // len(targets))
+
+            done += run(decoder, encoder, raw, self._filter_for(target.crf), times_s, count)
 
 
 def run(

@@ -173,4 +173,3 @@ class FrameFilter:
             start = max(0, top - OVERLAP_PX)
             piece = frame[:, :, start : min(end + OVERLAP_PX, rows)]
             yield self._net(piece, told)[:, :, top - start : end - start]
-

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.ffmpeg import Child
+from aqs_batch.records import Video
 
 TICKS_S = 720_000  # of the times in the pipe: finer than any container of ours keeps
 _CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 # ffmpeg's raw tags; those with letters are of 8 bits, the others name chroma and depth in bytes.
 _TAGS = {"yuv420p": b"I420", "yuv422p": b"Y42B", "yuv444p": b"444P"}
+_TRANSFERS = {"srgb": "iec61966-2-1"}  # ffmpeg's names where ours differ
 _SUBSAMPLING = {"420": 11, "422": 10, "444": 0}
 
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
@@ -100,3 +102,22 @@ def input_options(rotation_deg: int = 0) -> list[str]:
     # -noautorotate: the frames stay as coded, and the muxer writes the display matrix on.
     turned = ["-noautorotate", "-display_rotation", str(rotation_deg)] if rotation_deg else []
     return ["-f", "ivf", "-c:v", "rawvideo", *turned, "-i", "pipe:0"]
+
+
+def shown_as(video: Video) -> str:
+    """The filters that say of a piped picture what its source said: colours and pixel shape.
+
+    They only name things; as encoder options the same names would make ffmpeg convert the pixels.
+    """
+    named = {
+        "color_primaries": video.color_primaries,
+        "color_trc": _TRANSFERS.get(video.color_transfer, video.color_transfer),
+        # RGB has become YUV on the way; ffmpeg's conversion says by which matrix.
+        "colorspace": "" if video.color_matrix == "rgb" else video.color_matrix,
+        "range": video.color_range,
+    }
+    known = ":".join(f"{key}={value}" for key, value in named.items() if value)
+    parts = [f"setparams={known}"] if known else []
+    if video.sar.value not in (0.0, 1.0):
+        parts.append(f"setsar={video.sar.num}/{video.sar.den}")
+    return ",".join(parts) or "null"

@@ -60,7 +60,7 @@ def test_luma_changes_and_chroma_does_not(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
     source = make_clip()
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", preprocessing.luma_filter(37))
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", preprocessing.filters(1.0)(37))
     (_, before), (_, after) = pictures(source)[5], pictures(tmp_path / "o.mkv")[5]
     assert not np.array_equal(before[:240], after[:240])
     assert np.array_equal(before[240:], after[240:])

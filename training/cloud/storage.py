@@ -28,7 +28,9 @@ def download(source: str, target: Path, tell: Told = lambda line: None) -> int:
     files, root = fsspec.core.url_to_fs(source)
     found = sorted(_sizes(files, root))
     if not found:
-        raise FileNotFoundError(f"nothing at {source}: is the bucket right, may this account read it?")
+        raise FileNotFoundError(
+            f"nothing at {source}: is the bucket right, may this account read it?"
+        )
     copied = 0
     for name, size in found:
         if ".." in PurePosixPath(name).parts:

@@ -21,7 +21,9 @@ class Training:
 
 
 TRAININGS: Mapping[str, Training] = {
-    "model": Training("training.train", ("--cache", "{work}", "--run", "{work}/run", "--hours", "6")),
+    "model": Training(
+        "training.train", ("--cache", "{work}", "--run", "{work}/run", "--hours", "6")
+    ),
     "ladders": Training(
         "training.preprocess.ladders", ("--media", "{data}", "--cache", "{work}/preprocess")
     ),

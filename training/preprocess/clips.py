@@ -95,9 +95,7 @@ def read_clip(
     path: Path, height: int, width: int, frames: int = MAX_FRAMES, vf: str = "", rate: float = 25.0
 ) -> YuvClip:
     """Decode the first `frames` frames, through the ffmpeg filters `vf`, cut to height x width."""
-    chain = ",".join(
-        part for part in (vf, f"crop={width}:{height}", "format=yuv420p") if part
-    )
+    chain = ",".join(part for part in (vf, f"crop={width}:{height}", "format=yuv420p") if part)
     argv = [find().path, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an"]
     argv += ["-frames:v", str(frames), "-fps_mode", "passthrough"]
     argv += ["-vf", f"scale=out_range=tv,{chain}", "-f", "rawvideo", "pipe:1"]

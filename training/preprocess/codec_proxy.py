@@ -196,8 +196,14 @@ def compare(
             real = torch.from_numpy(
                 ladder.decoded[index, :frames, :height, :width].astype(np.float32)
             )[None]
-            errors = [((a - b) ** 2).mean() for a, b in ((decoded, luma), (real, luma), (decoded, real))]
-            row.append(torch.stack([bits[0], torch.tensor(float(ladder.size_bytes[index] * 8 * share)), *errors]))
+            errors = [
+                ((a - b) ** 2).mean() for a, b in ((decoded, luma), (real, luma), (decoded, real))
+            ]
+            row.append(
+                torch.stack(
+                    [bits[0], torch.tensor(float(ladder.size_bytes[index] * 8 * share)), *errors]
+                )
+            )
         rows.append(torch.stack(row))
     return tuple(torch.stack(rows).unbind(-1))  # type: ignore[return-value]
 

@@ -1,11 +1,11 @@
 """The corpus on disk: clips split by source, their encodes, VMAF logs, pictures and group lists.
 
-    ROOT/split.csv                       split,sequence_name,path
-    ROOT/encodes/x265/NAME_crf27.hevc    one elementary stream a clip and CRF
-    ROOT/vmaf/x265/NAME_crf27.json       libvmaf's scores, frame by frame
-    ROOT/frames/ref/NAME/000012.png      luma pictures, whole or cropped
-    ROOT/frames/x265/NAME_crf27/000012.png
-    ROOT/groups-x265.csv                 what datasets.CsvGroups reads
+ROOT/split.csv                       split,sequence_name,path
+ROOT/encodes/x265/NAME_crf27.hevc    one elementary stream a clip and CRF
+ROOT/vmaf/x265/NAME_crf27.json       libvmaf's scores, frame by frame
+ROOT/frames/ref/NAME/000012.png      luma pictures, whole or cropped
+ROOT/frames/x265/NAME_crf27/000012.png
+ROOT/groups-x265.csv                 what datasets.CsvGroups reads
 """
 
 from __future__ import annotations

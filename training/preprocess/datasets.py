@@ -1,4 +1,4 @@
-"""Windows of three frames with their score: from a group list, or better, from the clips directly."""
+"""Windows of three frames with their score: from a group list, or better, from the clips."""
 
 from __future__ import annotations
 

@@ -48,9 +48,7 @@ def raw_input(path: Path, height: int, width: int, frame_rate: float) -> list[st
     ]  # fmt: skip
 
 
-def encode_argv(
-    ffmpeg: str, source: list[str], target: Path, encoding: Encoding
-) -> list[str]:
+def encode_argv(ffmpeg: str, source: list[str], target: Path, encoding: Encoding) -> list[str]:
     """The command of one encode to an elementary stream, whose size is the encode's bytes."""
     preset = encoding.preset
     if encoding.codec == "svtav1" and not preset.isdigit():

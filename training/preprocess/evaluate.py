@@ -53,14 +53,16 @@ def read(path: Path) -> list[Point]:
     return [Point(**row) for row in json.loads(path.read_text())]
 
 
-def run_job(job: Job, clip: YuvClip, ours: FrameFilter | None, strength: float, cache: Path) -> None:
+def run_job(
+    job: Job, clip: YuvClip, ours: FrameFilter | None, strength: float, cache: Path
+) -> None:
     """Build one ladder and keep it."""
     apply = by_name(job.filter, ours, strength)
     if job.filter == OURS:
         filtered = {crf: apply(clip, crf) for crf in CRFS}
     else:
         once = apply(clip, CRFS[0])
-        filtered = {crf: once for crf in CRFS}
+        filtered = dict.fromkeys(CRFS, once)
     points = ladder(clip, filtered, SCORES)
     target = job.path(cache)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,14 +84,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--cache", type=Path, default=Path("training/cache/preprocess"))
-    parser.add_argument("--weights", type=Path, default=Path("aqs_batch/weights/preprocess.safetensors"))
+    parser.add_argument(
+        "--weights", type=Path, default=Path("aqs_batch/weights/preprocess.safetensors")
+    )
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--clips", help="comma-separated names; default: the six of the test split")
     parser.add_argument("--filters", help="comma-separated; default: all")
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-results", action="store_true", help="print, but do not write RESULTS.md")
+    parser.add_argument(
+        "--no-results", action="store_true", help="print, but do not write RESULTS.md"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     names = args.clips.split(",") if args.clips else list(TEST_CLIPS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ def motion(y: NDArray[np.uint8]) -> NDArray[np.float16]:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     y = np.ascontiguousarray(y)  # DIS takes no views
     out = [np.zeros((2, y.shape[1] // 8, y.shape[2] // 8), np.float32)]
-    for before, now in zip(y[:-1], y[1:], strict=True):
+    for before, now in pairwise(y):
         flow = search.calc(now, before, None)
         small = cv2.resize(flow, (y.shape[2] // 8, y.shape[1] // 8), interpolation=cv2.INTER_AREA)
         out.append(small.transpose(2, 0, 1))
@@ -130,13 +131,18 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.cache / "ladders" / args.split
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(s, n) for n in range(args.regions) for s in sources(args.media, args.split, args.cleanest)]
+    wanted = [
+        (s, n) for n in range(args.regions) for s in sources(args.media, args.split, args.cleanest)
+    ]
     for number, (source, index) in enumerate(wanted, 1):
         target = folder / f"{source.name}__{index}.npz"
         if target.exists():
             continue
         clip = region(source, index)
-        print(f"{number}/{len(wanted)} {source.name}" + ("" if clip else ": flat, left out"), flush=True)
+        print(
+            f"{number}/{len(wanted)} {source.name}" + ("" if clip else ": flat, left out"),
+            flush=True,
+        )
         if clip is not None:
             save(build(clip), target)
 

@@ -58,7 +58,9 @@ def measure(
     quick = [n for n in names if n != "ms_ssim"]
     found = dict(_measure(distorted, reference, quick).frames)
     if "ms_ssim" in names:
-        few = [c.cut(slice(None, None, MS_SSIM_EVERY), 0, 0, *c.size) for c in (distorted, reference)]
+        few = [
+            c.cut(slice(None, None, MS_SSIM_EVERY), 0, 0, *c.size) for c in (distorted, reference)
+        ]
         found |= _measure(few[0], few[1], ["ms_ssim"]).frames
     return Quality(found)
 

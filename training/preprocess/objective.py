@@ -20,8 +20,8 @@ from torch import Tensor
 
 from training.preprocess.codec_proxy import CodecProxy
 from training.preprocess.ladders import CRFS, RealLadder
-from training.preprocess.real_decode import RealDecode
 from training.preprocess.quality import ExactVmaf, Metric, ms_ssim_db, psnr_db
+from training.preprocess.real_decode import RealDecode
 
 OUTPUTS = 3  # frames filtered a sample, the first of them intra in the codec proxy
 INTRA_SHARE = 0.1  # what a key frame may weigh: clips have one in 48 to 250 frames
@@ -100,9 +100,7 @@ class Sampler:
         chosen = [self._slopes[n] for n in indices]
         frames, flow, motion = (torch.stack([p[k] for p in parts]) for k in range(3))
         weight = [float(np.interp(c, CRFS, s.weight)) for c, s in zip(crfs, chosen, strict=True)]
-        per_score = {
-            k: torch.tensor([s.per_score[k] for s in chosen]) for k in chosen[0].per_score
-        }
+        per_score = {k: torch.tensor([s.per_score[k] for s in chosen]) for k in chosen[0].per_score}
         crf = torch.tensor(crfs, dtype=torch.float32)
         return Batch(frames, flow, motion, crf, torch.tensor(weight), per_score)
 
@@ -111,14 +109,26 @@ class Sampler:
         count, height, width = ladder.y.shape
         rows, columns = self._crop
         start = int(rng.integers(0, count - OUTPUTS - 1))
-        top, left = (int(rng.integers(0, (a - b) // 8 + 1)) * 8 for a, b in ((height, rows), (width, columns)))
-        cut = (slice(start, start + OUTPUTS + 2), slice(top, top + rows), slice(left, left + columns))
+        top, left = (
+            int(rng.integers(0, (a - b) // 8 + 1)) * 8
+            for a, b in ((height, rows), (width, columns))
+        )
+        cut = (
+            slice(start, start + OUTPUTS + 2),
+            slice(top, top + rows),
+            slice(left, left + columns),
+        )
         frames = torch.from_numpy(ladder.y[cut].astype(np.float32))
         inner = slice(start + 1, start + 1 + OUTPUTS)
-        flow = ladder.flow[inner, :, top // 8 : (top + rows) // 8, left // 8 : (left + columns) // 8]
+        flow = ladder.flow[
+            inner, :, top // 8 : (top + rows) // 8, left // 8 : (left + columns) // 8
+        ]
         field = torch.from_numpy(flow.astype(np.float32))
         if rng.random() < 0.5:  # mirrored, its motion too
-            frames, field = frames.flip(-1), field.flip(-1) * torch.tensor([-1.0, 1.0])[None, :, None, None]
+            frames, field = (
+                frames.flip(-1),
+                field.flip(-1) * torch.tensor([-1.0, 1.0])[None, :, None, None],
+            )
         return frames, field, self._motion[index][inner]
 
 
@@ -165,7 +175,9 @@ class Judge:
 
     def _score(self, name: str, decoded: Tensor, batch: Batch) -> Tensor:
         inter = slice(1, OUTPUTS)
-        score = self.metrics[name](batch.source[:, inter], decoded[:, inter], batch.motion[:, inter])
+        score = self.metrics[name](
+            batch.source[:, inter], decoded[:, inter], batch.motion[:, inter]
+        )
         return score.mean(1)
 
 
@@ -173,6 +185,6 @@ def _guard(metric):  # type: ignore[no-untyped-def]
     return lambda source, decoded, motion: metric(source, decoded)
 
 
-def exact_metrics(device: torch.device = torch.device("cpu")) -> dict[str, Metric]:
+def exact_metrics(device: torch.device | str = "cpu") -> dict[str, Metric]:
     """Exact VMAF and NEG, on the device of the training."""
     return {"vmaf": ExactVmaf(neg=False, device=device), "neg": ExactVmaf(neg=True, device=device)}

@@ -49,7 +49,9 @@ def split(corpus: Corpus, source: Path) -> list[Entry]:
     return entries
 
 
-def work(corpus: Corpus, crfs: Sequence[int], target: Callable[[str, int], Path], tell: Told) -> Iterator[tuple[Entry, list[int]]]:
+def work(
+    corpus: Corpus, crfs: Sequence[int], target: Callable[[str, int], Path], tell: Told
+) -> Iterator[tuple[Entry, list[int]]]:
     """Each entry with the CRFs whose target is not there yet, told with the time left."""
     entries = corpus.entries()
     missing = [
@@ -90,7 +92,9 @@ def decoded(corpus: Corpus, entry: Entry, crf: int, reference: YuvClip) -> YuvCl
     """An encode as frames; frame n is the reference's frame n, or this raises."""
     clip = read_clip(corpus.encode(entry.sequence_name, crf), *reference.size, len(reference.y) + 1)
     if len(clip.y) != len(reference.y):
-        raise RuntimeError(f"{entry.sequence_name} CRF {crf}: {len(clip.y)} frames, not {len(reference.y)}")
+        raise RuntimeError(
+            f"{entry.sequence_name} CRF {crf}: {len(clip.y)} frames, not {len(reference.y)}"
+        )
     return clip
 
 

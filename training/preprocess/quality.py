@@ -33,7 +33,9 @@ class ExactVmaf:
         reference, distorted = (x.reshape(-1, 1, *shape[-2:]) for x in (source, decoded))
         adm = self._model.compute_adm_score(reference, distorted)
         vif = self._model.compute_vif_features(reference, distorted)
-        return self._model.predict(adm, motion.reshape(-1, 1), vif).reshape(shape[:2]).clamp(max=100)
+        return (
+            self._model.predict(adm, motion.reshape(-1, 1), vif).reshape(shape[:2]).clamp(max=100)
+        )
 
     def motion(self, source: Tensor) -> Tensor:
         """The motion feature of consecutive source frames: [T,H,W] to [T]."""

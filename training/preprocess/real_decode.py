@@ -39,5 +39,7 @@ class RealDecode(torch.nn.Module):
     def _real(self, luma: Tensor, crf: float) -> Tensor:
         y = luma.detach().round().clamp(0, 255).to(torch.uint8).cpu().numpy()
         half = np.full((len(y), y.shape[1] // 2, y.shape[2] // 2), GREY, np.uint8)
-        coded = round_trip(YuvClip("sample", y, half, half), Encoding(round(crf), "x265", self.preset))
+        coded = round_trip(
+            YuvClip("sample", y, half, half), Encoding(round(crf), "x265", self.preset)
+        )
         return torch.from_numpy(coded.decoded.y.astype(np.float32)).to(luma.device)

@@ -40,7 +40,7 @@ def figures(rates: Table) -> Iterator[str]:
         for score in ("neg", "v1"):
             share = share_better(rates, "ours", "unsharp 0.25", score)
             shown = "none" if share is None else f"{100 * share:.0f} %"
-            yield f"Ours needs fewer bytes than unsharp 0.25 by {_TITLES[score]} on {shown} of the clips."
+            yield f"By {_TITLES[score]} ours beats unsharp 0.25 on {shown} of the clips."
 
 
 def write(
@@ -52,10 +52,14 @@ def write(
     rates = table(found)
     text = "\n".join(figures(rates))
     if folder is not None:
-        ladders = {c: {f: [asdict(p) for p in ps] for f, ps in rows.items()} for c, rows in found.items()}
+        ladders = {
+            c: {f: [asdict(p) for p in ps] for f, ps in rows.items()} for c, rows in found.items()
+        }
         stored = {"facts": facts, "bd_rate": rates, "ladders": ladders}
         (folder / "results.json").write_text(json.dumps(stored, indent=1) + "\n")
         page = folder / "RESULTS.md"
-        before, _, rest = (page.read_text() if page.exists() else f"{_START}\n{_END}\n").partition(_START)
+        before, _, rest = (page.read_text() if page.exists() else f"{_START}\n{_END}\n").partition(
+            _START
+        )
         page.write_text(f"{before}{_START}\n{text}\n{_END}{rest.partition(_END)[2]}")
     return text

@@ -18,7 +18,7 @@ from aqs_batch.encode.preprocess import smooth
 from training.preprocess.encoders import Encoding, round_trip
 from training.preprocess.ladders import CRFS, RealLadder, load, load_all, save
 
-# Gains of the fine, middle and coarse band; the last one cores: fine detail below three levels goes.
+# Gains of the fine, middle and coarse band; the last one cores: less of what is small.
 FILTERS: Mapping[str, tuple[float, float, float, float]] = {
     "sharp": (0.25, 0.0, 0.0, 0.0),
     "middle": (-0.15, 0.15, 0.1, 0.0),

@@ -1,4 +1,4 @@
-"""Turn a trained filter into the shipped checkpoint: `python -m training.preprocess.ship --run DIR`."""
+"""A trained filter becomes the shipped checkpoint: `python -m training.preprocess.ship`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def card(facts: dict[str, object], results: dict[str, object], version: str) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("training/runs/preprocess"))
-    parser.add_argument("--out", type=Path, default=Path("aqs_batch/weights/preprocess.safetensors"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("aqs_batch/weights/preprocess.safetensors")
+    )
     parser.add_argument("--version", default="0.1.0")
     args = parser.parse_args()
     facts = json.loads((args.run / "facts.json").read_text())

@@ -66,7 +66,9 @@ def apply(net: PreprocessNet, batch: Batch) -> Tensor:
         residual = net(
             windows.reshape(-1, 3, height, width) / 255, batch.crf.repeat_interleave(OUTPUTS)
         )
-    exact = (batch.source + 255 * residual.float().reshape(size, OUTPUTS, height, width)).clamp(0, 255)
+    exact = (batch.source + 255 * residual.float().reshape(size, OUTPUTS, height, width)).clamp(
+        0, 255
+    )
     return exact + (exact.round() - exact).detach()
 
 
@@ -75,9 +77,10 @@ class Run:
 
     def __init__(
         self, folder: Path, plan: Plan, judge: Judge, init: Path | None,
-        device: torch.device = torch.device("cpu"),
+        device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
-        self.folder, self.plan, self.judge, self.device = folder, plan, judge, device
+        self.folder, self.plan, self.judge = folder, plan, judge
+        self.device = torch.device(device)
         torch.manual_seed(plan.seed)
         self.net = PreprocessNet().to(device)
         if init is not None:

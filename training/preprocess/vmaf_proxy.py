@@ -1,8 +1,8 @@
 """The learned VMAF proxy: a siamese 3-D network over reference, distorted and their difference.
 
 `python -m training.preprocess.vmaf_proxy labels` draws crops of three frames from the real ladders
-and labels each crop with the exact VMAF of that very crop; `... train` fits the network; `... judge`
-reports it on the validation sources. All are resumable by running them again.
+and labels each crop with the exact VMAF of that very crop; `... train` fits the network;
+`... judge` reports it on the validation sources. All are resumable by running them again.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def judge(net: VmafProxy, data: Labelled) -> Judged:
     )  # fmt: skip
 
 
-def train(cache: Path, training: Labelled, validation: Labelled, epochs: int, rate: float) -> Judged:
+def train(
+    cache: Path, training: Labelled, validation: Labelled, epochs: int, rate: float
+) -> Judged:
     """Fit, keeping the best on validation; an interrupted run goes on from its last epoch."""
     torch.manual_seed(5)
     net, best = VmafProxy(), math.inf
@@ -207,7 +209,7 @@ class ProxyMetric:
         return torch.stack(scores, 1)
 
 
-def load(cache: Path, device: torch.device = torch.device("cpu")) -> ProxyMetric:
+def load(cache: Path, device: torch.device | str = "cpu") -> ProxyMetric:
     """The trained proxy, frozen."""
     net = VmafProxy().eval().requires_grad_(False).to(device)
     net.load_state_dict(load_file(cache / "vmaf_proxy.safetensors"))
