@@ -65,6 +65,8 @@ class WindowEncoder:
         piped = command.Piped(tuple(input_options(video.rotation_deg)), shown_as(video))
         decoder = command.decoder_argv(self._ffmpeg_path, video, window, recipe, planar=name)
         times_s = video.frame_times_s[window.start :]
+        if window.frames is not None:  # a sample begins at nought, as one does that is not piped
+            times_s = tuple(t - times_s[0] for t in times_s[: window.frames])
         done = 0
         for target in targets:
             encoder = command.encoder_argv(
