@@ -1,4 +1,4 @@
-"""`--preprocess`: both ladders against the untouched source, a verdict, and a file that keeps all."""
+"""`--preprocess`: both ladders, a verdict, and a kept file that loses nothing."""
 
 from __future__ import annotations
 
