@@ -100,8 +100,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     names = args.clips.split(",") if args.clips else list(TEST_CLIPS)
     filters = args.filters.split(",") if args.filters else [NOTHING, *FFMPEG, OURS]
-    weights = args.weights.read_bytes() if OURS in filters else b""
-    ours = FrameFilter(load_file(args.weights)) if OURS in filters else None
+    tensors = load_file(args.weights) if OURS in filters else {}
+    ours = FrameFilter(tensors) if tensors else None
+    weights = b"".join(t.numpy().tobytes() for _, t in sorted(tensors.items()))
     known = {s.name: s for s in sources(args.media, args.split, 1)}
     found: dict[str, dict[str, list[Point]]] = {}
     clip: YuvClip | None = None

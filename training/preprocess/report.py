@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training.preprocess.bdrate import Point
-from training.preprocess.verdict import SCORES, Mean, Table, means, share_better, table
+from training.preprocess.verdict import SCORES, Mean, Table, means, share_better, table, with_auto
 
 _TITLES = {"vmaf": "VMAF", "neg": "NEG", "v1": "VMAF v1", "ms_ssim": "MS-SSIM", "psnr": "PSNR"}
 _START, _END = "<!-- figures -->", "<!-- end of figures -->"
@@ -41,6 +41,9 @@ def figures(rates: Table) -> Iterator[str]:
             share = share_better(rates, "ours", "unsharp 0.25", score)
             shown = "none" if share is None else f"{100 * share:.0f} %"
             yield f"By {_TITLES[score]} ours beats unsharp 0.25 on {shown} of the clips."
+        auto = with_auto(rates, "ours")
+        used = sum(value != 0 for value in auto.values())
+        yield f"`auto` uses it on {used} of {len(auto)} clips; the worst VMAF is {max(auto.values()):+.1f} %."
 
 
 def write(

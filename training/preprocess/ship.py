@@ -37,10 +37,15 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("aqs_batch/weights/preprocess.safetensors")
     )
+    parser.add_argument("--results", type=Path, help="results.json of the evaluation")
     parser.add_argument("--version", default="0.1.0")
     args = parser.parse_args()
     facts = json.loads((args.run / "facts.json").read_text())
-    save(args.out, load_file(args.run / "best.safetensors"), card(facts, {}, args.version))
+    results = {}
+    if args.results:
+        stored = json.loads(args.results.read_text())
+        results = {"facts": stored["facts"], "bd_rate": stored["bd_rate"]}
+    save(args.out, load_file(args.run / "best.safetensors"), card(facts, results, args.version))
     print(f"{args.out}: {inspect(args.out).label}")
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from training.preprocess.bdrate import Point, bd_rate
 
 SCORES = ("vmaf", "neg", "v1", "ms_ssim", "psnr")
-AUTO_FLOOR = 0.5  # percent VMAF BD-rate that `auto` may lose on a clip
-
 Table = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # clip, filter, score
 
 
@@ -43,6 +41,20 @@ def means(rates: Table) -> dict[str, dict[str, Mean]]:
             known = [v for v in values if v is not None]
             mean = sum(known) / len(known) if known else None
             out.setdefault(name, {})[score] = Mean(mean, len(known))
+    return out
+
+
+def with_auto(rates: Table, name: str, least_gain: float = 1.0) -> dict[str, float]:
+    """What `auto` does to VMAF on each clip: the filter where VMAF gains and NEG does not lose.
+
+    The product decides by sample encodes of the same kind (`aqs_batch.preprocessing.judge`); here
+    the decision and the figure rest on the same encodes, so on longer video it may err.
+    """
+    out = {}
+    for clip, rows in rates.items():
+        vmaf, neg = rows[name]["vmaf"], rows[name]["neg"]
+        used = vmaf is not None and neg is not None and vmaf <= -least_gain and neg <= 0
+        out[clip] = vmaf if used and vmaf is not None else 0.0
     return out
 
 
