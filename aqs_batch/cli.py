@@ -7,7 +7,7 @@ import sys
 import click
 
 from aqs_batch import __version__
-from aqs_batch.commands import encode, machine, results, run
+from aqs_batch.commands import encode, machine, preprocess, results, run
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -50,6 +50,7 @@ for command in (
     results.status,
     results.retry,
     machine.doctor,
+    preprocess.preprocess,
     run.demo,
     machine.config,
 ):

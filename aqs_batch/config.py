@@ -116,6 +116,13 @@ class Encode(_Section):
     keep: Literal["none", "best", "all"] = "none"
     replace: bool = False
     parallel: int = Field(0, ge=0)
+    preprocess: str = Field("off", pattern=r"^(off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?)$")
+
+    @property
+    def strength(self) -> float:
+        """Of the preprocess filter, 0-2; 0: it is off."""
+        named = {"off": 0.0, "auto": 1.0}
+        return named[self.preprocess] if self.preprocess in named else float(self.preprocess)
 
     @property
     def searches(self) -> bool:

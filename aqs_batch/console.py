@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -44,6 +45,21 @@ def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], Non
             yield _Bar(progress)
     else:
         yield lambda event: _plain_line(event, stream)
+
+
+@contextmanager
+def count_frames(total: int) -> Iterator[Callable[[int], None]]:
+    """A callable that takes the running count of frames: a bar on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("frames", total=total)
+        yield lambda count: progress.update(task, completed=count)
 
 
 def _json_line(event: Event, stream: TextIO) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aqs_batch import preprocessing
 from aqs_batch.config import Encode, Settings
 from aqs_batch.encode import choose, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
-from aqs_batch.encode.search import Goal, search
+from aqs_batch.encode.search import Goal, goals, search
 from aqs_batch.errors import EncodeError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
@@ -29,6 +30,7 @@ _MOST_PARALLEL = 8
 _UHD_PIXELS = 2560 * 1440
 
 Known = Callable[[str], Rung | None]
+Best = tuple[int, str] | None  # position of the rung to take, and why
 ScoreFiles = Callable[[Sequence[Path]], float]  # the AQS of an encode's files, one a window
 
 
@@ -99,18 +101,35 @@ class _Work:
 
     def rungs(self, warnings: Sequence[str]) -> list[Made]:
         """Every rung that was asked for or looked at, scored, the best one marked."""
-        ladder = self._ladder(self._wanted)
-        if self._asked.searches:
-            made, best = self._searched(ladder)
+        verdict = ""
+        if preprocessing.applies(self._wanted.video, self._asked):
+            made, best, verdict = self._with_filter()
+        elif self._asked.searches:
+            made, best = self._searched(self._ladder(self._wanted))
         else:
-            made = ladder.climb(sorted(set(self._asked.crf)))
-            best = choose.recommend([m.rung for m in made], self._asked.good_vmaf)
+            made, best = self._climbed(self._ladder(self._wanted))
         made = [self._scored(m) for m in made]
         made = [_with(m, recommended="", warnings=tuple(warnings)) for m in made]
         if best is not None:
             number, why = best
+            why = "; ".join(words for words in (why, verdict) if words)
             made[number] = _with(self._pictured(made[number]), recommended=why)
         return made
+
+    def _climbed(self, ladder: Ladder) -> tuple[list[Made], Best]:
+        made = ladder.climb(sorted(set(self._asked.crf)))
+        return made, choose.recommend([m.rung for m in made], self._asked.good_vmaf)
+
+    def _with_filter(self) -> tuple[list[Made], Best, str]:
+        """Rungs with and without the preprocess filter, the recommended kind first, and why."""
+        asked = self._asked
+        filtered = replace(self._wanted, preprocess=preprocessing.label(asked.strength))
+        ladders = [self._ladder(wanted) for wanted in (self._wanted, filtered)]
+        climbed = [self._climbed(ladder) for ladder in ladders]
+        verdict = preprocessing.judge(*([m.rung for m in made] for made, _ in climbed))
+        use = verdict.worth_it or asked.preprocess != "auto"
+        made, best = self._searched(ladders[use]) if asked.searches else climbed[use]
+        return [*made, *climbed[not use][0]], best, verdict.words
 
     def kept(self, made: list[Made]) -> Result:
         """Finish the files that are to be kept; the others go with the scratch folder."""
@@ -143,16 +162,22 @@ class _Work:
         return Result(tuple(stored), best, losses)
 
     def _ladder(self, wanted: Wanted) -> Ladder:
-        job = self._job
+        job, scratch, encoder = self._job, self._scratch, None
+        if wanted.preprocess:
+            scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
+            scratch.mkdir(exist_ok=True)
+            encoder = preprocessing.encoder(
+                job.ffmpeg.path, wanted.video, wanted.recipe, self._asked.strength
+            )
         cores = os.cpu_count() or 1
         video = wanted.video
         big = video.coded_width * video.coded_height > _UHD_PIXELS
         parallel = self._asked.parallel or min(max(cores, 2 if big else 4), _MOST_PARALLEL)
         tools = Tools(
-            job.ffmpeg.path, job.ffmpeg.version, cores, parallel, self._scratch,
+            job.ffmpeg.path, job.ffmpeg.version, cores, parallel, scratch,
             self._output_dir / LOGS,
         )  # fmt: skip
-        return Ladder(wanted, tools, self._known(wanted), job.progress)
+        return Ladder(wanted, tools, self._known(wanted), job.progress, encoder)
 
     def _known(self, wanted: Wanted) -> Known:
         """Rungs made before; where files are to be kept, only if theirs is still there."""
@@ -167,7 +192,7 @@ class _Work:
 
         return known
 
-    def _searched(self, ladder: Ladder) -> tuple[list[Made], tuple[int, str] | None]:
+    def _searched(self, ladder: Ladder) -> tuple[list[Made], Best]:
         """Look for the CRF that keeps every bound; the rungs on the way are results too."""
         seen: dict[float, Made] = {}
 
@@ -178,7 +203,7 @@ class _Work:
 
         low, high = crf_range(self._wanted.recipe.codec)
         found: list[tuple[Goal, float]] = []
-        for goal, value in _goals(self._asked):
+        for goal, value in goals(self._asked):
 
             def value_at(crf: float, of: Callable[[Rung], float] = value) -> float:
                 return of(rung_at(crf))
@@ -231,7 +256,8 @@ class _Work:
         if self._wanted.others is not None:
             return made
         sampled = made[number]
-        wanted = replace(self._wanted, plan=plan.whole(self._wanted.video))
+        kind = sampled.rung.preprocess
+        wanted = replace(self._wanted, plan=plan.whole(self._wanted.video), preprocess=kind)
         self._wanted = wanted = _complete(wanted, self._container)
         whole = self._scored(self._ladder(wanted).climb([sampled.rung.crf])[0])
         whole = _with(self._pictured(whole), recommended=sampled.rung.recommended,
@@ -245,7 +271,7 @@ class _Work:
 
     def _final(self, rung: Rung) -> Path:
         name = self._job.path.stem
-        kind = f"{rung.codec}-crf{rung.crf:g}"
+        kind = f"{rung.codec}-crf{rung.crf:g}" + ("-preprocessed" if rung.preprocess else "")
         folder = self._output_dir / ENCODES / self._job.fingerprint[:12]
         return folder / f"{name}.{kind}{self._container.suffix}"
 
@@ -260,23 +286,6 @@ def _complete(wanted: Wanted, container: Container) -> Wanted:
 
 def _with(made: Made, **changes: object) -> Made:
     return replace(made, rung=replace(made.rung, **changes))  # type: ignore[arg-type]
-
-
-def _goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
-    goals: list[tuple[Goal, Callable[[Rung], float]]] = []
-    if asked.target_vmaf:
-        goals.append((Goal("VMAF", asked.target_vmaf, True), _vmaf_of))
-    if asked.max_kbps:
-        goals.append((Goal("kbit/s", asked.max_kbps, False, True), lambda rung: rung.kbps))
-    if asked.max_bytes:
-        goals.append(
-            (Goal("bytes", asked.max_bytes, False, True), lambda rung: float(rung.size_bytes))
-        )
-    return goals
-
-
-def _vmaf_of(rung: Rung) -> float:
-    return rung.vmaf.mean if rung.vmaf else 0.0
 
 
 def _admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
@@ -295,6 +304,8 @@ def _admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
                 hint="Use --crf or --max-kbps for this file.",
             )
         warnings.append(f"HDR ({video.hdr}): no VMAF model is valid, so none was measured")
+        if asked.preprocess == "auto":
+            warnings.append("HDR: the preprocess filter knows SDR only, so it was left out")
     if dolby:
         warnings.append("Dolby Vision metadata is not carried over, its base layer is")
     if "DYNAMIC_HDR_PLUS" in held.picture.side_data:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -97,10 +97,15 @@ class Child:
     """A running ffmpeg in its own process group, its stderr drained by a thread.
 
     `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors.
+    With `fed` its stdin is a pipe for `write`; its stdout is then discarded.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, on_line: Callable[[str], None] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        fed: bool = False,
     ) -> None:
         self.argv = tuple(argv)
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
@@ -108,8 +113,9 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
+                # Nobody reads it while we write: a full pipe would stop both sides for ever.
+                stdout=subprocess.DEVNULL if fed else subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # so that a kill reaches ffmpeg's own children too
             )
@@ -148,6 +154,24 @@ class Child:
         while line := stream.readline(LONGEST_LINE_BYTES):
             yield line.decode(errors="replace").rstrip()
 
+    def write(self, *pieces: bytes) -> bool:
+        """Write to the child's stdin; False when it no longer reads, whose reason `wait` tells."""
+        stream = self._process.stdin
+        assert stream is not None
+        try:
+            for piece in pieces:
+                stream.write(piece)
+        except BrokenPipeError:
+            return False
+        return True
+
+    def close_input(self) -> None:
+        """Tell the child that all has been written."""
+        stream = self._process.stdin
+        assert stream is not None
+        with suppress(BrokenPipeError):
+            stream.close()
+
     def wait(self, timeout_s: float | None = None) -> Finished:
         """Wait for the end; raises FfmpegError when `timeout_s` passes first."""
         try:
@@ -168,9 +192,10 @@ class Child:
                 self._signal(signal.SIGKILL)
                 self._process.wait()
         self._drain.join(timeout=TERM_GRACE_S)
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):
+                    stream.close()
 
     def _signal(self, number: int) -> None:
         try:
@@ -185,12 +210,13 @@ def child(
     *,
     on_line: Callable[[str], None] | None = None,
     wall_limit_s: float | None = None,
+    fed: bool = False,
 ) -> Iterator[Child]:
     """Run `argv`; whatever happens inside, no process is left behind.
 
     After `wall_limit_s` the child is stopped, which the reader sees as an early end of its pipe.
     """
-    running = Child(argv, on_line=on_line)
+    running = Child(argv, on_line=on_line, fed=fed)
     timer = threading.Timer(wall_limit_s, running.stop) if wall_limit_s else None
     if timer is not None:
         timer.daemon = True

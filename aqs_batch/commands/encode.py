@@ -26,6 +26,7 @@ from aqs_batch.commands.run import score
 @click.option("--replace", is_flag=True, default=None, help="Put the best in its original's place.")
 @click.option("--vmaf-v1", is_flag=True, default=None, help="Measure VMAF v1 as well.")
 @click.option("--aqs/--no-aqs", default=None, help="Score every rung without a reference (yes).")
+@click.option("--preprocess", help="The learned filter first: off, auto, or a strength (0-2).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 @click.option("--force", is_flag=True, help="Encode and analyse again what is known.")
 def encode(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--backend", help="auto, openvino or torch.")
 @click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
 @click.option("--encode", is_flag=True, default=None, help="Re-encode too, as [encode] says.")
+@click.option("--preprocess", help="With --encode, the learned filter: off, auto or a strength.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 @click.option("--force", is_flag=True, help="Analyse again what is already known.")
 def run(
@@ -45,6 +46,7 @@ def run(
     backend: str | None,
     checkpoint: str | None,
     encode: bool | None,
+    preprocess: str | None,
     as_json: bool,
     force: bool,
 ) -> int:
@@ -62,6 +64,7 @@ def run(
                 "model.backend": backend,
                 "model.checkpoint": checkpoint,
                 "encode.enabled": encode,
+                "encode.preprocess": preprocess,
             },
         )
         return score(loaded.settings, [*paths, *videos], input_dir, as_json, force)

@@ -90,7 +90,8 @@ def bd_rate(anchor: Sequence[Rung], test: Sequence[Rung], measure: str = "vmaf")
 def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
     """BD-rates of every ladder against the first plain one, and why others have none.
 
-    With a single pair the keys are the measures alone (vmaf, vmaf_neg), else the ladder is named.
+    With a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where it was
+    measured), else the ladder is named.
     """
     all_ladders = sorted(ladders(rungs), key=lambda ladder: ladder.rungs[0].preprocess is not None)
     if len(all_ladders) < 2:
@@ -98,7 +99,8 @@ def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
     found, reasons = {}, []
     anchor, *others = all_ladders
     for other in others:
-        for measure in ("vmaf", "vmaf_neg"):
+        with_v1 = all(rung.vmaf_v1 for rung in (*anchor.rungs, *other.rungs))
+        for measure in ("vmaf", "vmaf_neg", *(("vmaf_v1",) if with_v1 else ())):
             key = measure if len(others) == 1 else f"{measure} {other.name}"
             try:
                 found[key] = bd_rate(anchor.rungs, other.rungs, measure)

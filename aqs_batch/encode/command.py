@@ -11,7 +11,7 @@ from aqs_batch.encode import codec
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
 from aqs_batch.ffmpeg import DEMUXERS
-from aqs_batch.records import Fraction, Video
+from aqs_batch.records import Video
 
 Filter = tuple[str, Mapping[str, object]]
 Filters = Sequence[Filter]
@@ -40,18 +40,15 @@ class Target:
 class Piped:
     """Frames that come over stdin instead of out of the source: the seam of a frame filter.
 
-    A filter that works on decoded frames (the learned preprocess) runs between two children: a
-    decoder (`decoder_argv`) whose raw frames it reads, and the encoder (`encoder_argv` with this
-    record as `piped`) to which it writes as many frames of the same format and size. Everything
-    else (measuring, alignment, cache, store) stays as it is, since a rung is a file whatever made
-    it: `ladder.Ladder` takes any `ladder.Encoder`, and its `preprocess` name goes into
-    Rung.preprocess and the cache key. The reference of VMAF is the untouched source all the same.
+    A filter that works on decoded frames (the learned preprocess, `encode.filtered`) runs between
+    two children: a decoder (`decoder_argv`) whose raw frames it reads, and the encoder
+    (`encoder_argv` with this record as `piped`) to which it writes them with their times.
+    Everything else (measuring, alignment, cache, store) stays as it is, since a rung is a file
+    whatever made it. The reference of VMAF is the untouched source all the same.
     """
 
-    pixel_format: str
-    width: int
-    height: int
-    frame_rate: Fraction
+    options: tuple[str, ...]  # how ffmpeg reads stdin
+    shown_as: str  # filters that name the frames' colours and shape, which a pipe does not
 
 
 def input_name(path: Path) -> str:
@@ -111,11 +108,11 @@ def encoder_argv(
 
     Timestamps go through as they are, and the picture is not turned: the display matrix is kept.
     """
-    argv = [*_quiet(ffmpeg_path), "-y", "-progress", "pipe:1", "-stats_period", "1"]
-    if piped is not None:
-        rate = f"{piped.frame_rate.num}/{piped.frame_rate.den}"
-        argv += ["-f", "rawvideo", "-pixel_format", piped.pixel_format, "-framerate", rate]
-        argv += ["-video_size", f"{piped.width}x{piped.height}", "-i", "pipe:0"]
+    argv = [*_quiet(ffmpeg_path), "-y"]
+    if piped is None:
+        argv += ["-progress", "pipe:1", "-stats_period", "1"]
+    else:  # the times of both inputs are the source's own, so picture and sound stay together
+        argv += ["-copyts", *piped.options]
     # -noautorotate: frames stay as coded, and the muxer writes the display matrix on.
     argv += ["-noautorotate", *opened(video.path, window)]
     source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")
@@ -127,11 +124,9 @@ def encoder_argv(
             argv += ["-map", shown if index == video.stream_index else f"{source}:{index}"]
         said = codec.options(recipe, target.crf)
         said += codec.container_tag(recipe.codec, target.container)
-        if text := filter_text(filters, window):
-            said += ["-filter", text]
-        said += ["-fps_mode", "passthrough"]
-        if piped is None:
-            said += ["-enc_time_base", "demux"]
+        if filters:
+            said += ["-filter", filters]
+        said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
         argv += ["-c", "copy", *_of_stream(place, said), *_belongings(source, target, place)]
         argv += ["-f", target.container, f"file:{os.path.abspath(target.path)}"]
     return argv
@@ -175,6 +170,7 @@ def _belongings(source: str, target: Target, place: int) -> list[str]:
         argv += [f"-disposition:{number}", str(flags)]
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += [f"-map_metadata:s:{place}", f"{source}:s:v:0"]
+        argv += ["-avoid_negative_ts", "make_non_negative"]
     if target.container in {"mp4", "mov"}:
         argv += ["-movflags", "+faststart+use_metadata_tags"]
     return [*argv, "-max_muxing_queue_size", "4096"]

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aqs_batch.config import Encode
 from aqs_batch.errors import TargetError
+from aqs_batch.records import Rung
 
 MOST_STEPS = 10
 GUESSES = 3
@@ -93,3 +95,21 @@ def _unmet(known: dict[int, float], goal: Goal, crf_of: Callable[[int], float]) 
         f"the best was {known[best]:.2f} at CRF {crf_of(best):g}",
         hint="Ask for less, or for another preset.",
     )
+
+
+def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
+    """What [encode] bounds, and how each bound is read off a rung."""
+    found: list[tuple[Goal, Callable[[Rung], float]]] = []
+    if asked.target_vmaf:
+        found.append((Goal("VMAF", asked.target_vmaf, True), _vmaf_of))
+    if asked.max_kbps:
+        found.append((Goal("kbit/s", asked.max_kbps, False, True), lambda rung: rung.kbps))
+    if asked.max_bytes:
+        found.append(
+            (Goal("bytes", asked.max_bytes, False, True), lambda rung: float(rung.size_bytes))
+        )
+    return found
+
+
+def _vmaf_of(rung: Rung) -> float:
+    return rung.vmaf.mean if rung.vmaf else 0.0

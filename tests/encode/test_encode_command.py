@@ -13,7 +13,7 @@ from aqs_batch.encode.command import Piped, Target
 from aqs_batch.encode.plan import Window
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import Fraction, Video
+from aqs_batch.records import Video
 
 WHOLE = Window(0, None, None, 0.0, 2.0)
 RECIPE = Recipe(Codec.X265, "slow", "aq-mode=3")
@@ -87,12 +87,13 @@ def test_interlaced_and_odd_sources_go_through_filters_that_measuring_repeats(
 
 
 def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:
-    piped = Piped("yuv420p", 320, 240, Fraction(24000, 1001))
+    piped = Piped(("-f", "ivf", "-i", "pipe:0"), "setparams=range=limited")
     target = Target(30, Path("/s/x.mkv"), "matroska", (1,))
     argv = command.encoder_argv("ffmpeg", video, WHOLE, RECIPE, [target], piped)
     inputs = [argv[n + 1] for n, word in enumerate(argv) if word == "-i"]
     assert inputs == ["pipe:0", f"file:{video.path}"]
-    assert after(argv, "-framerate") == "24000/1001"
+    assert after(argv, "-filter:0") == "setparams=range=limited"
+    assert "-progress" not in argv  # nobody reads its stdout, so a full pipe would stop it
     maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
     assert maps == ["0:v:0", "1:1"]
     reading = command.decoder_argv("ffmpeg", video, WHOLE, RECIPE, planar="yuv420p")
