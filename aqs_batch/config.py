@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from aqs_batch.errors import SettingsError
 from aqs_batch.records import Artifact
@@ -103,6 +103,58 @@ class LimitSettings(_Section):
     max_streams: int = Field(128, ge=1)
     decode_s_per_s: float = Field(60.0, gt=0)
     max_attempts: int = Field(3, ge=1)
+    backoff_s: float = Field(60.0, ge=0)
+    lease_s: float = Field(300.0, gt=0)
+    stall_s: float = Field(3600.0, gt=0)
+
+
+class WatchFolder(_Section):
+    """One watched folder and its profile."""
+
+    dir: str = Field(min_length=1)
+    fail_under: float = Field(0.0, ge=0, le=1)
+    move_done: str = ""
+    move_failed: str = ""
+
+
+class Watch(_Section):
+    """How folders are watched."""
+
+    folders: tuple[WatchFolder, ...] = ()
+    settle_s: float = Field(10.0, ge=0)
+    rescan_s: float = Field(60.0, gt=0)
+    events: Literal["auto", "on", "off"] = "auto"
+    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    report_s: float = Field(300.0, ge=0)
+    stop_grace_s: float = Field(4.0, ge=0)
+    queue_limit: int = Field(10_000, ge=1)
+    check_s: float = Field(300.0, gt=0)
+    prometheus_file: str = ""
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """A folder without a profile is its name alone, as in a flag or a variable."""
+        if not isinstance(value, list | tuple):
+            return value
+        return [{"dir": item} if isinstance(item, str) else item for item in value]
+
+
+class Audit(_Section):
+    """The nightly audit of an archive."""
+
+    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    night_h: float = Field(8.0, gt=0, le=24)
+    verify_nights: int = Field(30, ge=0)
+    degraded_by: float = Field(0.05, gt=0, le=1)
+    fail_on: tuple[Literal["degraded", "corrupt", "missing", "failed"], ...] = ()
+    notify_cmd: str = ""
+
+
+class Log(_Section):
+    """What the watch folder and the audit write to standard output."""
+
+    format: Literal["text", "json"] = "text"
 
 
 class Settings(_Section):
@@ -114,6 +166,9 @@ class Settings(_Section):
     analysis: Analysis = Analysis()
     run: Run = Run()
     limits: LimitSettings = LimitSettings()
+    watch: Watch = Watch()
+    audit: Audit = Audit()
+    log: Log = Log()
 
     def key(self, checkpoint_digest: str) -> str:
         """The settings key: everything that changes a score, so that unlike scores never meet.
@@ -203,6 +258,7 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """AQS_ANALYSIS_TILES=2 sets analysis.tiles; lists are comma-separated."""
     names = {ENVIRONMENT_PREFIX + key.upper().replace(".", "_"): key for key in known}
+    defaults = dict(flatten(Settings().model_dump(mode="json")))
     found: dict[str, Any] = {}
     for name, value in environment.items():
         if not name.startswith(ENVIRONMENT_PREFIX):
@@ -213,7 +269,7 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) 
                 hint="Names are AQS_<SECTION>_<KEY>, e.g. AQS_ANALYSIS_TILES.",
             )
         key = names[name]
-        is_list = key in {"output.export", "run.extensions"}
+        is_list = isinstance(defaults[key], list)
         found[key] = [v for v in value.split(",") if v] if is_list else value
     return found
 

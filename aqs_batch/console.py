@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from aqs_batch.config import Loaded, flatten
-from aqs_batch.service import Event
+from aqs_batch.events import Event
 from aqs_batch.store import JobStatus, Store
 from aqs_batch.wording import shown
 

@@ -31,3 +31,11 @@ class CheckpointError(AqsError):
 
 class StoreError(AqsError):
     """The database cannot be read, written or understood."""
+
+
+class LostJob(StoreError):
+    """The job at hand is no longer this process's: its lease ran out, or it was cancelled."""
+
+
+class FolderGone(AqsError):
+    """A watched or audited folder is not there, or its mount is not: never an empty archive."""

@@ -22,7 +22,7 @@ def report(
     export: str | None,
 ) -> int:
     """Write the report of the last run again, from the database."""
-    from aqs_batch import service
+    from aqs_batch import reporting
     from aqs_batch.errors import StoreError
 
     with plain_errors(debug):
@@ -33,7 +33,7 @@ def report(
             last = store.last_run()
             if last is None:
                 raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
-            for path in service.write_reports(store, last, settings):
+            for path in reporting.write_reports(store, last, settings):
                 click.echo(path)
     return 0
 

@@ -36,13 +36,19 @@ class RunRow:
     input_dir: str
     command: str
     settings: Mapping[str, Any]
+    kind: str = "run"  # "run", "watch" or "audit"
 
 
 class Runs(Database):
     """Runs and their files."""
 
     def start_run(
-        self, started_at: str, input_dir: str, command: str, settings: Mapping[str, Any]
+        self,
+        started_at: str,
+        input_dir: str,
+        command: str,
+        settings: Mapping[str, Any],
+        kind: str = "run",
     ) -> int:
         """Record an invocation; returns its id."""
         values = {
@@ -51,6 +57,7 @@ class Runs(Database):
             "input_dir": os.fsencode(input_dir),
             "command": command.encode(errors="backslashreplace").decode(),
             "settings": dict(settings),
+            "kind": kind,
         }
         with self._write() as connection:
             key = connection.execute(sa.insert(runs).values(values)).inserted_primary_key
@@ -132,4 +139,5 @@ def _run(row: Any) -> RunRow:
         os.fsdecode(row.input_dir),
         row.command,
         row.settings,
+        row.kind,
     )
