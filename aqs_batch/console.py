@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -46,8 +47,8 @@ def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], Non
         yield lambda event: _plain_line(event, stream)
 
 
-def _json_line(event: Event, stream: TextIO) -> None:
-    parts: dict[str, Any] = {"event": event.kind}
+def _json_line(event: Event, stream: TextIO, more: Mapping[str, Any] | None = None) -> None:
+    parts: dict[str, Any] = {**(more or {}), "event": event.kind}
     if event.file:
         parts["file"] = shown(event.file)
     stream.write(json.dumps(parts | event.facts) + "\n")
@@ -79,7 +80,45 @@ def describe(event: Event) -> str:
         return f"{place}{name}  {verdict}: {seen} ({spent})"
     if event.kind == "report":
         return "\n".join(f"wrote {path}" for path in facts["written"])
+    return _describe_service(event.kind, name, facts)
+
+
+def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+    """One line about what only a service meets."""
+    why = shown(facts.get("reason", ""))
+    hint = f" ({facts['hint']})" if facts.get("hint") else ""
+    if kind == "watching":
+        how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
+        return f"watching {name}: {facts['files']} files, {how}"
+    if kind == "later":
+        return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
+    if kind == "gate":
+        return f"{name}  below the gate: AQS {facts['aqs_score']:.3f} < {facts['fail_under']:g}"
+    if kind == "moved":
+        return f"{name}  moved to {shown(facts['to'])}"
+    if kind == "vanished":
+        return f"WARNING {why}{hint}; what was known of it is kept"
+    if kind == "returned":
+        return f"{name} is there again"
+    if kind == "trouble":
+        return f"WARNING {name + '  ' if name else ''}{why}{hint}"
+    if kind == "stopped":
+        return f"stopped: {facts['scored']} scored, {facts['failed']} failed"
     return ""
+
+
+def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:
+    """Events of a service as lines with their time; `form` "text" or "json"."""
+
+    def listen(event: Event) -> None:
+        at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        if form == "json":
+            _json_line(event, stream, {"at": at})
+        elif line := describe(event):
+            stream.write(f"{at[:19].replace('T', ' ')}  {line}\n")
+            stream.flush()
+
+    return listen
 
 
 class _Bar:

@@ -11,7 +11,7 @@ from aqs_batch.config import Settings
 from aqs_batch.records import Outcome, RunRecord, Status
 from aqs_batch.reports.export import export
 from aqs_batch.reports.render import render
-from aqs_batch.store import JobStatus, Place, RunFile, RunRow, Store
+from aqs_batch.store import JobStatus, Place, RunRow, Store
 
 
 def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
@@ -55,7 +55,7 @@ def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
     """What the places of the watched folders hold; files that wait for their turn are left out."""
     folders = folders_of(run)
     for place, status in standing(store, folders):
-        many = f"{os.path.basename(place.folder)}/" if len(folders) > 1 else ""
+        many = f"{Path(place.folder).name}/" if len(folders) > 1 else ""
         name = f"{many}{place.file}"
         analysis = store.analysis(place.fingerprint, place.settings_key)
         if status is Status.FAILED or analysis is None:
@@ -87,8 +87,9 @@ def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Stat
             yield place, Status.FAILED
         elif store.aqs(place.fingerprint, place.settings_key) is not None:
             yield place, Status.SCORED
-        elif job := store.job(place.fingerprint, place.settings_key):
-            if job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
+        else:
+            job = store.job(place.fingerprint, place.settings_key)
+            if job is not None and job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
                 yield place, Status.FAILED
 
 

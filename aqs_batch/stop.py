@@ -11,7 +11,7 @@ from aqs_batch.clock import Clock
 
 
 class Stopped(BaseException):
-    """The grace is over: let go of the job in hand. Not an Exception, so that nothing swallows it."""
+    """The grace is over: let go of the job in hand. No Exception, so that nothing swallows it."""
 
 
 class Stop:

@@ -71,7 +71,9 @@ def test_imports_go_down_only(path: Path) -> None:
     used = {name.split(".")[0] for name in ours(path)}
     if here in STAGES:
         others = {s for s in STAGES if s != here}
-        assert not used & (others | {"store", "pipeline", "worker", "service", "cli", "commands", "console"})
+        assert not used & (
+            others | {"store", "pipeline", "worker", "service", "cli", "commands", "console"}
+        )
     if here in ("records", "errors"):
         assert not used - {"errors"}
     if here in ("ffmpeg", "config"):

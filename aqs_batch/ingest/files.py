@@ -48,7 +48,7 @@ class Rules:
         """Whether the file at `path` would be found by a walk of `folder`."""
         if not path.startswith(folder.rstrip(os.sep) + os.sep):
             return False
-        *folders, name = os.path.relpath(path, folder).split(os.sep)
+        *folders, name = Path(os.path.relpath(path, folder)).parts
         if not self.takes(name) or any(part.startswith(".") for part in folders):
             return False
         return not self._skipped or not any(
@@ -158,10 +158,10 @@ def is_lost(folder: str, file: str, *, mounted: bool) -> bool:
     """
     if not mounted:
         return True
-    around = os.stat(os.path.dirname(os.path.abspath(folder))).st_dev
-    place = os.path.dirname(os.path.join(folder, file))
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
+    around = os.stat(Path(folder).absolute().parent).st_dev
+    place = Path(folder, file).absolute().parent
+    while not place.is_dir():
+        place = place.parent
     return os.stat(place).st_dev != around
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
 
 from aqs_batch.errors import FolderGone
 from aqs_batch.ingest.files import Rules, walk
@@ -29,9 +29,12 @@ MOST_HINTS = 10_000
 
 # Events of these do not cross the network (or the boundary of a virtual machine).
 _REMOTE = frozenset(
-    "nfs nfs4 cifs smb smb2 smb3 smbfs smbnetfs ncpfs afs ceph glusterfs lustre beegfs 9p virtiofs "
-    "vboxsf vmhgfs drvfs davfs fuse.sshfs fuse.rclone fuse.s3fs fuse.mergerfs fuse.glusterfs "
-    "fuse.davfs fuse.vmhgfs-fuse fuse.osxfs fuse.gcsfuse".split()
+    (
+        *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "davfs"),
+        *("ceph", "glusterfs", "lustre", "beegfs", "9p", "virtiofs", "vboxsf", "vmhgfs", "drvfs"),
+        *("fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.mergerfs", "fuse.glusterfs"),
+        *("fuse.davfs", "fuse.vmhgfs-fuse", "fuse.osxfs", "fuse.gcsfuse"),
+    )
 )
 
 
@@ -56,7 +59,7 @@ class Hints(FileSystemEventHandler):
             self._add(os.fsdecode(event.src_path))
 
     def _add(self, path: str | None) -> None:
-        if path is not None and not self._rules.takes(os.path.basename(path)):
+        if path is not None and not self._rules.takes(Path(path).name):
             return
         with self._lock:
             was_quiet = not self._paths and not self._rescan
@@ -75,31 +78,38 @@ class Hints(FileSystemEventHandler):
         return paths, rescan
 
 
-@contextmanager
-def watching(
-    folders: Sequence[str], hints: Hints, events: Literal["auto", "on", "off"]
-) -> Iterator[dict[str, str]]:
-    """Send events of the folders to `hints`; yields why, for each folder that has none."""
-    observer = Observer()
-    silent: dict[str, str] = {}
-    if events != "off":
-        observer.start()
-    for folder in folders:
-        if events == "off":
-            silent[folder] = "events are off"
-        elif events == "auto" and (kind := file_system(folder)) in _REMOTE:
-            silent[folder] = f"{kind} sends none"
-        else:
-            try:
-                observer.schedule(hints, folder, recursive=True)
-            except OSError as error:  # not there, or fs.inotify.max_user_watches is used up
-                silent[folder] = error.strerror or str(error)
-    try:
-        yield silent
-    finally:
-        if events != "off":
-            observer.stop()
-            observer.join(timeout=5.0)
+class Events:
+    """The system's events of some folders, sent to `hints`; without them there is the rescan."""
+
+    def __init__(self, hints: Hints, mode: Literal["auto", "on", "off"]) -> None:
+        self._hints, self._mode = hints, mode
+        self._observer = Observer() if mode != "off" else None
+        self._watches: dict[str, ObservedWatch] = {}
+
+    def __enter__(self) -> Events:
+        if self._observer is not None:
+            self._observer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(timeout=5.0)
+
+    def listen(self, folder: str) -> str:
+        """Have events of `folder`, anew if it was replaced; returns why there are none, or ""."""
+        if self._observer is None:
+            return "events are off"
+        kind = file_system(folder)
+        if self._mode == "auto" and kind in _REMOTE:
+            return f"{kind} sends none"
+        try:
+            if folder in self._watches:
+                self._observer.unschedule(self._watches.pop(folder))
+            self._watches[folder] = self._observer.schedule(self._hints, folder, recursive=True)
+        except (OSError, KeyError) as error:  # not there, or max_user_watches is used up
+            return getattr(error, "strerror", None) or str(error)
+        return ""
 
 
 def file_system(folder: str) -> str:
@@ -144,6 +154,6 @@ def scan(folder: str, rules: Rules) -> Iterator[tuple[str, Stamp | None]]:
 def is_mounted(folder: str, device: int) -> bool:
     """Whether `device` is another than that of the surroundings of `folder`."""
     try:
-        return device != os.stat(os.path.dirname(os.path.abspath(folder))).st_dev
+        return device != os.stat(Path(folder).absolute().parent).st_dev
     except OSError:
         return False

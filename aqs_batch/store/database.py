@@ -21,7 +21,7 @@ HEAD = max(file.name[:4] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"
 class Database:
     """A connection pool to one database URL; opening it migrates it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.url = url
         parsed = sa.make_url(url)
         self.path = Path(parsed.database or "") if _is_file(parsed) else None
@@ -30,7 +30,7 @@ class Database:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._engine = sa.create_engine(url)
             if parsed.get_backend_name() == "sqlite":
-                _set_up_sqlite(self._engine)
+                _set_up_sqlite(self._engine, busy_timeout_s)
             self._migrate()
         except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError, ImportError) as error:
             raise StoreError(
@@ -116,14 +116,14 @@ def _is_file(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
 
 
-def _set_up_sqlite(engine: sa.Engine) -> None:
+def _set_up_sqlite(engine: sa.Engine, busy_timeout_s: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         # Transactions are begun below by hand: the driver's own begin is lazy, and two processes
         # could then both read a job as free before either writes.
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",  # first: the next one may have to wait
+            f"busy_timeout={int(busy_timeout_s * 1000)}",  # first: the next one may have to wait
             "journal_mode=WAL",
             "foreign_keys=ON",
             "synchronous=FULL",

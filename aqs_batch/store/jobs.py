@@ -198,9 +198,7 @@ class Jobs(Database):
         more = job.attempts < max_attempts
         status = _QUEUED if more else _QUARANTINED
         with self._write() as connection:
-            self._end(
-                connection, job, status=status, reason=reason, hint=hint, retry_at=retry_at
-            )
+            self._end(connection, job, status=status, reason=reason, hint=hint, retry_at=retry_at)
         return more
 
     def drop(self, job: Job) -> None:

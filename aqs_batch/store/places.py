@@ -123,16 +123,21 @@ class Places(Jobs):
                 yield _place(row)
             after = rows[-1].file
 
-    def stamps(self, folder: str, settings_key: str) -> dict[str, str]:
-        """Stamp by name of the files that are there, as recognised under one settings key."""
-        query = sa.select(files.c.file, files.c.stamp).where(
+    def stamps(self, folder: str, settings_key: str) -> Iterator[tuple[str, str, bool]]:
+        """(name, stamp, mounted) of the files that are there, recognised under one settings key.
+
+        Files that could not be recognised are left out.
+        """
+        query = sa.select(files.c.file, files.c.stamp, files.c.mounted).where(
             (files.c.folder == os.fsencode(folder))
             & (files.c.settings_key == settings_key)
             & (files.c.missing_since == 0.0)
             & (files.c.moved_to == b"")
+            & (files.c.problem == "")
         )
         with self._read() as connection:
-            return {os.fsdecode(row.file): row.stamp for row in connection.execute(query)}
+            for row in connection.execute(query):
+                yield os.fsdecode(row.file), row.stamp, row.mounted
 
     def places_of(self, fingerprint: str) -> list[Place]:
         """Every place that holds one content now."""

@@ -8,9 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    op.add_column(
-        "runs", sa.Column("kind", sa.String(16), nullable=False, server_default="run")
-    )
+    op.add_column("runs", sa.Column("kind", sa.String(16), nullable=False, server_default="run"))
     op.add_column("jobs", sa.Column("retry_at", sa.Float, nullable=False, server_default="0"))
     op.create_table(
         "files",

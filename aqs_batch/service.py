@@ -1,0 +1,289 @@
+"""The watch folder's service: look, claim, process, tell; until told to stop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqs_batch.batch import told
+from aqs_batch.clock import Clock, iso
+from aqs_batch.config import Settings
+from aqs_batch.errors import AqsError, StoreError
+from aqs_batch.events import Event, Listener
+from aqs_batch.health import BEAT_S, Health, Pulse, notify
+from aqs_batch.identity import is_gone, own_name
+from aqs_batch.intake import Intake
+from aqs_batch.moves import move
+from aqs_batch.records import Stamp
+from aqs_batch.reporting import write_reports
+from aqs_batch.reports.atomic import remove_abandoned
+from aqs_batch.stop import Stop, Stopped
+from aqs_batch.store import Job, JobStatus, Place, Store
+from aqs_batch.worker import End, Ended, Process, Worker
+
+BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
+REAP_S = 15.0
+AFTER_HOURS_S = 600.0  # how long the job in hand may go on after `until`
+LONGEST_WAIT_S = 60.0
+
+
+@dataclass
+class Summary:
+    """What one invocation of the service did."""
+
+    scored: int = 0
+    failed: int = 0
+    below_gate: int = 0
+
+
+class Service:
+    """One process that watches and works; several may share one database and its folders."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        settings_key: str,
+        make_process: Callable[[], Process],
+        listen: Listener,
+        clock: Clock,
+        stop: Stop,
+    ) -> None:
+        self._store, self._settings, self._key = store, settings, settings_key
+        self._make_process = make_process
+        self._worker: Worker | None = None  # with its model, once there is work
+        self._listen, self._clock, self._stop = listen, clock, stop
+        self._name = own_name()
+        self._intake = Intake(store, settings, settings_key, listen, clock)
+        output_dir = Path(settings.output.dir)
+        self._health = Health(output_dir, settings.watch.prometheus_file)
+        self._until = float("inf")
+        self._reap_at = self._report_at = -float("inf")
+        self._dirty = True  # what changed since the last report; at first nobody knows
+        self._summary = Summary()
+        self._run_id = 0
+        self._delay_s = 1.0
+
+    def run(self, *, command: str, once: bool = False, until: float = float("inf")) -> Summary:
+        """Work until told to stop, until `until` (epoch, s), or with `once` until all is done.
+
+        Raises AqsError when there is nothing to work with: no model, no database.
+        """
+        self._until = until
+        remove_abandoned(Path(self._settings.output.dir), now_s=time.time())
+        self._run_id = self._store.start_run(
+            iso(self._clock.now()),
+            os.pathsep.join(self._intake.folders),
+            command,
+            self._settings.model_dump(mode="json"),
+            kind="watch",
+        )
+        with self._intake:
+            notify("READY=1")
+            self._beat("idle")
+            try:
+                while not self._is_over():
+                    if not self._guarded_step() and once and self._is_done():
+                        break
+            finally:
+                notify("STOPPING=1")
+                self._close(once)
+        return self._summary
+
+    def _is_over(self) -> bool:
+        return self._stop.requested or self._clock.now() >= self._until
+
+    def _is_done(self) -> bool:
+        """Nothing is left that this process could do without waiting for a backoff."""
+        if not self._intake.has_looked or self._intake.waiting:
+            return False
+        retry_at = self._store.next_retry_at(self._key)
+        return retry_at is None or retry_at > self._clock.now()
+
+    def _guarded_step(self) -> bool:
+        """One step; while the database is locked or its disk full, wait and try again."""
+        try:
+            busy = self._step()
+            self._delay_s = 1.0
+        except StoreError as error:
+            self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
+            self._health.beat(self._pulse("waiting", {}), self._clock.now(), self._clock.steady())
+            self._clock.wait(self._delay_s)
+            self._delay_s = min(2 * self._delay_s, LONGEST_WAIT_S)
+            return True
+        return busy
+
+    def _step(self) -> bool:
+        """Look, take one job, report; waits when there is nothing to do. False: it waited."""
+        for place in self._intake.look():
+            self._finish(place)
+        self._reap()
+        limits = self._settings.limits
+        if self._worker is None and self._store.next_retry_at(self._key) is not None:
+            process = self._make_process()
+            self._worker = Worker(self._store, self._settings, process, self._clock, self._stop)
+        job = self._store.claim_next(self._key, self._name, self._clock.now(), limits.lease_s)
+        if job is not None:
+            self._work(job)
+            return True
+        if self._report_if_due():
+            return True
+        self._beat("idle")
+        idle_s = self._idle_s()
+        if idle_s > 0:
+            self._clock.wait(idle_s)
+        return False
+
+    def _idle_s(self) -> float:
+        steady, now = self._clock.steady(), self._clock.now()
+        waits = [self._intake.idle_s(), BEAT_S, self._until - now]
+        if self._dirty:
+            waits.append(self._report_at - steady)
+        retry_at = self._store.next_retry_at(self._key)
+        if retry_at is not None:
+            waits.append(retry_at - now)
+        return max(0.0, min(waits))
+
+    def _reap(self) -> None:
+        """Take over what dead processes left behind."""
+        if self._clock.steady() < self._reap_at:
+            return
+        self._reap_at = self._clock.steady() + REAP_S
+        limits = self._settings.limits
+        for job in self._store.reap(
+            self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts
+        ):
+            if job.status is JobStatus.QUARANTINED:
+                self._tell_failed(job.path, job.reason, job.hint)
+                self._finish_all(job)
+
+    def _work(self, job: Job) -> None:
+        assert self._worker is not None
+        name = str(job.path)
+        self._listen(Event("started", name, {"attempt": job.attempts}))
+        self._beat("working", name, now=True)
+
+        def progress(done: int, of: int) -> None:
+            self._beat("working", name)
+            self._listen(Event("progress", name, {"done": done, "planned": of}))
+            if self._clock.now() >= self._until + AFTER_HOURS_S:
+                raise Stopped
+
+        ended = self._worker.work(job, progress, patient=True)
+        self._tell(job, ended)
+        if ended.end in (End.SAVED, End.FAILED, End.GAVE_UP):
+            self._dirty = True
+            self._finish_all(job)
+        if ended.end is End.STALE:
+            for place in self._store.places_of(job.fingerprint):
+                self._intake.forget(place.folder, place.file)
+
+    def _tell(self, job: Job, ended: Ended) -> None:
+        if ended.end is End.SAVED:
+            self._summary.scored += 1
+            facts = told(self._store, job.fingerprint, job.settings_key, self._settings)
+            self._listen(Event("scored", str(job.path), facts))
+        elif ended.end in (End.FAILED, End.GAVE_UP):
+            self._tell_failed(job.path, ended.reason, ended.hint)
+        else:
+            facts = {"end": ended.end.value, "reason": ended.reason, "hint": ended.hint}
+            self._listen(Event("later", str(job.path), facts))
+
+    def _tell_failed(self, path: Path, reason: str, hint: str) -> None:
+        self._summary.failed += 1
+        self._dirty = True
+        self._listen(Event("failed", str(path), {"reason": reason, "hint": hint}))
+
+    def _finish_all(self, job: Job) -> None:
+        for place in self._store.places_of(job.fingerprint):
+            if place.folder in self._intake.folders:
+                self._finish(place)
+
+    def _finish(self, place: Place) -> None:
+        """What the folder's profile asks for when a file is dealt with: its gate, its moves."""
+        self._dirty = True
+        profile = self._intake.profile(place)
+        if place.problem:
+            self._tell_failed(place.path, place.problem, "")
+        aqs = self._store.aqs(place.fingerprint, self._key)
+        good = aqs is not None
+        if aqs is not None and aqs < profile.fail_under:
+            good = False
+            self._summary.below_gate += 1
+            facts = {"aqs_score": round(aqs, 4), "fail_under": profile.fail_under}
+            self._listen(Event("gate", str(place.path), facts))
+        target = profile.move_done if good else profile.move_failed
+        if target:
+            self._move(place, Path(target).absolute())
+
+    def _move(self, place: Place, folder: Path) -> None:
+        try:
+            if Stamp.of(os.stat(place.path)).text != place.stamp:
+                return  # it is being replaced already; what replaces it will have its turn
+            to = move(place.path, folder, place.file)
+        except FileNotFoundError:
+            return  # another process of ours was here first
+        except (AqsError, OSError) as error:
+            facts = {"reason": f"not moved: {error}", "hint": getattr(error, "hint", "")}
+            self._listen(Event("trouble", str(place.path), facts))
+            return
+        self._store.moved(place, to)
+        self._intake.forget(place.folder, place.file)
+        self._listen(Event("moved", str(place.path), {"to": str(to)}))
+
+    def _report_if_due(self, *, now: bool = False) -> bool:
+        """Write the report when something changed and the last one is old enough."""
+        if not self._dirty or (self._clock.steady() < self._report_at and not now):
+            return False
+        self._report_at = self._clock.steady() + max(self._settings.watch.report_s, 1.0)
+        self._dirty = False
+        try:
+            with self._stop.interruptible():
+                run = self._store.run(self._run_id)
+                written = write_reports(self._store, run, self._settings)
+        except Stopped:
+            self._dirty = True
+            return True
+        except OSError as error:
+            self._dirty = True
+            reason = f"the report could not be written: {error}"
+            hint = "It is tried again; what was scored is in the database."
+            self._listen(Event("trouble", facts={"reason": reason, "hint": hint}))
+            return True
+        self._listen(Event("report", facts={"written": [str(path) for path in written]}))
+        return True
+
+    def _close(self, once: bool) -> None:
+        try:
+            if once and not self._stop.requested:
+                self._report_if_due(now=True)
+            self._store.finish_run(self._run_id, iso(self._clock.now()))
+            self._beat("stopped", now=True)
+        except StoreError as error:
+            self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
+
+    def _beat(self, state: str, file: str = "", *, now: bool = False) -> None:
+        steady = self._clock.steady()
+        if now or self._health.is_due(steady):
+            try:
+                jobs = self._store.job_counts()
+            except StoreError:  # a job in hand must not end because the database is busy
+                jobs = {}
+            pulse = self._pulse(state, jobs, file)
+            self._health.beat(pulse, self._clock.now(), steady)
+
+    def _pulse(self, state: str, jobs: dict[str, int], file: str = "") -> Pulse:
+        shown = file.encode(errors="backslashreplace").decode()
+        return Pulse(
+            state=state,
+            file=shown,
+            jobs=jobs,
+            files=self._intake.files,
+            waiting=self._intake.waiting,
+            scored=self._summary.scored,
+            failed=self._summary.failed,
+            scan_s=round(self._intake.scan_s, 3),
+        )
