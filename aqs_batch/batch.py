@@ -16,7 +16,7 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
-from aqs_batch.stop import Stop
+from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import JobStatus, RunFile, Store
 from aqs_batch.worker import End, Process, Worker
 
@@ -31,12 +31,18 @@ class Batch:
     """One run over a list of files against one store."""
 
     def __init__(
-        self, store: Store, settings: Settings, listener: Listener, clock: Clock | None = None
+        self,
+        store: Store,
+        settings: Settings,
+        listener: Listener,
+        clock: Clock | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._store, self._settings, self._listen = store, settings, listener
         self._clock = clock or SystemClock()
+        self._stop = stop or Stop(self._clock, grace_s=0.0)
         self._checkpoint = pipeline.checkpoint_of(settings)
-        self._key = settings.key(self._checkpoint.digest)
+        self.key = settings.key(self._checkpoint.digest)
         self._worker: Worker | None = None
         self._name = own_name()
 
@@ -52,13 +58,13 @@ class Batch:
         for number, item in enumerate(files, start=1):
             place = {"number": number, "of": len(files)}
             self._listen(Event("started", item.file, place))
-            entry = self._one(item, force)
+            entry = self.one(item, force=force)
             self._store.record_file(run_id, entry)
-            self._tell(entry, place)
+            self.tell(entry, place)
         self._store.finish_run(run_id, iso(self._clock.now()))
         return run_id
 
-    def _tell(self, entry: RunFile, place: dict[str, Any]) -> None:
+    def tell(self, entry: RunFile, place: dict[str, Any]) -> None:
         facts: dict[str, Any] = dict(place)
         if entry.status is Status.FAILED:
             facts |= {"reason": entry.reason, "hint": entry.hint}
@@ -66,52 +72,57 @@ class Batch:
             facts |= told(self._store, entry.fingerprint, entry.settings_key, self._settings)
         self._listen(Event(entry.status.value, entry.file, facts))
 
-    def _one(self, item: Found, force: bool) -> RunFile:
-        """What becomes of one file."""
-        print_ = ""
+    def one(
+        self, item: Found, *, print_: str = "", force: bool = False, again: bool = True
+    ) -> RunFile:
+        """What becomes of one file; `print_` is its fingerprint where that is known.
+
+        With `again`, what failed before is tried again. Raises Stopped when told to stop.
+        """
         try:
             if item.problem:
                 raise MediaError(item.problem)
-            print_ = fingerprint(item.path)
-            if not force and self._store.aqs(print_, self._key) is not None:
-                return RunFile(item.file, print_, self._key, Status.UNCHANGED)
-            return self._work(item, print_, force)
+            print_ = print_ or fingerprint(item.path)
+            if not force and self._store.aqs(print_, self.key) is not None:
+                return RunFile(item.file, print_, self.key, Status.UNCHANGED)
+            return self._work(item, print_, force, again)
         except StoreError:
             raise
         except AqsError as error:
-            return RunFile(item.file, print_, self._key, Status.FAILED, str(error), error.hint)
+            return RunFile(item.file, print_, self.key, Status.FAILED, str(error), error.hint)
 
-    def _work(self, item: Found, print_: str, force: bool) -> RunFile:
-        queued = self._store.enqueue(print_, self._key, item.path, force=force)
+    def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile:
+        queued = self._store.enqueue(print_, self.key, item.path, force=force, again=again)
         limits = self._settings.limits
         now = self._clock.now()
         job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
         if job is None:
             return self._elsewhere(item, print_)
         if job.status is JobStatus.QUARANTINED:
-            return RunFile(item.file, print_, self._key, Status.FAILED, job.reason, job.hint)
+            return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
         if self._worker is None:
             process = real_process(self._settings, self._checkpoint)
-            stop = Stop(self._clock, grace_s=0.0)
-            self._worker = Worker(self._store, self._settings, process, self._clock, stop)
+            self._worker = Worker(self._store, self._settings, process, self._clock, self._stop)
 
         def progress(done: int, of: int) -> None:
             self._listen(Event("progress", item.file, {"done": done, "planned": of}))
 
         ended = self._worker.work(job, progress, patient=False)
         if ended.end is End.SAVED:
-            return RunFile(item.file, print_, self._key, Status.SCORED)
+            return RunFile(item.file, print_, self.key, Status.SCORED)
         if ended.end is End.LOST:
             return self._elsewhere(item, print_)
+        if ended.end is End.RELEASED:
+            raise Stopped
         raise MediaError(ended.reason, hint=ended.hint)
 
     def _elsewhere(self, item: Found, print_: str) -> RunFile:
         """The job was not to be had: done meanwhile, set aside, or in another process's hands."""
-        if self._store.aqs(print_, self._key) is not None:
-            return RunFile(item.file, print_, self._key, Status.UNCHANGED)
-        job = self._store.job(print_, self._key)
+        if self._store.aqs(print_, self.key) is not None:
+            return RunFile(item.file, print_, self.key, Status.UNCHANGED)
+        job = self._store.job(print_, self.key)
         if job is not None and job.status in (JobStatus.QUARANTINED, JobStatus.FAILED):
-            return RunFile(item.file, print_, self._key, Status.FAILED, job.reason, job.hint)
+            return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
         raise MediaError(
             "another process is working on this file", hint="Run again when it has finished."
         )

@@ -7,7 +7,7 @@ import sys
 import click
 
 from aqs_batch import __version__
-from aqs_batch.commands import machine, results, run, watch
+from aqs_batch.commands import audit, jobs, machine, results, run, watch
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -45,9 +45,12 @@ def commands() -> None:
 for command in (
     run.run,
     watch.watch,
+    audit.audit,
     results.report,
-    results.status,
-    results.retry,
+    jobs.status,
+    jobs.retry,
+    jobs.cancel,
+    jobs.prune,
     machine.doctor,
     run.demo,
     machine.config,

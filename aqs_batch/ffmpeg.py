@@ -196,6 +196,21 @@ def child(
         running.stop()
 
 
+def tell(argv: Sequence[str], text: str, *, timeout_s: float) -> Finished:
+    """Run a person's own command with `text` on its standard input, without a shell.
+
+    Raises FfmpegError when it cannot be started or does not end within `timeout_s`.
+    """
+    try:
+        done = subprocess.run(
+            argv, input=text.encode(), capture_output=True, timeout=timeout_s, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FfmpegError(f"{argv[0]}: {error}", hint="Check the command.") from error
+    tail = done.stderr.decode(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
+    return Finished(done.returncode, tuple(tail))
+
+
 def run(argv: Sequence[str], *, timeout_s: float | None = None) -> Finished:
     """Run `argv` to its end, discarding stdout."""
     with child(argv) as running:

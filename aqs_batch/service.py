@@ -26,6 +26,7 @@ from aqs_batch.worker import End, Ended, Process, Worker
 
 BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
 REAP_S = 15.0
+SHARE_FOR_REPORTS = 20  # of the time, one part in so many may go into reports
 AFTER_HOURS_S = 600.0  # how long the job in hand may go on after `until`
 LONGEST_WAIT_S = 60.0
 
@@ -61,8 +62,10 @@ class Service:
         output_dir = Path(settings.output.dir)
         self._health = Health(output_dir, settings.watch.prometheus_file)
         self._until = float("inf")
-        self._reap_at = self._report_at = -float("inf")
-        self._dirty = True  # what changed since the last report; at first nobody knows
+        self._reap_at = -float("inf")
+        self._report_at = clock.steady() + settings.watch.report_s
+        self._dirty = True  # something changed since the last report; at first nobody knows
+        self._is_news = False  # something was scored, and this process has not reported yet
         self._summary = Summary()
         self._run_id = 0
         self._delay_s = 1.0
@@ -121,16 +124,17 @@ class Service:
         for place in self._intake.look():
             self._finish(place)
         self._reap()
-        limits = self._settings.limits
+        self._report_if_due()
         if self._worker is None and self._store.next_retry_at(self._key) is not None:
             process = self._make_process()
             self._worker = Worker(self._store, self._settings, process, self._clock, self._stop)
-        job = self._store.claim_next(self._key, self._name, self._clock.now(), limits.lease_s)
+        lease_s = self._settings.limits.lease_s
+        job = self._store.claim_next(self._key, self._name, self._clock.now(), lease_s)
         if job is not None:
             self._work(job)
             return True
-        if self._report_if_due():
-            return True
+        if self._is_news and not self._intake.waiting and self._report():
+            return True  # the first results are shown as soon as there is a moment
         self._beat("idle")
         idle_s = self._idle_s()
         if idle_s > 0:
@@ -183,6 +187,7 @@ class Service:
 
     def _tell(self, job: Job, ended: Ended) -> None:
         if ended.end is End.SAVED:
+            self._is_news = self._is_news or not self._summary.scored
             self._summary.scored += 1
             facts = told(self._store, job.fingerprint, job.settings_key, self._settings)
             self._listen(Event("scored", str(job.path), facts))
@@ -234,32 +239,36 @@ class Service:
         self._intake.forget(place.folder, place.file)
         self._listen(Event("moved", str(place.path), {"to": str(to)}))
 
-    def _report_if_due(self, *, now: bool = False) -> bool:
+    def _report_if_due(self) -> None:
         """Write the report when something changed and the last one is old enough."""
-        if not self._dirty or (self._clock.steady() < self._report_at and not now):
-            return False
-        self._report_at = self._clock.steady() + max(self._settings.watch.report_s, 1.0)
-        self._dirty = False
+        if self._dirty and self._clock.steady() >= self._report_at:
+            self._report()
+
+    def _report(self) -> bool:
+        """Write the report; False when it could not be: it is tried again."""
+        began = self._clock.steady()
+        self._dirty, self._is_news = False, False
         try:
             with self._stop.interruptible():
                 run = self._store.run(self._run_id)
                 written = write_reports(self._store, run, self._settings)
+            self._listen(Event("report", facts={"written": [str(path) for path in written]}))
         except Stopped:
             self._dirty = True
-            return True
         except OSError as error:
             self._dirty = True
             reason = f"the report could not be written: {error}"
             hint = "It is tried again; what was scored is in the database."
             self._listen(Event("trouble", facts={"reason": reason, "hint": hint}))
-            return True
-        self._listen(Event("report", facts={"written": [str(path) for path in written]}))
-        return True
+        took_s = self._clock.steady() - began
+        pause = max(self._settings.watch.report_s, SHARE_FOR_REPORTS * took_s, 1.0)
+        self._report_at = self._clock.steady() + pause
+        return not self._dirty
 
     def _close(self, once: bool) -> None:
         try:
-            if once and not self._stop.requested:
-                self._report_if_due(now=True)
+            if once and self._dirty and not self._stop.requested:
+                self._report()
             self._store.finish_run(self._run_id, iso(self._clock.now()))
             self._beat("stopped", now=True)
         except StoreError as error:

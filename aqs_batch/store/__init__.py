@@ -3,10 +3,11 @@
 from aqs_batch.store.analyses import Analyses, Analysis
 from aqs_batch.store.jobs import Job, JobStatus, backoff
 from aqs_batch.store.places import Place, Places
+from aqs_batch.store.prune import Pruning
 from aqs_batch.store.runs import RunFile, RunRow, Runs
 
 
-class Store(Places, Runs, Analyses):
+class Store(Places, Runs, Analyses, Pruning):
     """An open database, migrated to this version's tables."""
 
 
