@@ -101,6 +101,9 @@ class LimitSettings(_Section):
 
     max_pixels: int = Field(67_108_864, ge=1)
     max_streams: int = Field(128, ge=1)
+    max_packets: int = Field(5_000_000, ge=1)
+    max_hours: float = Field(100.0, gt=0)
+    child_memory_mib: int = Field(8192, ge=0)
     decode_s_per_s: float = Field(60.0, gt=0)
     max_attempts: int = Field(3, ge=1)
     backoff_s: float = Field(60.0, ge=0)

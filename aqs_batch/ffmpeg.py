@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from functools import cache
 from aqs_batch.errors import FfmpegError
 
 STDERR_TAIL_LINES = 40
+STDERR_LIMIT_BYTES = 64 << 20
 TERM_GRACE_S = 3.0
 LONGEST_LINE_BYTES = 4096
 
@@ -93,21 +95,57 @@ def _capture(argv: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
+@dataclass(frozen=True)
+class Confinement:
+    """What util-linux offers to hold a child: paths of setpriv and prlimit, "" where missing."""
+
+    setpriv: str = ""
+    prlimit: str = ""
+
+    def argv(self, argv: Sequence[str], memory_bytes: int) -> list[str]:
+        """`argv`, dying with us (by kill -9 too) and bounded in address space; 0: unbounded."""
+        bounded = list(argv)
+        if self.prlimit and memory_bytes:
+            bounded = [self.prlimit, f"--as={memory_bytes}", "--core=0", *bounded]
+        if self.setpriv:
+            bounded = [self.setpriv, "--pdeathsig", "KILL", "--", *bounded]
+        return bounded
+
+
+@cache
+def confinement() -> Confinement:
+    """What this machine has; a setpriv that cannot do what we ask (busybox) is as good as none."""
+    if not sys.platform.startswith("linux"):
+        return Confinement()
+    setpriv = shutil.which("setpriv") or ""
+    try:
+        if setpriv:
+            _capture([setpriv, "--pdeathsig", "KILL", "--", setpriv, "--version"])
+    except (OSError, subprocess.SubprocessError):
+        setpriv = ""
+    return Confinement(setpriv, shutil.which("prlimit") or "")
+
+
 class Child:
     """A running ffmpeg in its own process group, its stderr drained by a thread.
 
-    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors.
+    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors,
+    and a child that writes more than 64 MiB there is killed.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, on_line: Callable[[str], None] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        memory_bytes: int = 0,
     ) -> None:
         self.argv = tuple(argv)
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._on_line = on_line
         try:
             self._process = subprocess.Popen(
-                argv,
+                confinement().argv(argv, memory_bytes),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -121,8 +159,14 @@ class Child:
     def _drain_stderr(self) -> None:
         stream = self._process.stderr
         assert stream is not None
+        written = 0
         # readline with a limit: a damaged stream can write megabytes without a newline.
         while line := stream.readline(LONGEST_LINE_BYTES):
+            written += len(line)
+            if written > STDERR_LIMIT_BYTES:
+                self._tail.append(f"stopped: it wrote more than {STDERR_LIMIT_BYTES >> 20} MiB")
+                self._signal(signal.SIGKILL)
+                return
             text = line.decode(errors="replace").rstrip()
             if self._on_line is not None:
                 self._on_line(text)
@@ -178,12 +222,13 @@ def child(
     *,
     on_line: Callable[[str], None] | None = None,
     wall_limit_s: float | None = None,
+    memory_bytes: int = 0,
 ) -> Iterator[Child]:
     """Run `argv`; whatever happens inside, no process is left behind.
 
     After `wall_limit_s` the child is stopped, which the reader sees as an early end of its pipe.
     """
-    running = Child(argv, on_line=on_line)
+    running = Child(argv, on_line=on_line, memory_bytes=memory_bytes)
     timer = threading.Timer(wall_limit_s, running.stop) if wall_limit_s else None
     if timer is not None:
         timer.daemon = True

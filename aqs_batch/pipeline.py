@@ -16,7 +16,7 @@ from aqs_batch.analysis.checkpoint import Checkpoint, inspect, shipped_path
 from aqs_batch.analysis.engine import Engine, choose_backend
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
 from aqs_batch.config import Settings
-from aqs_batch.errors import MediaError
+from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
@@ -72,7 +72,12 @@ def process(
     began = time.perf_counter()
     before = _stamp(path)
     limits = bench.settings.limits
-    video = probe(path, Limits(limits.max_pixels, limits.max_streams))
+    video = probe(path, Limits(limits.max_pixels, limits.max_streams, limits.max_packets))
+    if video.duration_s > limits.max_hours * 3600:
+        raise RefusedMedia(
+            f"{video.duration_s / 3600:.1f} hours long, more than the limit of {limits.max_hours:g}",
+            hint="Raise [limits] max_hours if you trust the file.",
+        )
     sequences, warnings = score(video, bench, progress)
     if _stamp(path) != before:
         raise MediaError(
@@ -97,9 +102,11 @@ def score(
     settings = bench.settings.analysis
     plan = sampling.plan(video, settings.interval_s, settings.max_sequences)
     height, width = sampling.analysed_size(video, settings.max_height)
-    wall_s = max(LEAST_DECODE_S, video.duration_s * bench.settings.limits.decode_s_per_s)
+    limits = bench.settings.limits
+    wall_s = max(LEAST_DECODE_S, video.duration_s * limits.decode_s_per_s)
     stamps = decode.Stamps()
-    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s)
+    memory_bytes = limits.child_memory_mib << 20
+    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s, memory_bytes)
     worst = WorstMoments()
     scored: list[SequenceScore] = []
     for number, sequence, score_of in _scored(
