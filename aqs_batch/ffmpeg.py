@@ -102,13 +102,19 @@ class Confinement:
     setpriv: str = ""
     prlimit: str = ""
 
-    def argv(self, argv: Sequence[str], memory_bytes: int) -> list[str]:
-        """`argv`, dying with us (by kill -9 too) and bounded in address space; 0: unbounded."""
+    def argv(self, argv: Sequence[str], memory_bytes: int, parent: int) -> list[str]:
+        """`argv`, dying with us (by kill -9 too) and bounded in address space; 0: unbounded.
+
+        The kernel's promise to kill the child holds from setpriv on; `parent` (our process id) is
+        compared after it, or a kill between our fork and setpriv would leave an orphan. The shell
+        sees the command as its parameters only.
+        """
         bounded = list(argv)
         if self.prlimit and memory_bytes:
             bounded = [self.prlimit, f"--as={memory_bytes}", "--core=0", *bounded]
         if self.setpriv:
-            bounded = [self.setpriv, "--pdeathsig", "KILL", "--", *bounded]
+            guard = ["/bin/sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(parent)]
+            bounded = [self.setpriv, "--pdeathsig", "KILL", "--", *guard, *bounded]
         return bounded
 
 
@@ -145,7 +151,7 @@ class Child:
         self._on_line = on_line
         try:
             self._process = subprocess.Popen(
-                confinement().argv(argv, memory_bytes),
+                confinement().argv(argv, memory_bytes, os.getpid()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

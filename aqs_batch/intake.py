@@ -215,8 +215,13 @@ class Intake:
             folder.dir, name, stamp.text, print_, self._key, problem=problem, mounted=mounted
         )
 
+    def again(self, place: Place) -> None:
+        """A file turned out to be another than we knew: it is waited for like a new one."""
+        self.forget(place.folder, place.file)
+        self._look_at(os.path.join(place.folder, place.file))
+
     def forget(self, folder_dir: str, name: str) -> None:
-        """A file is not there any more, or is to be looked at as if it were new."""
+        """A file is not there any more."""
         for folder in self._folders:
             if folder.dir == folder_dir:
                 folder.known.pop(name, None)

@@ -75,7 +75,7 @@ def process(
     video = probe(path, Limits(limits.max_pixels, limits.max_streams, limits.max_packets))
     if video.duration_s > limits.max_hours * 3600:
         raise RefusedMedia(
-            f"{video.duration_s / 3600:.1f} hours long, more than the limit of {limits.max_hours:g}",
+            f"{video.duration_s / 3600:.1f} hours, more than the limit of {limits.max_hours:g}",
             hint="Raise [limits] max_hours if you trust the file.",
         )
     sequences, warnings = score(video, bench, progress)

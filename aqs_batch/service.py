@@ -76,7 +76,8 @@ class Service:
         Raises AqsError when there is nothing to work with: no model, no database.
         """
         self._until = until
-        remove_abandoned(Path(self._settings.output.dir), now_s=time.time())
+        for folder in (self._settings.output.dir, Path(self._settings.output.dir, "videos")):
+            remove_abandoned(Path(folder), now_s=time.time(), of_dead=True)
         self._run_id = self._store.start_run(
             iso(self._clock.now()),
             os.pathsep.join(self._intake.folders),
@@ -183,7 +184,7 @@ class Service:
             self._finish_all(job)
         if ended.end is End.STALE:
             for place in self._store.places_of(job.fingerprint):
-                self._intake.forget(place.folder, place.file)
+                self._intake.again(place)
 
     def _tell(self, job: Job, ended: Ended) -> None:
         if ended.end is End.SAVED:

@@ -19,7 +19,7 @@ except ImportError:  # Windows, where a file being written cannot be opened at a
 @dataclass
 class _Watched:
     stamp: Stamp
-    since_s: float
+    due_s: float  # the one sum that everything is compared with, so that rounding cannot differ
 
 
 class SettleTracker:
@@ -42,7 +42,7 @@ class SettleTracker:
         """Note what a file looks like now; True, once, when it has settled."""
         known = self._watched.get(path)
         if known is not None and known.stamp == stamp:
-            if now_s - known.since_s < self._settle_s:
+            if now_s < known.due_s:
                 return False
             del self._watched[path]
             return True
@@ -51,8 +51,9 @@ class SettleTracker:
 
     def restart(self, path: str, stamp: Stamp, now_s: float) -> None:
         """Begin to wait for a file, again where it was waited for already."""
-        self._watched[path] = _Watched(stamp, now_s)
-        heapq.heappush(self._due, (now_s + self._settle_s, path))
+        due_s = now_s + self._settle_s
+        self._watched[path] = _Watched(stamp, due_s)
+        heapq.heappush(self._due, (due_s, path))
 
     def forget(self, path: str) -> None:
         """Stop waiting for a file that is gone."""
@@ -64,7 +65,7 @@ class SettleTracker:
         while self._due and self._due[0][0] <= now_s:
             _, path = heapq.heappop(self._due)
             known = self._watched.get(path)
-            if known is not None and known.since_s + self._settle_s <= now_s:
+            if known is not None and known.due_s <= now_s:
                 found.append(path)
         return list(dict.fromkeys(found))
 
