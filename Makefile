@@ -9,7 +9,7 @@ MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1
 TRAIN_HOURS ?= 1.25
 TRAIN_SAMPLES ?= 12000
 
-.PHONY: run test venv lint fmt bench train evaluate clean
+.PHONY: run test venv lint fmt faults bench train evaluate clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -33,6 +33,10 @@ lint: $(VENV)/.everything
 fmt: $(VENV)/.everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Real service processes, killed, starved and lied to; writes docs/faults.md. `make test` has a short one.
+faults: $(VENV)/.everything
+	nice -n 10 $(BIN)/python -m bench.faults --write docs/faults.md
 
 bench: $(VENV)/.everything
 	$(BIN)/python -m bench.first_light

@@ -29,7 +29,6 @@ from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
 
 KEY = "stand-in"
-CHILD_SECONDS = "86421"  # how an orphan is told from any other process
 BLOCK = 64 * 1024
 
 
@@ -38,7 +37,7 @@ class StandIn:
     """Reads the whole file, a block every `pace_s`; with a real child process beside it."""
 
     pace_s: float = 0.0
-    child: bool = False
+    child: str = ""  # how long its child would sleep: also how to tell an orphan of it
     log: str = ""
 
     def __call__(
@@ -48,7 +47,7 @@ class StandIn:
             note(Path(self.log), f"begin {fingerprint}")
         if not self.child:
             return self._read(path, fingerprint, progress)
-        with ffmpeg.child(["sleep", CHILD_SECONDS]):
+        with ffmpeg.child(["sleep", self.child]):
             return self._read(path, fingerprint, progress)
 
     def _read(self, path: Path, fingerprint: str, progress: Callable[[int, int], None]) -> Analysis:

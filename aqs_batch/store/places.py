@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, files
 
+PAGE = 1000  # places read at a time
 _AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
 
 
@@ -110,10 +111,10 @@ class Places(Jobs):
         return None if row is None else _place(row)
 
     def places(self, folder: str) -> Iterator[Place]:
-        """The places of one folder by name, read a thousand at a time."""
+        """The places of one folder by name, read a page at a time."""
         after = b""
         query = sa.select(files).where(files.c.folder == os.fsencode(folder))
-        query = query.order_by(files.c.file).limit(1000)
+        query = query.order_by(files.c.file).limit(PAGE)
         while True:
             with self._read() as connection:
                 rows = connection.execute(query.where(files.c.file > after)).all()

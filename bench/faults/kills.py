@@ -16,7 +16,8 @@ from bench.standin import StandIn
 def killed(place: Path, kills: int, seed: int = 1) -> list[Row]:
     """Two processes on one database; one of them, by chance, is killed again and again."""
     random_ = random.Random(seed)
-    scene = Scene(place, StandIn(pace_s=0.02, child=True))
+    child = f"86400.{os.getpid()}1"
+    scene = Scene(place, StandIn(pace_s=0.02, child=child))
     workers = [scene.start(), scene.start()]
     arrived = 0
     for _ in range(kills):
@@ -33,7 +34,7 @@ def killed(place: Path, kills: int, seed: int = 1) -> list[Row]:
         kill(worker)
     scene.finish()
     problems = scene.problems()
-    left = orphans()
+    left = orphans(child)
     starts = Counter(scene.begun.read_text().split()[1::2])
     repeated = sum(starts.values()) - len(starts)
     limit = kills + 2
@@ -71,7 +72,8 @@ def shared(place: Path, files: int, seed: int = 2) -> list[Row]:
 def terminated(place: Path, times: int, seed: int = 3) -> list[Row]:
     """SIGTERM while a long job is in hand."""
     random_ = random.Random(seed)
-    scene = Scene(place, StandIn(pace_s=0.2, child=True), watch__stop_grace_s=1.0)
+    child = f"86400.{os.getpid()}2"
+    scene = Scene(place, StandIn(pace_s=0.2, child=child), watch__stop_grace_s=1.0)
     slowest, held = 0.0, 0
     wrong: list[str] = []
     for number in range(times):
@@ -94,7 +96,7 @@ def terminated(place: Path, times: int, seed: int = 3) -> list[Row]:
             wrong += [f"attempts {job.attempts}" for job in jobs if job.attempts]
         for file in scene.inbox.iterdir():
             file.unlink()
-    left = orphans()
+    left = orphans(child)
     figure = (
         f"slowest stop {slowest:.1f} s, {held} jobs not released, {len(left)} orphans, {wrong[:3]}"
     )

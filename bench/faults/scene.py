@@ -16,7 +16,7 @@ from pathlib import Path
 from aqs_batch.config import Settings
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.store import Store
-from bench.standin import CHILD_SECONDS, KEY, StandIn, analysis_of, serve, settings_for
+from bench.standin import KEY, StandIn, analysis_of, serve, settings_for
 
 # Forked, not spawned: a start costs a hundredth, so that kills also fall into its first instants.
 _FORK = multiprocessing.get_context("fork")
@@ -140,12 +140,12 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     return True
 
 
-def orphans() -> list[int]:
-    """Stand-in children that nobody reaps any more."""
+def orphans(child: str) -> list[int]:
+    """Stand-in children, told by how long they sleep, that are still there."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and CHILD_SECONDS.encode() in (entry / "cmdline").read_bytes():
+            if entry.name.isdigit() and child.encode() in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except OSError:
             continue
