@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.faults import kills
+from bench.faults import arrivals, disks, hostile, kills, scale
 from bench.faults.scene import Row
 
 Fault = Callable[[Path, int], list[Row]]
@@ -21,6 +21,13 @@ FAULTS: tuple[tuple[str, Fault, int], ...] = (
     ("kill", kills.killed, 200),
     ("share", kills.shared, 200),
     ("sigterm", kills.terminated, 50),
+    ("arrivals", arrivals.arrive, 1000),
+    ("full", disks.full, 30),
+    ("read-only", disks.read_only, 30),
+    ("locked", disks.locked, 30),
+    ("names", scale.names, 100_000),
+    ("day", scale.day, 24),
+    ("hostile", hostile.fuzz, 10_000),
 )
 
 
@@ -34,10 +41,10 @@ def main() -> int:
     for name, fault, count in FAULTS:
         if options.only and name not in options.only:
             continue
-        began = time.monotonic()
+        began, before = time.monotonic(), len(rows)
         with tempfile.TemporaryDirectory(prefix=f"aqs-fault-{name}-") as place:
             rows += fault(Path(place), max(1, round(count * options.scale)))
-        for row in rows[-1:]:
+        for row in rows[before:]:
             print(f"{'ok ' if row.ok else 'BAD'} {row.fault}: {row.figure}", flush=True)
         print(f"    {name} took {time.monotonic() - began:.0f} s", flush=True)
         if options.write:
