@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from aqs_batch import pipeline
-from aqs_batch.analysis.checkpoint import Checkpoint
-from aqs_batch.analysis.score import score_video
+from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.clock import Clock, SystemClock, iso
 from aqs_batch.config import Settings
 from aqs_batch.errors import AqsError, MediaError, StoreError
@@ -16,6 +14,7 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
+from aqs_batch.reporting import told
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import JobStatus, RunFile, Store
 from aqs_batch.worker import End, Process, Worker
@@ -23,6 +22,8 @@ from aqs_batch.worker import End, Process, Worker
 
 def real_process(settings: Settings, checkpoint: Checkpoint) -> Process:
     """The pipeline with its model loaded, ready for one file after another."""
+    from aqs_batch import pipeline  # with torch, half a gigabyte: not before there is work
+
     bench = pipeline.set_up(settings, checkpoint)
     return lambda path, print_, progress: pipeline.process(path, print_, bench, progress)
 
@@ -41,7 +42,7 @@ class Batch:
         self._store, self._settings, self._listen = store, settings, listener
         self._clock = clock or SystemClock()
         self._stop = stop or Stop(self._clock, grace_s=0.0)
-        self._checkpoint = pipeline.checkpoint_of(settings)
+        self._checkpoint = chosen(settings.model.checkpoint)
         self.key = settings.key(self._checkpoint.digest)
         self._worker: Worker | None = None
         self._name = own_name()
@@ -126,16 +127,3 @@ class Batch:
         raise MediaError(
             "another process is working on this file", hint="Run again when it has finished."
         )
-
-
-def told(store: Store, fingerprint: str, settings_key: str, settings: Settings) -> dict[str, Any]:
-    """What an event says of a score that is in the store."""
-    analysis = store.analysis(fingerprint, settings_key)
-    assert analysis is not None
-    score = score_video(analysis.sequences, settings.analysis.threshold)
-    return {
-        "aqs_score": round(score.aqs, 4),
-        "quality_level": score.level.value,
-        "detected": [a.value for a in score.detected],
-        "processing_time": round(analysis.processing_time_s, 3),
-    }

@@ -21,3 +21,4 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+Progress = Callable[[int, int], None]  # sequences done, sequences planned

@@ -5,18 +5,19 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aqs_batch import __version__
 from aqs_batch.analysis import tiles
-from aqs_batch.analysis.checkpoint import Checkpoint, inspect, shipped_path
+from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.analysis.engine import Engine, choose_backend
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
 from aqs_batch.config import Settings
 from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
@@ -27,8 +28,6 @@ from aqs_batch.store import Analysis
 
 WORST_MOMENTS = 6
 LEAST_DECODE_S = 60.0
-
-Progress = Callable[[int, int], None]  # sequences done, sequences planned
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class Workbench:
 
 def checkpoint_of(settings: Settings) -> Checkpoint:
     """The checkpoint the settings name, or the shipped one; raises CheckpointError."""
-    named = settings.model.checkpoint
-    return inspect(Path(named) if named else shipped_path())
+    return chosen(settings.model.checkpoint)
 
 
 def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:

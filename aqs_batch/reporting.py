@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from aqs_batch.analysis.score import score_video
 from aqs_batch.config import Settings
@@ -127,3 +128,16 @@ def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
         pages = outcomes(store, run, threshold)
         written.append(render(output_dir, pages, record, threshold=threshold))
     return written
+
+
+def told(store: Store, fingerprint: str, settings_key: str, settings: Settings) -> dict[str, Any]:
+    """What an event says of a score that is in the store."""
+    analysis = store.analysis(fingerprint, settings_key)
+    assert analysis is not None
+    score = score_video(analysis.sequences, settings.analysis.threshold)
+    return {
+        "aqs_score": round(score.aqs, 4),
+        "quality_level": score.level.value,
+        "detected": [a.value for a in score.detected],
+        "processing_time": round(analysis.processing_time_s, 3),
+    }

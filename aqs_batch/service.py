@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aqs_batch.batch import told
 from aqs_batch.clock import Clock, iso
 from aqs_batch.config import Settings
 from aqs_batch.errors import AqsError, StoreError
@@ -18,7 +17,7 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
 from aqs_batch.moves import move
 from aqs_batch.records import Stamp
-from aqs_batch.reporting import write_reports
+from aqs_batch.reporting import told, write_reports
 from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, Place, Store

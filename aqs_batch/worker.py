@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from aqs_batch import pipeline
 from aqs_batch.analysis.score import score_video
 from aqs_batch.clock import Clock
 from aqs_batch.config import Settings
 from aqs_batch.errors import AqsError, LostJob, MediaError, StoreError
+from aqs_batch.events import Progress
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, Job, Store, backoff
 
-Process = Callable[[Path, str, pipeline.Progress], Analysis]
+Process = Callable[[Path, str, Progress], Analysis]
 
 
 class End(Enum):
@@ -57,7 +57,7 @@ class Worker:
         self._threshold = settings.analysis.threshold
         self._process = process
 
-    def work(self, job: Job, progress: pipeline.Progress, *, patient: bool) -> Ended:
+    def work(self, job: Job, progress: Progress, *, patient: bool) -> Ended:
         """Process a claimed job and record its end; raises StoreError when that cannot be told.
 
         `patient`: what goes wrong for reasons that may pass is tried again later, up to
@@ -72,7 +72,7 @@ class Worker:
             self._store.release(job)
             raise
 
-    def _attempt(self, job: Job, progress: pipeline.Progress, patient: bool) -> Ended:
+    def _attempt(self, job: Job, progress: Progress, patient: bool) -> Ended:
         """What becomes of the job: the only place that catches whatever a file may set off."""
         unexpected = End.LATER if patient else End.FAILED
         try:
@@ -92,7 +92,7 @@ class Worker:
             hint = "Run it alone with --debug for the traceback, and please report it."
             return Ended(unexpected, reason, hint)
 
-    def _read_whole(self, job: Job, progress: pipeline.Progress) -> Analysis:
+    def _read_whole(self, job: Job, progress: Progress) -> Analysis:
         """Process a file that is, before and after, the one that was queued."""
         before = _look(job.path)
         try:
@@ -191,7 +191,7 @@ class _Lease(threading.Thread):
         self._over.set()
         self.join(timeout=2.0)  # it may be waiting for a locked database; it can do no harm
 
-    def through(self, progress: pipeline.Progress) -> pipeline.Progress:
+    def through(self, progress: Progress) -> Progress:
         """`progress`, which also keeps the lease alive, or raises LostJob when it is not ours."""
 
         def moved(done: int, of: int) -> None:

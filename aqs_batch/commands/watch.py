@@ -53,7 +53,8 @@ def watch(
 
 def serve(settings: Settings, *, once: bool) -> int:
     """Run the service with these settings until it ends, and give the exit code."""
-    from aqs_batch import console, pipeline
+    from aqs_batch import console
+    from aqs_batch.analysis.checkpoint import chosen
     from aqs_batch.batch import real_process
     from aqs_batch.clock import SystemClock, next_at
     from aqs_batch.events import Event
@@ -63,7 +64,7 @@ def serve(settings: Settings, *, once: bool) -> int:
     from aqs_batch.store import Store
 
     check_folders(settings)
-    checkpoint = pipeline.checkpoint_of(settings)
+    checkpoint = chosen(settings.model.checkpoint)
     listen = console.log_listener(settings.log.format, sys.stdout)
     clock = SystemClock()
     stop = Stop(clock, settings.watch.stop_grace_s)

@@ -13,7 +13,10 @@ from typing import Any
 
 from bench.faults.scene import Row
 
-KNOWN = "INSERT INTO files (folder, file, stamp, fingerprint, settings_key) VALUES (?, ?, ?, ?, ?)"
+KNOWN = (
+    "INSERT INTO files (folder, file, stamp, fingerprint, settings_key, moved_to) "
+    "VALUES (?, ?, ?, ?, ?, X'')"
+)
 IDLE_S = 60.0
 
 
@@ -26,9 +29,9 @@ def names(place: Path, files: int) -> list[Row]:
             (inbox / f"{folder:03}" / f"a film of some name {number:04}.mp4").write_bytes(b"x")
     found = _in_fresh_process(_watch_names, place, IDLE_S if files >= 100_000 else 5.0)
     figure = (
-        f"rescan {found['scan_s']:.2f} s, {found['rss_mb']:.0f} MB resident ({found['base_mb']:.0f} "
-        f"of them before the first look), idle CPU {100 * found['idle']:.2f} % over "
-        f"{found['over_s']:.0f} s"
+        f"rescan {found['scan_s']:.2f} s, {found['rss_mb']:.0f} MB resident "
+        f"({found['base_mb']:.0f} of them before the first look), "
+        f"idle CPU {100 * found['idle']:.2f} % over {found['over_s']:.0f} s"
     )
     ok = found["scan_s"] < 10 and found["rss_mb"] < 300 and found["idle"] < 0.01
     return [Row(f"{found['files']:.0f} names in a watched tree", figure, ok)]
@@ -120,15 +123,9 @@ def _live(place: Path, hours: int) -> dict[str, float]:
             marks.append(_marks())
 
     clock.on_wait = world
-    service = Service(
-        store,
-        settings,
-        KEY,
-        lambda: StandIn(child="0.01"),
-        lambda event: None,
-        clock,
-        Stop(clock, 1.0),
-    )
+    process = StandIn(child="0.01")
+    stop = Stop(clock, 1.0)
+    service = Service(store, settings, KEY, lambda: process, lambda event: None, clock, stop)
     summary = service.run(command="day", until=clock.now() + hours * 3600)
     store.close()
     warm = len(marks) // 4
@@ -140,7 +137,7 @@ def _marks() -> dict[str, float]:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return {
         "mb": _rss_mb(),
-        "fds": float(len(os.listdir("/proc/self/fd"))),
+        "fds": float(len(list(Path("/proc/self/fd").iterdir()))),
         "threads": float(threading.active_count()),
         "children": float(len(children)),
     }
