@@ -107,13 +107,8 @@ def arrive(place: Path, files: int, seed: int = 4) -> list[Row]:
         f"{len(problems)} problems {problems[:3] or ''}, {partial} incomplete contents taken, "
         f"{doubled} taken twice; {len(expected)} of {files} files left, all scored"
     )
-    return [
-        Row(
-            f"{files} files in {len(set(WAYS))} ways",
-            figure,
-            not problems and not partial + doubled,
-        )
-    ]
+    ok = not problems and not partial and not doubled
+    return [Row(f"{files} files in {len(set(WAYS))} ways", figure, ok)]
 
 
 def _print(data: bytes, folder: Path) -> str:
