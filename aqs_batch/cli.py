@@ -7,7 +7,16 @@ import sys
 import click
 
 from aqs_batch import __version__
-from aqs_batch.commands import encode, machine, preprocess, results, run
+from aqs_batch.commands import (
+    audit,
+    encode,
+    jobs,
+    machine,
+    preprocess,
+    results,
+    run,
+    watch,
+)
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -44,13 +53,17 @@ def commands() -> None:
 
 for command in (
     run.run,
+    watch.watch,
+    audit.audit,
     encode.encode,
     encode.restore,
-    results.report,
-    results.status,
-    results.retry,
-    machine.doctor,
     preprocess.preprocess,
+    results.report,
+    jobs.status,
+    jobs.retry,
+    jobs.cancel,
+    jobs.prune,
+    machine.doctor,
     run.demo,
     machine.config,
 ):

@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from aqs_batch.config import Loaded, flatten
-from aqs_batch.service import Event
+from aqs_batch.events import Event
 from aqs_batch.store import JobStatus, Store
 from aqs_batch.wording import shown
 
@@ -62,8 +63,8 @@ def count_frames(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.update(task, completed=count)
 
 
-def _json_line(event: Event, stream: TextIO) -> None:
-    parts: dict[str, Any] = {"event": event.kind}
+def _json_line(event: Event, stream: TextIO, more: Mapping[str, Any] | None = None) -> None:
+    parts: dict[str, Any] = {**(more or {}), "event": event.kind}
     if event.file:
         parts["file"] = shown(event.file)
     stream.write(json.dumps(parts | event.facts) + "\n")
@@ -93,15 +94,44 @@ def describe(event: Event) -> str:
         spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
         verdict = f"AQS {facts['aqs_score']:.2f} {facts['quality_level']}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"
-    if event.kind == "encode_failed":
-        hint = f" ({facts['hint']})" if facts["hint"] else ""
-        return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
-    if event.kind == "encoded":
-        return "\n".join(f"{name}  {_rung_words(rung)}" for rung in facts["rungs"])
-    if event.kind == "replaced":
-        return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
     if event.kind == "report":
         return "\n".join(f"wrote {path}" for path in facts["written"])
+    return _describe_encode(event.kind, name, facts) or _describe_service(event.kind, name, facts)
+
+
+def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+    """One line about a re-encode, or one a rung."""
+    if kind == "encode_failed":
+        hint = f" ({facts['hint']})" if facts["hint"] else ""
+        return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
+    if kind == "encoded":
+        return "\n".join(f"{name}  {_rung_words(rung)}" for rung in facts["rungs"])
+    if kind == "replaced":
+        return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
+    return ""
+
+
+def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+    """One line about what only a service meets."""
+    why = shown(facts.get("reason", ""))
+    hint = f" ({facts['hint']})" if facts.get("hint") else ""
+    if kind == "watching":
+        how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
+        return f"watching {name}: {facts['files']} files, {how}"
+    if kind == "later":
+        return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
+    if kind == "gate":
+        return f"{name}  below the gate: AQS {facts['aqs_score']:.3f} < {facts['fail_under']:g}"
+    if kind == "moved":
+        return f"{name}  moved to {shown(facts['to'])}"
+    if kind == "vanished":
+        return f"WARNING {why}{hint}; what was known of it is kept"
+    if kind == "returned":
+        return f"{name} is there again"
+    if kind == "trouble":
+        return f"WARNING {name + '  ' if name else ''}{why}{hint}"
+    if kind == "stopped":
+        return f"stopped: {facts['scored']} scored, {facts['failed']} failed"
     return ""
 
 
@@ -111,6 +141,20 @@ def _rung_words(rung: Mapping[str, Any]) -> str:
     words += f", {rung['alignment']} ({rung['plan']})"
     kept = f", kept as {shown(rung['output'])}" if rung["output"] else ""
     return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")
+
+
+def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:
+    """Events of a service as lines with their time; `form` "text" or "json"."""
+
+    def listen(event: Event) -> None:
+        at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        if form == "json":
+            _json_line(event, stream, {"at": at})
+        elif line := describe(event):
+            stream.write(f"{at[:19].replace('T', ' ')}  {line}\n")
+            stream.flush()
+
+    return listen
 
 
 class _Bar:

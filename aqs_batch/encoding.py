@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch import preprocessing
-from aqs_batch.config import Encode, Settings
 from aqs_batch.encode import choose, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
@@ -22,6 +21,7 @@ from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import Limits, probe
 from aqs_batch.records import Rung, Video, WorstFrame
 from aqs_batch.reports.thumbnail import jpeg
+from aqs_batch.settings import Encode, Settings
 from aqs_batch.store import StoredRung
 
 ENCODES, LOGS = "encodes", "vmaf"

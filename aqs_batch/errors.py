@@ -43,3 +43,11 @@ class Misaligned(EncodeError):
 
 class TargetError(EncodeError):
     """No CRF reaches what was asked for; the message names the best that was found."""
+
+
+class LostJob(StoreError):
+    """The job at hand is no longer this process's: its lease ran out, or it was cancelled."""
+
+
+class FolderGone(AqsError):
+    """A watched or audited folder is not there, or its mount is not: never an empty archive."""

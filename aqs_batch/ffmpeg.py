@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from functools import cache
 from aqs_batch.errors import FfmpegError
 
 STDERR_TAIL_LINES = 40
+STDERR_LIMIT_BYTES = 64 << 20
 TERM_GRACE_S = 3.0
 LONGEST_LINE_BYTES = 4096
 
@@ -93,11 +95,49 @@ def _capture(argv: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
+@dataclass(frozen=True)
+class Confinement:
+    """What util-linux offers to hold a child: paths of setpriv and prlimit, "" where missing."""
+
+    setpriv: str = ""
+    prlimit: str = ""
+
+    def argv(self, argv: Sequence[str], memory_bytes: int, parent: int) -> list[str]:
+        """`argv`, dying with us (by kill -9 too) and bounded in address space; 0: unbounded.
+
+        The kernel's promise to kill the child holds from setpriv on; `parent` (our process id) is
+        compared after it, or a kill between our fork and setpriv would leave an orphan. The shell
+        sees the command as its parameters only.
+        """
+        bounded = list(argv)
+        if self.prlimit and memory_bytes:
+            bounded = [self.prlimit, f"--as={memory_bytes}", "--core=0", *bounded]
+        if self.setpriv:
+            guard = ["/bin/sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(parent)]
+            bounded = [self.setpriv, "--pdeathsig", "KILL", "--", *guard, *bounded]
+        return bounded
+
+
+@cache
+def confinement() -> Confinement:
+    """What this machine has; a setpriv that cannot do what we ask (busybox) is as good as none."""
+    if not sys.platform.startswith("linux"):
+        return Confinement()
+    setpriv = shutil.which("setpriv") or ""
+    try:
+        if setpriv:
+            _capture([setpriv, "--pdeathsig", "KILL", "--", setpriv, "--version"])
+    except (OSError, subprocess.SubprocessError):
+        setpriv = ""
+    return Confinement(setpriv, shutil.which("prlimit") or "")
+
+
 class Child:
     """A running ffmpeg in its own process group, its stderr drained by a thread.
 
-    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors.
-    With `fed` its stdin is a pipe for `write`; its stdout is then discarded.
+    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors,
+    and a child that writes more than 64 MiB there is killed. With `fed` its stdin is a pipe for
+    `write`; its stdout is then discarded.
     """
 
     def __init__(
@@ -106,13 +146,14 @@ class Child:
         *,
         on_line: Callable[[str], None] | None = None,
         fed: bool = False,
+        memory_bytes: int = 0,
     ) -> None:
         self.argv = tuple(argv)
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._on_line = on_line
         try:
             self._process = subprocess.Popen(
-                argv,
+                confinement().argv(argv, memory_bytes, os.getpid()),
                 stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
                 # Nobody reads it while we write: a full pipe would stop both sides for ever.
                 stdout=subprocess.DEVNULL if fed else subprocess.PIPE,
@@ -127,8 +168,14 @@ class Child:
     def _drain_stderr(self) -> None:
         stream = self._process.stderr
         assert stream is not None
+        written = 0
         # readline with a limit: a damaged stream can write megabytes without a newline.
         while line := stream.readline(LONGEST_LINE_BYTES):
+            written += len(line)
+            if written > STDERR_LIMIT_BYTES:
+                self._tail.append(f"stopped: it wrote more than {STDERR_LIMIT_BYTES >> 20} MiB")
+                self._signal(signal.SIGKILL)
+                return
             text = line.decode(errors="replace").rstrip()
             if self._on_line is not None:
                 self._on_line(text)
@@ -211,12 +258,13 @@ def child(
     on_line: Callable[[str], None] | None = None,
     wall_limit_s: float | None = None,
     fed: bool = False,
+    memory_bytes: int = 0,
 ) -> Iterator[Child]:
     """Run `argv`; whatever happens inside, no process is left behind.
 
     After `wall_limit_s` the child is stopped, which the reader sees as an early end of its pipe.
     """
-    running = Child(argv, on_line=on_line, fed=fed)
+    running = Child(argv, on_line=on_line, fed=fed, memory_bytes=memory_bytes)
     timer = threading.Timer(wall_limit_s, running.stop) if wall_limit_s else None
     if timer is not None:
         timer.daemon = True
@@ -227,6 +275,21 @@ def child(
         if timer is not None:
             timer.cancel()
         running.stop()
+
+
+def tell(argv: Sequence[str], text: str, *, timeout_s: float) -> Finished:
+    """Run a person's own command with `text` on its standard input, without a shell.
+
+    Raises FfmpegError when it cannot be started or does not end within `timeout_s`.
+    """
+    try:
+        done = subprocess.run(
+            argv, input=text.encode(), capture_output=True, timeout=timeout_s, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FfmpegError(f"{argv[0]}: {error}", hint="Check the command.") from error
+    tail = done.stderr.decode(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
+    return Finished(done.returncode, tuple(tail))
 
 
 def run(argv: Sequence[str], *, timeout_s: float | None = None) -> Finished:

@@ -5,30 +5,29 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aqs_batch import __version__
 from aqs_batch.analysis import tiles
-from aqs_batch.analysis.checkpoint import Checkpoint, inspect, shipped_path
+from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.analysis.engine import Engine, choose_backend
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
-from aqs_batch.config import Settings
-from aqs_batch.errors import MediaError
+from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import Limits, probe
 from aqs_batch.records import Provenance, Sequence, SequenceScore, Video
 from aqs_batch.reports.thumbnail import jpeg
+from aqs_batch.settings import Settings
 from aqs_batch.store import Analysis
 
 WORST_MOMENTS = 6
 LEAST_DECODE_S = 60.0
-
-Progress = Callable[[int, int], None]  # sequences done, sequences planned
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class Workbench:
 
 def checkpoint_of(settings: Settings) -> Checkpoint:
     """The checkpoint the settings name, or the shipped one; raises CheckpointError."""
-    named = settings.model.checkpoint
-    return inspect(Path(named) if named else shipped_path())
+    return chosen(settings.model.checkpoint)
 
 
 def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
@@ -72,7 +70,12 @@ def process(
     began = time.perf_counter()
     before = _stamp(path)
     limits = bench.settings.limits
-    video = probe(path, Limits(limits.max_pixels, limits.max_streams))
+    video = probe(path, Limits(limits.max_pixels, limits.max_streams, limits.max_packets))
+    if video.duration_s > limits.max_hours * 3600:
+        raise RefusedMedia(
+            f"{video.duration_s / 3600:.1f} hours, more than the limit of {limits.max_hours:g}",
+            hint="Raise [limits] max_hours if you trust the file.",
+        )
     sequences, warnings = score(video, bench, progress)
     if _stamp(path) != before:
         raise MediaError(
@@ -97,9 +100,11 @@ def score(
     settings = bench.settings.analysis
     plan = sampling.plan(video, settings.interval_s, settings.max_sequences)
     height, width = sampling.analysed_size(video, settings.max_height)
-    wall_s = max(LEAST_DECODE_S, video.duration_s * bench.settings.limits.decode_s_per_s)
+    limits = bench.settings.limits
+    wall_s = max(LEAST_DECODE_S, video.duration_s * limits.decode_s_per_s)
     stamps = decode.Stamps()
-    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s)
+    memory_bytes = limits.child_memory_mib << 20
+    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s, memory_bytes)
     worst = WorstMoments()
     scored: list[SequenceScore] = []
     for number, sequence, score_of in _scored(

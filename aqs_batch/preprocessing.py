@@ -12,11 +12,11 @@ from aqs_batch.encode.bd_rate import Incomparable, bd_rate
 from aqs_batch.records import Rung
 
 if TYPE_CHECKING:
-    from aqs_batch.config import Encode
     from aqs_batch.encode.codec import Recipe
     from aqs_batch.encode.filtered import LumaFilter, WindowEncoder
     from aqs_batch.encode.raw_frames import Luma
     from aqs_batch.records import Video
+    from aqs_batch.settings import Encode
 
 SHIPPED = "preprocess.safetensors"
 LEAST_GAIN = 1.0  # percent of the bytes; less is not worth the time that the filter takes

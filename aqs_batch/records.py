@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,28 @@ class Status(Enum):
     SCORED = "scored"
     UNCHANGED = "unchanged"  # the same content was scored before with the same settings
     FAILED = "failed"
+
+
+class Stamp(NamedTuple):
+    """What a file system says of a file at one look; equal stamps mean: not written to between."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> Stamp:
+        return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+    @classmethod
+    def parse(cls, text: str) -> Stamp:
+        """The stamp that `text` wrote; raises ValueError."""
+        return cls(*(int(part) for part in text.split(":")))
+
+    @property
+    def text(self) -> str:
+        return ":".join(str(part) for part in self)
 
 
 @dataclass(frozen=True)

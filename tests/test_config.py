@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.config import Settings, flatten, load
+from aqs_batch.config import flatten, load
 from aqs_batch.errors import SettingsError
+from aqs_batch.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TOML = ROOT / "aqs.toml"

@@ -57,6 +57,11 @@ class Checkpoint:
         return f"{self.card.label} ({self.digest})"
 
 
+def chosen(path: str) -> Checkpoint:
+    """The checkpoint at `path`, or the shipped one where that is empty; raises CheckpointError."""
+    return inspect(Path(path) if path else shipped_path())
+
+
 def shipped_path() -> Path:
     """Where the package keeps its own checkpoint."""
     return Path(__file__).resolve().parent.parent / "weights" / SHIPPED

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from aqs_batch.config import Loaded, Settings
+    from aqs_batch.config import Loaded
+    from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130

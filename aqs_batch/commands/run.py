@@ -12,7 +12,7 @@ import click
 from aqs_batch.commands.frame import EXIT_FAILED, EXIT_GATE, load, plain_errors, settings_flags
 
 if TYPE_CHECKING:
-    from aqs_batch.config import Settings
+    from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 
 
@@ -74,7 +74,9 @@ def score(
     settings: Settings, named: list[str], input_dir: str | None, as_json: bool, force: bool
 ) -> int:
     """Run over everything named, write the reports, and give the exit code."""
-    from aqs_batch import console, service
+    from aqs_batch import batch as batches
+    from aqs_batch import console, reporting
+    from aqs_batch.events import Event
     from aqs_batch.ingest.files import gather
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
@@ -89,12 +91,12 @@ def score(
     store = Store(settings.output.url)
     try:
         with console.listener(as_json=as_json, stream=sys.stdout) as listen:
-            batch = service.Batch(store, settings, listen)
+            batch = batches.Batch(store, settings, listen)
             run_id = batch.run(
                 found, input_dir=input_dir or "", command=shlex.join(sys.argv), force=force
             )
-            written = service.write_reports(store, store.run(run_id), settings)
-            listen(service.Event("report", facts={"written": [str(p) for p in written]}))
+            written = reporting.write_reports(store, store.run(run_id), settings)
+            listen(Event("report", facts={"written": [str(p) for p in written]}))
         return _exit_code(store, run_id, settings)
     finally:
         store.close()
@@ -102,11 +104,11 @@ def score(
 
 def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
-    from aqs_batch import service
+    from aqs_batch import reporting
     from aqs_batch.wording import shown
 
     last, gate = store.run(run_id), settings.run.fail_under
-    below = service.scores_below(store, last, gate) if gate else []
+    below = reporting.scores_below(store, last, gate) if gate else []
     for file, aqs in below:
         click.echo(f"gate: {shown(file)} scores {aqs:.3f}, below {gate:g}", err=True)
     if below:

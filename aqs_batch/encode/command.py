@@ -116,7 +116,7 @@ def encoder_argv(
     # -noautorotate: frames stay as coded, and the muxer writes the display matrix on.
     argv += ["-noautorotate", *opened(video.path, window)]
     source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")
-    filters: Filters = [] if piped else source_filters(video, recipe)
+    filters = piped.shown_as if piped else filter_text(source_filters(video, recipe), window)
     for target in targets:
         place = target.place(video)
         order = sorted((*(target.others or ()), video.stream_index))

@@ -163,7 +163,8 @@ class FrameFilter:
         residual = torch.cat([*self._strips(padded, crf)], 2)[0, 0, :height, :width].numpy()
         limit = 2**bit_depth - 1
         shown = np.rint(now + residual * np.float32(strength * unit))
-        return np.clip(shown, 0, limit).astype(now.dtype)
+        kept = np.clip(shown, 0, limit)
+        return kept.astype(np.uint8) if now.dtype == np.uint8 else kept.astype(np.uint16)
 
     def _strips(self, frame: Tensor, crf: float) -> Iterator[Tensor]:
         told = torch.tensor([crf], dtype=torch.float32)

@@ -74,13 +74,20 @@ class RawFrame:
 
 def read_frames(running: Child, raw: RawFormat) -> Iterator[RawFrame]:
     """Frames from a child that writes rawvideo to stdout, until it ends."""
-    kind = np.uint8 if raw.sample_bytes == 1 else np.dtype("<u2")
     while True:
         buffer = bytearray(raw.frame_bytes)
         if running.read_into(memoryview(buffer)) < raw.frame_bytes:
             return
-        luma = np.frombuffer(buffer, kind, raw.width * raw.height)
-        yield RawFrame(luma.reshape(raw.height, raw.width), bytes(buffer[raw.luma_bytes :]))
+        yield RawFrame(
+            _luma(buffer, raw).reshape(raw.height, raw.width), bytes(buffer[raw.luma_bytes :])
+        )
+
+
+def _luma(buffer: bytearray, raw: RawFormat) -> Luma:
+    count = raw.width * raw.height
+    if raw.sample_bytes == 1:
+        return np.frombuffer(buffer, np.uint8, count)
+    return np.frombuffer(buffer, "<u2", count).astype(np.uint16, copy=False)
 
 
 def stream_header(raw: RawFormat) -> bytes:

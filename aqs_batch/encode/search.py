@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aqs_batch.config import Encode
 from aqs_batch.errors import TargetError
 from aqs_batch.records import Rung
+from aqs_batch.settings import Encode
 
 MOST_STEPS = 10
 GUESSES = 3

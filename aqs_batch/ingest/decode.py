@@ -38,6 +38,7 @@ class Decoding:
     height: int
     width: int
     wall_limit_s: float
+    memory_bytes: int = 0  # address space of the child; 0: no limit
 
 
 def input_options() -> dict[str, str]:
@@ -132,7 +133,10 @@ def sequences(
     """
     count = 0
     with child(
-        argv(video, plan, decoding), on_line=stamps.on_line, wall_limit_s=decoding.wall_limit_s
+        argv(video, plan, decoding),
+        on_line=stamps.on_line,
+        wall_limit_s=decoding.wall_limit_s,
+        memory_bytes=decoding.memory_bytes,
     ) as running:
         for sequence in _windows(running, stamps, decoding):
             count += 1

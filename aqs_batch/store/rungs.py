@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from aqs_batch.records import Check, Rung, Vmaf, WorstFrame
-from aqs_batch.store.database import Database
-from aqs_batch.store.jobs import Job, JobStatus
-from aqs_batch.store.tables import jobs, rung_frames, rungs
+from aqs_batch.store.jobs import Job, Jobs
+from aqs_batch.store.tables import rung_frames, rungs
 
 _POOLED = ("vmaf", "vmaf_neg", "vmaf_v1")
 
@@ -25,17 +24,19 @@ class StoredRung:
     output_fingerprint: str = ""
 
 
-class Rungs(Database):
+class Rungs(Jobs):
     """Rungs by source and by key."""
 
     def save_rungs(self, job: Job, made: Sequence[StoredRung], created_at: str) -> None:
         """Commit the rungs of one source and the end of their job together.
 
         A rung of the same key is replaced. Of a source's rungs only those of the newest call may
-        be recommended, so that a report never names two.
+        be recommended, so that a report never names two. Raises LostJob, and saves nothing, when
+        the job is no longer this worker's.
         """
         fingerprint = job.fingerprint
         with self._write() as connection:
+            self._done(connection, job)
             _withdraw(connection, fingerprint)
             for stored in made:
                 connection.execute(sa.delete(rungs).where(rungs.c.rung_key == stored.key))
@@ -58,9 +59,6 @@ class Rungs(Database):
                 ]  # fmt: skip
                 if frames:
                     connection.execute(sa.insert(rung_frames), frames)
-            connection.execute(
-                sa.update(jobs).where(jobs.c.id == job.id).values(status=JobStatus.DONE.value)
-            )
 
     def rung(self, key: str) -> Rung | None:
         """The rung made before with the same key, None where there is none."""

@@ -21,6 +21,7 @@ runs = sa.Table(
     sa.Column("input_dir", sa.LargeBinary),
     sa.Column("command", sa.Text),
     sa.Column("settings", sa.JSON),
+    sa.Column("kind", sa.String(16)),
 )
 run_files = sa.Table(
     "run_files",
@@ -44,8 +45,27 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer),
     sa.Column("worker", sa.String(64)),
     sa.Column("lease_until", sa.Float),
+    sa.Column("retry_at", sa.Float),
     sa.Column("reason", sa.Text),
     sa.Column("hint", sa.Text),
+)
+# What is where: one row a file of a watched or audited folder, so that what has not been touched
+# need not be read again, and so that a night can be compared with the one before.
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("folder", sa.LargeBinary, primary_key=True),
+    sa.Column("file", sa.LargeBinary, primary_key=True),
+    sa.Column("stamp", sa.String(120)),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("settings_key", sa.String(64)),
+    sa.Column("previous_fingerprint", sa.String(64)),
+    sa.Column("content_hash", sa.String(64)),
+    sa.Column("hashed_at", sa.Float),
+    sa.Column("problem", sa.Text),
+    sa.Column("missing_since", sa.Float),
+    sa.Column("moved_to", sa.LargeBinary),
+    sa.Column("mounted", sa.Boolean),
 )
 analyses = sa.Table(
     "analyses",

@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import encoding, ffmpeg
-from aqs_batch.config import Settings, load
+from aqs_batch.clock import SystemClock
+from aqs_batch.config import load
 from aqs_batch.encode import trash
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, TargetError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop
 from aqs_batch.store import JobStatus, RunFile, Store
 
 
@@ -43,6 +46,11 @@ def job(path: Path, settings: Settings, **changes: object) -> encoding.Job:
         path, fingerprint(path), settings, ffmpeg.find(), known=lambda key: None, score=None
     )
     return replace(made, **changes)
+
+
+def jobs_for(store: Store, settings: Settings) -> EncodeJobs:
+    clock = SystemClock()
+    return EncodeJobs(store, settings, "key", "me", clock, Stop(clock, 0.0))
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -89,7 +97,7 @@ def test_a_repeated_call_costs_nothing(film: Path, tmp_path: Path) -> None:
     store = Store(settings.output.url)
     entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
     told: list[str] = []
-    jobs = EncodeJobs(store, settings, "key", "me")
+    jobs = jobs_for(store, settings)
     assert jobs.after(film, entry, lambda kind, facts: told.append(kind)) == entry
     assert told.count("encoding") > 2
     assert len(store.rungs(entry.fingerprint)) == 2
@@ -98,7 +106,7 @@ def test_a_repeated_call_costs_nothing(film: Path, tmp_path: Path) -> None:
     assert told == ["encoded"]
     told.clear()
     wider = asked(tmp_path, crf=(24, 29, 34))  # another job, two of its rungs known
-    EncodeJobs(store, wider, "key", "me").after(film, entry, lambda k, f: told.append(k))
+    jobs_for(store, wider).after(film, entry, lambda k, f: told.append(k))
     rungs = store.rungs(entry.fingerprint)
     assert [rung.crf for rung in rungs] == [24, 29, 34]
     assert sum(bool(rung.recommended) for rung in rungs) == 1
@@ -132,7 +140,7 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
     store = Store(settings.output.url)
-    jobs = EncodeJobs(store, settings, "key", "me")
+    jobs = jobs_for(store, settings)
     entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
     told: dict[str, dict] = {}
     assert jobs.after(film, entry, lambda k, f: told.update({k: f})).reason == ""
@@ -157,7 +165,7 @@ def test_an_original_stays_when_no_encode_is_worth_it(make_clip, tmp_path: Path)
     settings = asked(tmp_path, crf=(10,), replace=True, keep="best")
     store = Store(settings.output.url)
     entry = RunFile("small.mp4", fingerprint(film), "key", Status.SCORED)
-    after = EncodeJobs(store, settings, "key", "me").after(film, entry, lambda k, f: None)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
     assert "the original stays" in after.reason
     assert fingerprint(film) == entry.fingerprint
     store.close()
@@ -242,10 +250,10 @@ def test_an_interrupt_leaves_no_file_and_the_job_for_later(film: Path, tmp_path:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        EncodeJobs(store, settings, "key", "me").after(film, entry, stop)
+        jobs_for(store, settings).after(film, entry, stop)
     assert not leftovers(tmp_path)
     assert [j.status for j in store.open_jobs()] == [JobStatus.QUEUED]
-    assert EncodeJobs(store, settings, "key", "me").after(film, entry, lambda k, f: None) == entry
+    assert jobs_for(store, settings).after(film, entry, lambda k, f: None) == entry
     assert len(store.rungs(entry.fingerprint)) == 1
     store.close()
 
@@ -258,12 +266,12 @@ def test_a_failed_job_is_retried_by_the_next_run(film: Path, tmp_path: Path, mon
     broken = pretend(tmp_path, body)
     with monkeypatch.context() as patch:
         patch.setattr("aqs_batch.encode_jobs.find_ffmpeg", lambda setting: broken)
-        failed = EncodeJobs(store, settings, "key", "me").after(film, entry, lambda k, f: None)
+        failed = jobs_for(store, settings).after(film, entry, lambda k, f: None)
     assert says in failed.reason
     assert failed.status is Status.SCORED  # the score stands
     assert store.rungs(entry.fingerprint) == ()
     assert [j.status for j in store.open_jobs()] == [JobStatus.FAILED]
-    again = EncodeJobs(store, settings, "key", "me").after(film, entry, lambda k, f: None)
+    again = jobs_for(store, settings).after(film, entry, lambda k, f: None)
     assert again.reason == ""
     assert store.job_counts()["done"] == 1
     store.close()

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from aqs_batch import encoding, ffmpeg, preprocessing
-from aqs_batch.config import Settings, load
+from aqs_batch.config import load
 from aqs_batch.encode.raw_frames import Luma
 from aqs_batch.errors import RefusedMedia, SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, Vmaf
+from aqs_batch.settings import Settings
 
 CRFS = (20, 27, 34, 41)
 # Uneven times (every third frame is gone), sound, colour tags, and bits enough to save some.
