@@ -1,4 +1,4 @@
-"""What becomes of a file of a watched folder once it is scored: its gate, its re-encode, its move."""
+"""What becomes of a watched folder's file once it is scored: gate, re-encode, move."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def figures(rates: Table) -> Iterator[str]:
             yield f"By {_TITLES[score]} ours beats unsharp 0.25 on {shown} of the clips."
         auto = with_auto(rates, "ours")
         used = sum(value != 0 for value in auto.values())
-        yield f"`auto` uses it on {used} of {len(auto)} clips; the worst VMAF is {max(auto.values()):+.1f} %."
+        worst = max(auto.values())
+        yield f"`auto` uses it on {used} of {len(auto)} clips; the worst VMAF is {worst:+.1f} %."
 
 
 def write(
