@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from aqs_batch.config import Settings
 from aqs_batch.errors import AqsError, MediaError, StoreError
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.lookahead import Lookahead
 from aqs_batch.records import Outcome, RunRecord, Status
 from aqs_batch.reports.export import export
 from aqs_batch.reports.render import render
@@ -24,6 +27,7 @@ from aqs_batch.store import Analysis, Job, JobStatus, RunFile, RunRow, Store
 
 LEASE_S = 900.0
 HEARTBEAT_S = 20.0
+LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Batch:
         self._store, self._settings, self._listen = store, settings, listener
         self._checkpoint = pipeline.checkpoint_of(settings)
         self._key = settings.key(self._checkpoint.digest)
-        self._bench: pipeline.Workbench | None = None
+        self._ahead: Lookahead | None = None
+        self._upcoming: list[Found] = []
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns()}"
 
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
@@ -62,10 +67,13 @@ class Batch:
         self._listen(Event("found", facts={"files": len(files)}))
         for number, item in enumerate(files, start=1):
             place = {"number": number, "of": len(files)}
+            self._upcoming = [f for f in files[number : number + LOOK_AT] if not f.problem]
             self._listen(Event("started", item.file, place))
             entry = self._one(item, force)
             self._store.record_file(run_id, entry)
             self._tell(entry, place)
+        if self._ahead is not None:
+            self._ahead.close()
         self._store.finish_run(run_id, now_iso())
         return run_id
 
@@ -126,8 +134,10 @@ class Batch:
         return RunFile(item.file, print_, self._key, Status.SCORED)
 
     def _process(self, item: Found, job: Job) -> Analysis:
-        if self._bench is None:
-            self._bench = pipeline.set_up(self._settings, self._checkpoint)
+        if self._ahead is None:
+            self._ahead = pipeline.look_ahead(pipeline.set_up(self._settings, self._checkpoint))
+        if job.attempts <= 1:  # else this one, or one begun beside it, may have killed a process
+            self._ahead.begin(itertools.islice(self._unknown(job), self._ahead.depth))
         last = time.monotonic()
 
         def progress(done: int, of: int) -> None:
@@ -137,7 +147,16 @@ class Batch:
                 last = time.monotonic()
             self._listen(Event("progress", item.file, {"done": done, "planned": of}))
 
-        return pipeline.process(item.path, job.fingerprint, self._bench, progress)
+        analysis = self._ahead.finish(item.path, progress)
+        return replace(analysis, fingerprint=job.fingerprint)
+
+    def _unknown(self, job: Job) -> Iterator[Path]:
+        """The files after this one that still have to be scored, in order."""
+        for item in self._upcoming:
+            with contextlib.suppress(MediaError):  # told when it is its turn
+                print_ = fingerprint(item.path)
+                if print_ != job.fingerprint and self._store.aqs(print_, self._key) is None:
+                    yield item.path
 
     def _elsewhere(self, item: Found, print_: str) -> RunFile:
         """The job was not to be had: done meanwhile, set aside, or in another process's hands."""

@@ -26,7 +26,7 @@ OWNERS = {
     "av": ("ingest/probe.py",),
     "watchdog": ("ingest/watch.py",),
     "timm": ("analysis/model.py",),
-    "openvino": ("analysis/engine.py",),
+    "openvino": ("analysis/openvino_cpu.py",),
     "torch": ("analysis", "encode/preprocess.py"),
     "safetensors": ("analysis/checkpoint.py",),
     "jinja2": ("reports/render.py",),

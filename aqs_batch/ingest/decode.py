@@ -146,31 +146,31 @@ def sequences(
 
 def _windows(running: Child, stamps: Stamps, decoding: Decoding) -> Iterator[Sequence]:
     """Group the frames of the pipe into sequences, starting over at scene cuts like the select."""
-    window: list[Pixels] = []
+    shape = (FRAMES_PER_SEQUENCE, decoding.height, decoding.width, 3)
+    window = np.empty(shape, np.uint8)
     times: list[float] = []
     scene, whole = 0, 0
     while True:
-        frame = np.empty((decoding.height, decoding.width, 3), np.uint8)
+        frame = window[len(times)]
         if running.read_into(frame.data.cast("B")) < frame.nbytes:
             break
         at, score = stamps.next()
         if score > SCENE_CUT:
             scene += 1
-            window, times = [], []
-        window.append(frame)
+            window[0], times = frame, []
         times.append(at)
-        if len(window) == FRAMES_PER_SEQUENCE:
+        if len(times) == FRAMES_PER_SEQUENCE:
             whole += 1
-            yield Sequence(times[0], np.stack(window), scene)
-            window, times = [], []
-    if whole == 0 and window:
-        yield Sequence(times[0], _forth_and_back(window), scene)
+            yield Sequence(times[0], window, scene)
+            window, times = np.empty(shape, np.uint8), []
+    if whole == 0 and times:
+        yield Sequence(times[0], _forth_and_back(window[: len(times)]), scene)
 
 
-def _forth_and_back(frames: list[Pixels]) -> Pixels:
+def _forth_and_back(frames: Pixels) -> Pixels:
     """Seven frames from fewer, by reflecting time: a repeat would look like judder."""
     turn = list(range(len(frames))) + list(range(len(frames) - 2, 0, -1))
-    return np.stack([frames[turn[i % len(turn)]] for i in range(FRAMES_PER_SEQUENCE)])
+    return frames[[turn[i % len(turn)] for i in range(FRAMES_PER_SEQUENCE)]]
 
 
 def _why(finished: Finished) -> str:
