@@ -7,7 +7,7 @@ import sys
 import click
 
 from aqs_batch import __version__
-from aqs_batch.commands import machine, results, run
+from aqs_batch.commands import bench, machine, results, run
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -50,6 +50,8 @@ for command in (
     machine.doctor,
     run.demo,
     machine.config,
+    bench.bench,
+    bench.inspect_model,
 ):
     commands.add_command(command)
 

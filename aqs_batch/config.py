@@ -25,6 +25,14 @@ _VIDEO_EXTENSIONS = (
 )
 
 
+# What --profile sets: fewer or more looks at the same file. An explicit flag beats its profile.
+PROFILES: Mapping[str, Mapping[str, float]] = {
+    "quick": {"analysis.interval_s": 5.0, "analysis.tiles": 2, "analysis.max_sequences": 120},
+    "standard": {},
+    "thorough": {"analysis.interval_s": 0.5, "analysis.tiles": 8, "analysis.max_sequences": 2400},
+}
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

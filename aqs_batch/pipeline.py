@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from pathlib import Path
 from aqs_batch import __version__
 from aqs_batch.analysis import tiles
 from aqs_batch.analysis.checkpoint import Checkpoint, inspect, shipped_path
-from aqs_batch.analysis.engine import Engine, choose_backend
+from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
-from aqs_batch.config import Settings
+from aqs_batch.config import Settings, environment
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
@@ -58,7 +57,7 @@ def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
         model.backend,
         model.device,
         batch=model.batch,
-        cache_dir=Path(model.cache_dir) if model.cache_dir else cache_dir(os.environ),
+        cache_dir=cache_of(settings),
     )
     return Workbench(
         settings=settings,
@@ -72,10 +71,11 @@ def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
     )
 
 
-def cache_dir(environment: Mapping[str, str]) -> Path:
-    """Where what can be made again is kept between runs."""
-    base = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "aqs-batch"
+def cache_of(settings: Settings) -> Path:
+    """Where what can be made again is kept between runs: as set, or in the user's cache folder."""
+    if settings.model.cache_dir:
+        return Path(settings.model.cache_dir)
+    return Path(environment().get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aqs-batch"
 
 
 def look_ahead(bench: Workbench) -> Lookahead:
@@ -83,7 +83,7 @@ def look_ahead(bench: Workbench) -> Lookahead:
     return Lookahead(
         lambda path, progress: process(path, "", bench, progress),
         lambda: bench.engine.busy_s,
-        most=os.cpu_count() or 1,
+        most=usable_cores(),
     )
 
 

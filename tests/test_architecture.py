@@ -35,6 +35,7 @@ OWNERS = {
     "tomllib": ("config.py",),
     "click": ("cli.py", "commands", "console.py"),
     "rich": ("console.py",),
+    "psutil": ("resources.py",),
 }
 
 

@@ -32,6 +32,13 @@ class Backend(Protocol):
     def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]: ...
 
 
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def choose_backend(
     checkpoint: Checkpoint, backend: str, device: str, *, batch: int, cache_dir: Path
 ) -> Backend:
@@ -52,7 +59,7 @@ def choose_backend(
         return TorchBackend(checkpoint, device, batch)
     from aqs_batch.analysis.openvino_cpu import OpenVinoBackend
 
-    return OpenVinoBackend(checkpoint, cache_dir)
+    return OpenVinoBackend(checkpoint, cache_dir, usable_cores())
 
 
 def _has_cuda() -> bool:

@@ -8,7 +8,6 @@ not depend on what else was in the batch.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import warnings
@@ -38,21 +37,13 @@ class Layer:
     ms: float
 
 
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class OpenVinoBackend:
-    """Runs tiles on `threads` cores; keeps the converted network below `cache_dir`."""
+    """Runs tiles on `cores` cores at once; keeps the converted network below `cache_dir`."""
 
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, checkpoint: Checkpoint, cache_dir: Path, threads: int = 0) -> None:
-        cores = threads or usable_cores()
+    def __init__(self, checkpoint: Checkpoint, cache_dir: Path, cores: int) -> None:
         core = ov.Core()
         graph = _converted(core, checkpoint, cache_dir)
         config = {

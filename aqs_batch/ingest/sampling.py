@@ -95,15 +95,21 @@ def seek_pays(video: Video, plan: SamplePlan) -> bool:
         or any(b <= a for a, b in pairwise(times))
     ):
         return False
+    # A child takes about as long to start as to decode this many frames of this size.
+    start = _CHILD_START_S * _DECODED_PIXELS_PER_S / max(video.width * video.height, 1)
+    return frames_by_seeking(video, plan) + plan.count * start < _CLEARLY * len(times)
+
+
+def frames_by_seeking(video: Video, plan: SamplePlan) -> int:
+    """How many frames are decoded when each sequence is sought."""
+    times = video.frame_times_s
     moments, wanted = Moments(times, plan), 0
     found = moments.next(0, 0)
     while found is not None:
         frame = found + FRAMES_PER_SEQUENCE
         wanted += frame - bisect_left(times, seek_point_s(video, found))
         found = moments.next(frame, moments.number(found) + 1)
-    # A child takes about as long to start as to decode this many frames of this size.
-    start = _CHILD_START_S * _DECODED_PIXELS_PER_S / max(video.width * video.height, 1)
-    return wanted + plan.count * start < _CLEARLY * len(times)
+    return wanted
 
 
 def tile_corners(sequence: int, tiles: int, height: int, width: int) -> list[tuple[int, int]]:

@@ -31,7 +31,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def openvino(checkpoint: Checkpoint, cache_dir: Path) -> Backend:
-    return OpenVinoBackend(checkpoint, cache_dir)
+    return OpenVinoBackend(checkpoint, cache_dir, 2)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_the_converted_network_is_kept_and_read_back(
     monkeypatch.setattr(
         "aqs_batch.analysis.openvino_cpu.load_model", lambda _: pytest.fail("converted again")
     )
-    again = OpenVinoBackend(checkpoint, cache_dir, threads=1)
+    again = OpenVinoBackend(checkpoint, cache_dir, 1)
     pixels = [t.pixels for t in tiles[:1]]
     for one, two in zip(openvino.run(pixels), again.run(pixels), strict=True):
         assert np.array_equal(one, two)
