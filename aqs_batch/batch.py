@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.clock import Clock, SystemClock, iso
 from aqs_batch.encode_jobs import EncodeJobs, Tell
 from aqs_batch.errors import AqsError, MediaError, StoreError
-from aqs_batch.events import Event, Listener
+from aqs_batch.events import Event, Listener, Progress
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -20,13 +24,27 @@ from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
 from aqs_batch.worker import End, Process, Worker, scoring
 
+LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
-def real_process(settings: Settings, checkpoint: Checkpoint) -> Process:
-    """The pipeline with its model loaded, ready for one file after another."""
+
+def real_process(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    upcoming: Callable[[str], Iterator[Path]] = lambda fingerprint: iter(()),
+) -> Process:
+    """The pipeline with its model loaded, ready for one file after another.
+
+    `upcoming` gives the files after the one with a fingerprint: the next are begun beside it.
+    """
     from aqs_batch import pipeline  # with torch, half a gigabyte: not before there is work
 
-    bench = pipeline.set_up(settings, checkpoint)
-    return lambda path, print_, progress: pipeline.process(path, print_, bench, progress)
+    ahead = pipeline.look_ahead(pipeline.set_up(settings, checkpoint))
+
+    def process(path: Path, fingerprint: str, progress: Progress) -> Analysis:
+        ahead.begin(islice(upcoming(fingerprint), ahead.depth))
+        return replace(ahead.finish(path, progress), fingerprint=fingerprint)
+
+    return process
 
 
 class Batch:
@@ -47,6 +65,7 @@ class Batch:
         self.key = settings.key(self._checkpoint.digest)
         self._worker: Worker[Analysis] | None = None
         self._name = own_name()
+        self._upcoming: list[Found] = []
         self._encodes = EncodeJobs(store, settings, self.key, self._name, self._clock, self._stop)
 
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
@@ -60,6 +79,7 @@ class Batch:
         self._listen(Event("found", facts={"files": len(files)}))
         for number, item in enumerate(files, start=1):
             place = {"number": number, "of": len(files)}
+            self._upcoming = [f for f in files[number : number + LOOK_AT] if not f.problem]
             self._listen(Event("started", item.file, place))
             entry = self.one(item, force=force)
             if entry.status is not Status.FAILED:
@@ -108,8 +128,10 @@ class Batch:
             return self._elsewhere(item, print_)
         if job.status is JobStatus.QUARANTINED:
             return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
+        if job.attempts > 1:  # this one, or one begun beside it, may have killed a process
+            self._upcoming = []
         if self._worker is None:
-            process = real_process(self._settings, self._checkpoint)
+            process = real_process(self._settings, self._checkpoint, self._unknown)
             task = scoring(self._store, self._settings, process)
             self._worker = Worker(self._store, limits, task, self._clock, self._stop)
 
@@ -124,6 +146,14 @@ class Batch:
         if ended.end is End.RELEASED:
             raise Stopped
         raise MediaError(ended.reason, hint=ended.hint)
+
+    def _unknown(self, current: str) -> Iterator[Path]:
+        """The files after the current one that still have to be scored, in order."""
+        for item in self._upcoming:
+            with suppress(MediaError):  # told when it is its turn
+                print_ = fingerprint(item.path)
+                if print_ != current and self._store.aqs(print_, self.key) is None:
+                    yield item.path
 
     def _elsewhere(self, item: Found, print_: str) -> RunFile:
         """The job was not to be had: done meanwhile, set aside, or in another process's hands."""

@@ -9,6 +9,7 @@ import click
 from aqs_batch import __version__
 from aqs_batch.commands import (
     audit,
+    bench,
     encode,
     jobs,
     machine,
@@ -66,6 +67,8 @@ for command in (
     machine.doctor,
     run.demo,
     machine.config,
+    bench.bench,
+    bench.inspect_model,
 ):
     commands.add_command(command)
 

@@ -18,6 +18,14 @@ FILE_NAME = "aqs.toml"
 ENVIRONMENT_PREFIX = "AQS_"
 
 
+# What --profile sets: fewer or more looks at the same file. An explicit flag beats its profile.
+PROFILES: Mapping[str, Mapping[str, float]] = {
+    "quick": {"analysis.interval_s": 5.0, "analysis.tiles": 2, "analysis.max_sequences": 120},
+    "standard": {},
+    "thorough": {"analysis.interval_s": 0.5, "analysis.tiles": 8, "analysis.max_sequences": 2400},
+}
+
+
 @dataclass(frozen=True)
 class Loaded:
     """Settings with, for each dotted key, where its value came from."""

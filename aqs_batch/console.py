@@ -177,7 +177,7 @@ class _Bar:
         if event.kind == "started":
             self._progress.update(self._task, description=shown(event.file)[-40:])
         elif event.kind == "progress":
-            self._sequences += 1
+            self._sequences += event.facts["done"] > 0
             spent = self._progress.tasks[0].elapsed or 0.0
             rate = f"{self._sequences / spent:.1f} seq/s" if spent > 1 else ""
             whole = self._progress.tasks[0].completed // 1

@@ -46,6 +46,7 @@ class Model(_Section):
     backend: Literal["auto", "openvino", "torch"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     batch: int = Field(8, ge=1, le=512)
+    cache_dir: str = ""
 
 
 class Penalties(_Section):

@@ -27,7 +27,7 @@ OWNERS = {
     "bjontegaard": ("encode/bd_rate.py",),
     "watchdog": ("ingest/watch.py",),
     "timm": ("analysis/model.py",),
-    "openvino": ("analysis/engine.py",),
+    "openvino": ("analysis/openvino_cpu.py",),
     "torch": ("analysis", "encode/preprocess.py"),
     "safetensors": ("analysis/checkpoint.py",),
     "jinja2": ("reports/render.py",),
@@ -37,6 +37,7 @@ OWNERS = {
     "click": ("cli.py", "commands", "console.py"),
     "rich": ("console.py",),
     "prometheus_client": ("health.py",),
+    "psutil": ("resources.py",),
 }
 
 

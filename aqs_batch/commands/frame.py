@@ -55,6 +55,21 @@ def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+PROFILE = click.option(
+    "--profile",
+    type=click.Choice(["quick", "standard", "thorough"]),
+    help="How closely to look: quick (a sequence every 5 s, 2 tiles), standard (as the settings "
+    "say), thorough (every 0.5 s, 8 tiles).",
+)
+
+
+def profile_flags(profile: str | None) -> dict[str, Any]:
+    """What --profile sets, as `load` takes it."""
+    from aqs_batch.config import PROFILES
+
+    return dict(PROFILES[profile]) if profile else {}
+
+
 def load(config: Path | None, output_dir: str | None, db: str | None, **more: Any) -> Loaded:
     from aqs_batch import config as settings
 

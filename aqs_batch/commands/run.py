@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, EXIT_GATE, load, plain_errors, settings_flags
+from aqs_batch.commands.frame import (
+    EXIT_FAILED,
+    EXIT_GATE,
+    PROFILE,
+    load,
+    plain_errors,
+    profile_flags,
+    settings_flags,
+)
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--input-dir", type=click.Path(), help="Folder to take videos from, recursively.")
 @click.option("--video", "videos", multiple=True, type=click.Path(), help="One video; repeatable.")
 @settings_flags
+@PROFILE
 @click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.2).")
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 @click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
@@ -39,6 +48,7 @@ def run(
     output_dir: str | None,
     db: str | None,
     debug: bool,
+    profile: str | None,
     threshold: float | None,
     export: str | None,
     fail_under: float | None,
@@ -56,6 +66,7 @@ def run(
             config,
             output_dir,
             db,
+            **profile_flags(profile),
             **{
                 "analysis.threshold": threshold,
                 "output.export": export.split(",") if export else None,
