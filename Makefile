@@ -10,7 +10,7 @@ TRAIN_HOURS ?= 1.25
 TRAIN_SAMPLES ?= 10112
 HARD_SAMPLES ?= 3072
 
-.PHONY: run test venv lint fmt bench train evaluate clean
+.PHONY: run test venv lint fmt faults bench train evaluate clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -35,8 +35,13 @@ fmt: $(VENV)/.everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Real service processes, killed, starved and lied to; writes docs/faults.md. `make test` has a short one.
+faults: $(VENV)/.everything
+	nice -n 10 $(BIN)/python -m bench.faults --write docs/faults.md
+
 bench: $(VENV)/.everything
 	$(BIN)/python -m bench.first_light
+	$(BIN)/python -m bench.encode
 
 # Resumable: samples and checkpoints that are there are kept.
 train: $(VENV)/.everything

@@ -7,7 +7,17 @@ import sys
 import click
 
 from aqs_batch import __version__
-from aqs_batch.commands import machine, results, run
+from aqs_batch.commands import (
+    audit,
+    bench,
+    encode,
+    jobs,
+    machine,
+    preprocess,
+    results,
+    run,
+    watch,
+)
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -44,12 +54,21 @@ def commands() -> None:
 
 for command in (
     run.run,
+    watch.watch,
+    audit.audit,
+    encode.encode,
+    encode.restore,
+    preprocess.preprocess,
     results.report,
-    results.status,
-    results.retry,
+    jobs.status,
+    jobs.retry,
+    jobs.cancel,
+    jobs.prune,
     machine.doctor,
     run.demo,
     machine.config,
+    bench.bench,
+    bench.inspect_model,
 ):
     commands.add_command(command)
 

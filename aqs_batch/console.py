@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from aqs_batch.config import Loaded, flatten
-from aqs_batch.service import Event
+from aqs_batch.events import Event
 from aqs_batch.store import JobStatus, Store
 from aqs_batch.wording import shown
 
@@ -46,8 +48,23 @@ def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], Non
         yield lambda event: _plain_line(event, stream)
 
 
-def _json_line(event: Event, stream: TextIO) -> None:
-    parts: dict[str, Any] = {"event": event.kind}
+@contextmanager
+def count_frames(total: int) -> Iterator[Callable[[int], None]]:
+    """A callable that takes the running count of frames: a bar on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("frames", total=total)
+        yield lambda count: progress.update(task, completed=count)
+
+
+def _json_line(event: Event, stream: TextIO, more: Mapping[str, Any] | None = None) -> None:
+    parts: dict[str, Any] = {**(more or {}), "event": event.kind}
     if event.file:
         parts["file"] = shown(event.file)
     stream.write(json.dumps(parts | event.facts) + "\n")
@@ -79,7 +96,65 @@ def describe(event: Event) -> str:
         return f"{place}{name}  {verdict}: {seen} ({spent})"
     if event.kind == "report":
         return "\n".join(f"wrote {path}" for path in facts["written"])
+    return _describe_encode(event.kind, name, facts) or _describe_service(event.kind, name, facts)
+
+
+def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+    """One line about a re-encode, or one a rung."""
+    if kind == "encode_failed":
+        hint = f" ({facts['hint']})" if facts["hint"] else ""
+        return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
+    if kind == "encoded":
+        return "\n".join(f"{name}  {_rung_words(rung)}" for rung in facts["rungs"])
+    if kind == "replaced":
+        return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
     return ""
+
+
+def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+    """One line about what only a service meets."""
+    why = shown(facts.get("reason", ""))
+    hint = f" ({facts['hint']})" if facts.get("hint") else ""
+    if kind == "watching":
+        how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
+        return f"watching {name}: {facts['files']} files, {how}"
+    if kind == "later":
+        return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
+    if kind == "gate":
+        return f"{name}  below the gate: AQS {facts['aqs_score']:.3f} < {facts['fail_under']:g}"
+    if kind == "moved":
+        return f"{name}  moved to {shown(facts['to'])}"
+    if kind == "vanished":
+        return f"WARNING {why}{hint}; what was known of it is kept"
+    if kind == "returned":
+        return f"{name} is there again"
+    if kind == "trouble":
+        return f"WARNING {name + '  ' if name else ''}{why}{hint}"
+    if kind == "stopped":
+        return f"stopped: {facts['scored']} scored, {facts['failed']} failed"
+    return ""
+
+
+def _rung_words(rung: Mapping[str, Any]) -> str:
+    vmaf = "VMAF not measured" if rung["vmaf"] is None else f"VMAF {rung['vmaf']:.2f}"
+    words = f"{rung['codec']} CRF {rung['crf']:g}: {vmaf}, {rung['kbps']:,.0f} kbit/s"
+    words += f", {rung['alignment']} ({rung['plan']})"
+    kept = f", kept as {shown(rung['output'])}" if rung["output"] else ""
+    return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")
+
+
+def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:
+    """Events of a service as lines with their time; `form` "text" or "json"."""
+
+    def listen(event: Event) -> None:
+        at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        if form == "json":
+            _json_line(event, stream, {"at": at})
+        elif line := describe(event):
+            stream.write(f"{at[:19].replace('T', ' ')}  {line}\n")
+            stream.flush()
+
+    return listen
 
 
 class _Bar:
@@ -89,6 +164,7 @@ class _Bar:
         self._progress = progress
         self._task: TaskID | None = None
         self._sequences = 0
+        self._ladder: tuple[float, float] | None = None  # when its progress began, and with what
 
     def __call__(self, event: Event) -> None:
         if event.kind == "found":
@@ -101,14 +177,29 @@ class _Bar:
         if event.kind == "started":
             self._progress.update(self._task, description=shown(event.file)[-40:])
         elif event.kind == "progress":
-            self._sequences += 1
+            self._sequences += event.facts["done"] > 0
             spent = self._progress.tasks[0].elapsed or 0.0
             rate = f"{self._sequences / spent:.1f} seq/s" if spent > 1 else ""
             whole = self._progress.tasks[0].completed // 1
             part = whole + min(event.facts["done"] / event.facts["planned"], 0.99)
             self._progress.update(self._task, completed=part, rate=rate)
+        elif event.kind == "encoding":
+            self._encoding(event)
         elif event.kind in ("scored", "unchanged", "failed"):
             self._progress.update(self._task, completed=event.facts["number"])
+
+    def _encoding(self, event: Event) -> None:
+        """Rate and time left of one file's whole ladder."""
+        assert self._task is not None
+        done, planned = event.facts["done"], max(event.facts["planned"], 1.0)
+        now = self._progress.get_time()
+        if self._ladder is None or done < self._ladder[1]:
+            self._ladder = (now, done)
+        began, before = self._ladder
+        rate = (done - before) / max(now - began, 1e-3)
+        left = f", {(planned - done) / rate:.0f} s left" if rate > 0 else ""
+        words = f"{event.facts['what']}  {rate:.1f} fps{left}"
+        self._progress.update(self._task, description=words[-60:])
 
 
 def show_status(store: Store, *, as_json: bool) -> None:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aqs_batch import ffmpeg, pipeline
-from aqs_batch.config import Settings
 from aqs_batch.errors import AqsError
+from aqs_batch.settings import Settings
 from aqs_batch.store import Store
 
 LEAST_FREE_BYTES = 1 << 30

@@ -31,3 +31,23 @@ class CheckpointError(AqsError):
 
 class StoreError(AqsError):
     """The database cannot be read, written or understood."""
+
+
+class EncodeError(AqsError):
+    """An encode failed, or what it wrote is not what was asked for; nothing is kept of it."""
+
+
+class Misaligned(EncodeError):
+    """The frames of an encode are not the frames of its source one by one, so there is no VMAF."""
+
+
+class TargetError(EncodeError):
+    """No CRF reaches what was asked for; the message names the best that was found."""
+
+
+class LostJob(StoreError):
+    """The job at hand is no longer this process's: its lease ran out, or it was cancelled."""
+
+
+class FolderGone(AqsError):
+    """A watched or audited folder is not there, or its mount is not: never an empty archive."""

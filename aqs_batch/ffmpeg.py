@@ -7,16 +7,18 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
 from aqs_batch.errors import FfmpegError
 
 STDERR_TAIL_LINES = 40
+STDERR_LIMIT_BYTES = 64 << 20
 TERM_GRACE_S = 3.0
 LONGEST_LINE_BYTES = 4096
 
@@ -93,23 +95,68 @@ def _capture(argv: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
+@dataclass(frozen=True)
+class Confinement:
+    """What util-linux offers to hold a child: paths of setpriv and prlimit, "" where missing."""
+
+    setpriv: str = ""
+    prlimit: str = ""
+
+    def argv(self, argv: Sequence[str], memory_bytes: int, parent: int) -> list[str]:
+        """`argv`, dying with us (by kill -9 too) and bounded in address space; 0: unbounded.
+
+        The kernel's promise to kill the child holds from setpriv on; `parent` (our process id) is
+        compared after it, or a kill between our fork and setpriv would leave an orphan. The shell
+        sees the command as its parameters only.
+        """
+        bounded = list(argv)
+        if self.prlimit and memory_bytes:
+            bounded = [self.prlimit, f"--as={memory_bytes}", "--core=0", *bounded]
+        if self.setpriv:
+            guard = ["/bin/sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(parent)]
+            bounded = [self.setpriv, "--pdeathsig", "KILL", "--", *guard, *bounded]
+        return bounded
+
+
+@cache
+def confinement() -> Confinement:
+    """What this machine has; a setpriv that cannot do what we ask (busybox) is as good as none."""
+    if not sys.platform.startswith("linux"):
+        return Confinement()
+    setpriv = shutil.which("setpriv") or ""
+    try:
+        if setpriv:
+            _capture([setpriv, "--pdeathsig", "KILL", "--", setpriv, "--version"])
+    except (OSError, subprocess.SubprocessError):
+        setpriv = ""
+    return Confinement(setpriv, shutil.which("prlimit") or "")
+
+
 class Child:
     """A running ffmpeg in its own process group, its stderr drained by a thread.
 
-    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors.
+    `on_line` sees every stderr line (in the draining thread); a bounded tail is kept for errors,
+    and a child that writes more than 64 MiB there is killed. With `fed` its stdin is a pipe for
+    `write`; its stdout is then discarded.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, on_line: Callable[[str], None] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        fed: bool = False,
+        memory_bytes: int = 0,
     ) -> None:
         self.argv = tuple(argv)
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._on_line = on_line
         try:
             self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                confinement().argv(argv, memory_bytes, os.getpid()),
+                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
+                # Nobody reads it while we write: a full pipe would stop both sides for ever.
+                stdout=subprocess.DEVNULL if fed else subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # so that a kill reaches ffmpeg's own children too
             )
@@ -121,8 +168,14 @@ class Child:
     def _drain_stderr(self) -> None:
         stream = self._process.stderr
         assert stream is not None
+        written = 0
         # readline with a limit: a damaged stream can write megabytes without a newline.
         while line := stream.readline(LONGEST_LINE_BYTES):
+            written += len(line)
+            if written > STDERR_LIMIT_BYTES:
+                self._tail.append(f"stopped: it wrote more than {STDERR_LIMIT_BYTES >> 20} MiB")
+                self._signal(signal.SIGKILL)
+                return
             text = line.decode(errors="replace").rstrip()
             if self._on_line is not None:
                 self._on_line(text)
@@ -140,6 +193,31 @@ class Child:
                 break
             filled += got
         return filled
+
+    def lines(self) -> Iterator[str]:
+        """The lines of stdout as they come, for children that write text there."""
+        stream = self._process.stdout
+        assert stream is not None
+        while line := stream.readline(LONGEST_LINE_BYTES):
+            yield line.decode(errors="replace").rstrip()
+
+    def write(self, *pieces: bytes) -> bool:
+        """Write to the child's stdin; False when it no longer reads, whose reason `wait` tells."""
+        stream = self._process.stdin
+        assert stream is not None
+        try:
+            for piece in pieces:
+                stream.write(piece)
+        except BrokenPipeError:
+            return False
+        return True
+
+    def close_input(self) -> None:
+        """Tell the child that all has been written."""
+        stream = self._process.stdin
+        assert stream is not None
+        with suppress(BrokenPipeError):
+            stream.close()
 
     def wait(self, timeout_s: float | None = None) -> Finished:
         """Wait for the end; raises FfmpegError when `timeout_s` passes first."""
@@ -161,9 +239,10 @@ class Child:
                 self._signal(signal.SIGKILL)
                 self._process.wait()
         self._drain.join(timeout=TERM_GRACE_S)
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):
+                    stream.close()
 
     def _signal(self, number: int) -> None:
         try:
@@ -178,12 +257,14 @@ def child(
     *,
     on_line: Callable[[str], None] | None = None,
     wall_limit_s: float | None = None,
+    fed: bool = False,
+    memory_bytes: int = 0,
 ) -> Iterator[Child]:
     """Run `argv`; whatever happens inside, no process is left behind.
 
     After `wall_limit_s` the child is stopped, which the reader sees as an early end of its pipe.
     """
-    running = Child(argv, on_line=on_line)
+    running = Child(argv, on_line=on_line, fed=fed, memory_bytes=memory_bytes)
     timer = threading.Timer(wall_limit_s, running.stop) if wall_limit_s else None
     if timer is not None:
         timer.daemon = True
@@ -194,6 +275,21 @@ def child(
         if timer is not None:
             timer.cancel()
         running.stop()
+
+
+def tell(argv: Sequence[str], text: str, *, timeout_s: float) -> Finished:
+    """Run a person's own command with `text` on its standard input, without a shell.
+
+    Raises FfmpegError when it cannot be started or does not end within `timeout_s`.
+    """
+    try:
+        done = subprocess.run(
+            argv, input=text.encode(), capture_output=True, timeout=timeout_s, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FfmpegError(f"{argv[0]}: {error}", hint="Check the command.") from error
+    tail = done.stderr.decode(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
+    return Finished(done.returncode, tuple(tail))
 
 
 def run(argv: Sequence[str], *, timeout_s: float | None = None) -> Finished:

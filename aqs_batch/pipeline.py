@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import heapq
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aqs_batch import __version__
 from aqs_batch.analysis import tiles
-from aqs_batch.analysis.checkpoint import Checkpoint, inspect, shipped_path
-from aqs_batch.analysis.engine import Engine, choose_backend
+from aqs_batch.analysis.checkpoint import Checkpoint, chosen
+from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
-from aqs_batch.config import Settings
-from aqs_batch.errors import MediaError
+from aqs_batch.config import environment
+from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import Limits, probe
-from aqs_batch.records import Provenance, Sequence, SequenceScore, Video
+from aqs_batch.lookahead import Lookahead, stamp
+from aqs_batch.records import Pixels, Provenance, Sequence, SequenceScore, TileScores, Video
 from aqs_batch.reports.thumbnail import jpeg
+from aqs_batch.settings import Settings
 from aqs_batch.store import Analysis
 
 WORST_MOMENTS = 6
 LEAST_DECODE_S = 60.0
-
-Progress = Callable[[int, int], None]  # sequences done, sequences planned
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,44 @@ class Workbench:
 
 def checkpoint_of(settings: Settings) -> Checkpoint:
     """The checkpoint the settings name, or the shipped one; raises CheckpointError."""
-    named = settings.model.checkpoint
-    return inspect(Path(named) if named else shipped_path())
+    return chosen(settings.model.checkpoint)
 
 
 def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
     """Load the model and find the tools; raises AqsError where one is missing."""
-    analysis = settings.analysis
-    backend = choose_backend(checkpoint, settings.model.backend, settings.model.device)
+    analysis, model = settings.analysis, settings.model
+    backend = choose_backend(
+        checkpoint,
+        model.backend,
+        model.device,
+        batch=model.batch,
+        cache_dir=cache_of(settings),
+    )
     return Workbench(
         settings=settings,
         settings_key=settings.key(checkpoint.digest),
         ffmpeg=find_ffmpeg(settings.ffmpeg.path),
         checkpoint=checkpoint,
-        engine=Engine(backend, checkpoint.card, settings.model.batch),
+        engine=Engine(backend, checkpoint.card, model.batch),
         scoring=Scoring(
             analysis.alpha, Aggregation(analysis.aggregation), analysis.penalties.vector()
         ),
+    )
+
+
+def cache_of(settings: Settings) -> Path:
+    """Where what can be made again is kept between runs: as set, or in the user's cache folder."""
+    if settings.model.cache_dir:
+        return Path(settings.model.cache_dir)
+    return Path(environment().get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aqs-batch"
+
+
+def look_ahead(bench: Workbench) -> Lookahead:
+    """Scores files with `bench`, the next ones already while one is being finished."""
+    return Lookahead(
+        lambda path, progress: process(path, "", bench, progress),
+        lambda: bench.engine.busy_s,
+        most=usable_cores(),
     )
 
 
@@ -70,11 +93,16 @@ def process(
 ) -> Analysis:
     """Score one file. Raises MediaError when it cannot be scored or changes while it is read."""
     began = time.perf_counter()
-    before = _stamp(path)
+    before = stamp(path)
     limits = bench.settings.limits
-    video = probe(path, Limits(limits.max_pixels, limits.max_streams))
+    video = probe(path, Limits(limits.max_pixels, limits.max_streams, limits.max_packets))
+    if video.duration_s > limits.max_hours * 3600:
+        raise RefusedMedia(
+            f"{video.duration_s / 3600:.1f} hours, more than the limit of {limits.max_hours:g}",
+            hint="Raise [limits] max_hours if you trust the file.",
+        )
     sequences, warnings = score(video, bench, progress)
-    if _stamp(path) != before:
+    if stamp(path) != before:
         raise MediaError(
             "the file changed while it was being read", hint="Run again once it is complete."
         )
@@ -97,51 +125,55 @@ def score(
     settings = bench.settings.analysis
     plan = sampling.plan(video, settings.interval_s, settings.max_sequences)
     height, width = sampling.analysed_size(video, settings.max_height)
-    wall_s = max(LEAST_DECODE_S, video.duration_s * bench.settings.limits.decode_s_per_s)
+    limits = bench.settings.limits
+    wall_s = max(LEAST_DECODE_S, video.duration_s * limits.decode_s_per_s)
     stamps = decode.Stamps()
-    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s)
+    memory_bytes = limits.child_memory_mib << 20
+    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s, memory_bytes)
     worst = WorstMoments()
     scored: list[SequenceScore] = []
-    for number, sequence, score_of in _scored(
-        decode.sequences(video, plan, decoding, stamps), bench
-    ):
+    progress(0, plan.count)
+    for picture, score_of in _scored(decode.sequences(video, plan, decoding, stamps), bench):
+        worst.offer(len(scored), score_of.aqs, picture)
         scored.append(score_of)
-        worst.offer(number, score_of.aqs, sequence)
         progress(len(scored), plan.count)
     pictures = worst.thumbnails()
     scored = [replace(s, thumbnail=pictures.get(n)) for n, s in enumerate(scored)]
     return scored, _warnings(video, (height, width), plan, len(scored), stamps.damage)
 
 
+@dataclass(frozen=True)
+class _InFlight:
+    """A sequence whose tiles are with the model; of its frames only the middle one is kept."""
+
+    t_s: float
+    scene: int
+    picture: Pixels
+    tiles: Future[list[TileScores]]
+
+
 def _scored(
     sequences: Iterator[Sequence], bench: Workbench
-) -> Iterator[tuple[int, Sequence, SequenceScore]]:
-    """Score sequences in batches that are filled across them, in order."""
-    waiting: list[tuple[int, Sequence, list[tiles.Tile]]] = []
-    held = 0
+) -> Iterator[tuple[Pixels, SequenceScore]]:
+    """Score sequences in order: while the model works on some, the next are decoded and cut."""
+    per_sequence = bench.settings.analysis.tiles
+    most = 1 + -(-2 * bench.engine.batch // per_sequence)  # two batches: one runs, one waits
+    waiting: deque[_InFlight] = deque()
     for number, sequence in enumerate(sequences):
         height, width = sequence.frames.shape[1:3]
-        corners = sampling.tile_corners(number, bench.settings.analysis.tiles, height, width)
-        waiting.append((number, sequence, tiles.cut(sequence.frames, corners)))
-        held += len(corners)
-        if held >= bench.engine.batch:
-            yield from _flush(waiting, bench)
-            waiting, held = [], 0
-    if waiting:
-        yield from _flush(waiting, bench)
+        corners = sampling.tile_corners(number, per_sequence, height, width)
+        cut = tiles.cut(sequence.frames, corners)
+        picture = sequence.frames[len(sequence.frames) // 2].copy()
+        waiting.append(_InFlight(sequence.t_s, sequence.scene, picture, bench.engine.submit(cut)))
+        while len(waiting) >= most or (waiting and waiting[0].tiles.done()):
+            yield _landed(waiting.popleft(), bench)
+    while waiting:
+        yield _landed(waiting.popleft(), bench)
 
 
-def _flush(
-    waiting: list[tuple[int, Sequence, list[tiles.Tile]]], bench: Workbench
-) -> Iterator[tuple[int, Sequence, SequenceScore]]:
-    scores = iter(bench.engine.score([tile for _, _, cut in waiting for tile in cut]))
-    for number, sequence, cut in waiting:
-        mine = [next(scores) for _ in cut]
-        yield (
-            number,
-            sequence,
-            score_sequence(sequence.t_s, mine, bench.scoring, sequence.scene),
-        )
+def _landed(sequence: _InFlight, bench: Workbench) -> tuple[Pixels, SequenceScore]:
+    scores = sequence.tiles.result()
+    return sequence.picture, score_sequence(sequence.t_s, scores, bench.scoring, sequence.scene)
 
 
 class WorstMoments:
@@ -150,10 +182,10 @@ class WorstMoments:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, bytes]] = []  # (-aqs, number, JPEG): best on top
 
-    def offer(self, number: int, aqs: float, sequence: Sequence) -> None:
+    def offer(self, number: int, aqs: float, picture: Pixels) -> None:
         if len(self._heap) == WORST_MOMENTS and -aqs <= self._heap[0][0]:
             return
-        entry = (-aqs, number, jpeg(sequence.frames[len(sequence.frames) // 2]))
+        entry = (-aqs, number, jpeg(picture))
         if len(self._heap) == WORST_MOMENTS:
             heapq.heapreplace(self._heap, entry)
         else:
@@ -162,14 +194,6 @@ class WorstMoments:
     def thumbnails(self) -> dict[int, bytes]:
         """JPEGs by sequence number."""
         return {number: picture for _, number, picture in self._heap}
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        info = os.stat(path)
-    except OSError as error:
-        raise MediaError("the file is gone", hint="It vanished while it was being read.") from error
-    return info.st_size, info.st_mtime_ns
 
 
 def _warnings(

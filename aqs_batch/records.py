@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,28 @@ class Status(Enum):
     SCORED = "scored"
     UNCHANGED = "unchanged"  # the same content was scored before with the same settings
     FAILED = "failed"
+
+
+class Stamp(NamedTuple):
+    """What a file system says of a file at one look; equal stamps mean: not written to between."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> Stamp:
+        return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+    @classmethod
+    def parse(cls, text: str) -> Stamp:
+        """The stamp that `text` wrote; raises ValueError."""
+        return cls(*(int(part) for part in text.split(":")))
+
+    @property
+    def text(self) -> str:
+        return ":".join(str(part) for part in self)
 
 
 @dataclass(frozen=True)
@@ -207,18 +230,58 @@ class Vmaf:
 
 
 @dataclass(frozen=True)
+class WorstFrame:
+    """One of the frames of a rung with the lowest VMAF: source and encode side by side."""
+
+    t_s: float  # in the source
+    vmaf: float
+    picture: bytes = field(repr=False, default=b"")  # JPEG
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing of a source beside its encode: what it was and what it is."""
+
+    what: str
+    before: str
+    after: str
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Rung:
-    """One encode at one CRF with what was measured of it."""
+    """One encode at one CRF with what was measured of it against the untouched source.
+
+    `size_bytes` and `kbps` are of the video stream; of a sampled rung they are what the samples
+    come to over the whole source. `vmaf` is None where no model is valid (HDR); xpsnr is in dB.
+    """
 
     crf: float
     preset: str
     preprocess: str | None
     size_bytes: int
     kbps: float
-    vmaf: Vmaf
-    vmaf_neg: Vmaf
+    vmaf: Vmaf | None
+    vmaf_neg: Vmaf | None
     xpsnr: float
-    alignment: str
+    alignment: str  # "exact" or "offset n"
+    codec: str = "x265"
+    params: str = ""  # further encoder parameters
+    plan: str = "full"  # or which samples: "20 x 3.0 s of 600.0 s"
+    frames: int = 0  # frames measured
+    model: str = ""  # VMAF model, libvmaf's version and how frames were pooled
+    vmaf_v1: Vmaf | None = None
+    aqs: float | None = None  # the no-reference score of the encode; None: not asked
+    encode_fps: float = 0.0
+    ratio: float = 0.0  # size over that of the source's video stream
+    strip: tuple[float, ...] = field(repr=False, default=())  # VMAF over time, the low of each bin
+    worst: tuple[WorstFrame, ...] = field(repr=False, default=())
+    on_hull: bool = False  # no mixture of other rungs beats it; said of a whole set when reading
+    recommended: str = ""  # why this rung is the one to take; "" for the others
+    output: str = ""  # the kept file, if any
+    checks: tuple[Check, ...] = ()  # what of the source the kept file still holds
+    vmaf_log: str = ""  # the per-frame log, relative to the output folder
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,209 +1,300 @@
-"""A run over files: recognise, claim, process, save, report. Interrupt it anywhere."""
+"""The watch folder's service: look, claim, process, tell; until told to stop."""
 
 from __future__ import annotations
 
 import os
-import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aqs_batch import pipeline
-from aqs_batch.analysis.score import score_video
-from aqs_batch.config import Settings
-from aqs_batch.errors import AqsError, MediaError, StoreError
-from aqs_batch.ingest.files import Found
-from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.records import Outcome, RunRecord, Status
-from aqs_batch.reports.export import export
-from aqs_batch.reports.render import render
-from aqs_batch.store import Analysis, Job, JobStatus, RunFile, RunRow, Store
+from aqs_batch.clock import Clock, iso
+from aqs_batch.encode_jobs import EncodeJobs
+from aqs_batch.errors import StoreError
+from aqs_batch.events import Event, Listener
+from aqs_batch.health import BEAT_S, Health, Pulse, notify
+from aqs_batch.identity import is_gone, own_name
+from aqs_batch.intake import Intake
+from aqs_batch.onward import Onward, is_encoding
+from aqs_batch.reporting import told, write_reports
+from aqs_batch.reports.atomic import remove_abandoned
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop, Stopped
+from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
+from aqs_batch.worker import End, Ended, Process, Worker, scoring
 
-LEASE_S = 900.0
-HEARTBEAT_S = 20.0
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a person may want to see while a run goes on."""
-
-    kind: str  # "found", "started", "progress", "scored", "unchanged", "failed", "report"
-    file: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
+REAP_S = 15.0
+SHARE_FOR_REPORTS = 20  # of the time, one part in so many may go into reports
+AFTER_HOURS_S = 600.0  # how long the job in hand may go on after `until`
+LONGEST_WAIT_S = 60.0
 
 
-Listener = Callable[[Event], None]
+@dataclass
+class Summary:
+    """What one invocation of the service did."""
+
+    scored: int = 0
+    failed: int = 0
+    below_gate: int = 0
 
 
-def now_iso() -> str:
-    """The time as every record keeps it: ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+class Service:
+    """One process that watches and works; several may share one database and its folders."""
 
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        settings_key: str,
+        make_process: Callable[[], Process],
+        listen: Listener,
+        clock: Clock,
+        stop: Stop,
+    ) -> None:
+        self._store, self._settings, self._key = store, settings, settings_key
+        self._make_process = make_process
+        self._worker: Worker[Analysis] | None = None  # with its model, once there is work
+        self._listen, self._clock, self._stop = listen, clock, stop
+        self._name = own_name()
+        self._encodes = EncodeJobs(store, settings, settings_key, self._name, clock, stop)
+        self._keys = [settings_key]  # of the jobs that are taken here, the most urgent first
+        if any(is_encoding(folder, settings) for folder in settings.watch.folders):
+            self._keys.append(self._encodes.key)
+        self._intake = Intake(store, settings, settings_key, listen, clock)
+        self._onward = Onward(store, settings, settings_key, self._keys[-1], self._intake, listen)
+        output_dir = Path(settings.output.dir)
+        self._health = Health(output_dir, settings.watch.prometheus_file)
+        self._until = float("inf")
+        self._reap_at = -float("inf")
+        self._report_at = clock.steady() + settings.watch.report_s
+        self._dirty = True  # something changed since the last report; at first nobody knows
+        self._is_news = False  # something was scored, and this process has not reported yet
+        self._summary = Summary()
+        self._run_id = 0
+        self._delay_s = 1.0
 
-class Batch:
-    """One run over a list of files against one store."""
+    def run(self, *, command: str, once: bool = False, until: float = float("inf")) -> Summary:
+        """Work until told to stop, until `until` (epoch, s), or with `once` until all is done.
 
-    def __init__(self, store: Store, settings: Settings, listener: Listener) -> None:
-        self._store, self._settings, self._listen = store, settings, listener
-        self._checkpoint = pipeline.checkpoint_of(settings)
-        self._key = settings.key(self._checkpoint.digest)
-        self._bench: pipeline.Workbench | None = None
-        self._worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns()}"
-
-    def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
-        """Process every file and return the run's id; what failed is recorded, not raised."""
-        run_id = self._store.start_run(
-            now_iso(), input_dir, command, self._settings.model_dump(mode="json")
+        Raises AqsError when there is nothing to work with: no model, no database.
+        """
+        self._until = until
+        for folder in (self._settings.output.dir, Path(self._settings.output.dir, "videos")):
+            remove_abandoned(Path(folder), now_s=time.time(), of_dead=True)
+        self._run_id = self._store.start_run(
+            iso(self._clock.now()),
+            os.pathsep.join(self._intake.folders),
+            command,
+            self._settings.model_dump(mode="json"),
+            kind="watch",
         )
-        files = list(found)
-        self._listen(Event("found", facts={"files": len(files)}))
-        for number, item in enumerate(files, start=1):
-            place = {"number": number, "of": len(files)}
-            self._listen(Event("started", item.file, place))
-            entry = self._one(item, force)
-            self._store.record_file(run_id, entry)
-            self._tell(entry, place)
-        self._store.finish_run(run_id, now_iso())
-        return run_id
+        with self._intake:
+            notify("READY=1")
+            self._beat("idle")
+            try:
+                self._onward.catch_up()
+                while not self._is_over():
+                    if not self._guarded_step() and once and self._is_done():
+                        break
+            finally:
+                notify("STOPPING=1")
+                self._close(once)
+        return self._summary
 
-    def _tell(self, entry: RunFile, place: dict[str, Any]) -> None:
-        facts: dict[str, Any] = dict(place)
-        if entry.status is Status.FAILED:
-            facts |= {"reason": entry.reason, "hint": entry.hint}
-        else:
-            analysis = self._store.analysis(entry.fingerprint, entry.settings_key)
-            assert analysis is not None
-            score = score_video(analysis.sequences, self._settings.analysis.threshold)
-            facts |= {
-                "aqs_score": round(score.aqs, 4),
-                "quality_level": score.level.value,
-                "detected": [a.value for a in score.detected],
-                "processing_time": round(analysis.processing_time_s, 3),
-            }
-        self._listen(Event(entry.status.value, entry.file, facts))
+    def _is_over(self) -> bool:
+        return self._stop.requested or self._clock.now() >= self._until
 
-    def _one(self, item: Found, force: bool) -> RunFile:
-        """What becomes of one file: the only place that catches whatever a job may throw."""
-        print_ = ""
+    def _is_done(self) -> bool:
+        """Nothing is left that this process could do without waiting for a backoff."""
+        if not self._intake.has_looked or self._intake.waiting:
+            return False
+        retry_at = self._next_retry_at()
+        return retry_at is None or retry_at > self._clock.now()
+
+    def _next_retry_at(self) -> float | None:
+        times = [self._store.next_retry_at(key) for key in self._keys]
+        return min((at for at in times if at is not None), default=None)
+
+    def _guarded_step(self) -> bool:
+        """One step; while the database is locked or its disk full, wait and try again."""
         try:
-            if item.problem:
-                raise MediaError(item.problem)
-            print_ = fingerprint(item.path)
-            if not force and self._store.aqs(print_, self._key) is not None:
-                return RunFile(item.file, print_, self._key, Status.UNCHANGED)
-            return self._work(item, print_, force)
-        except StoreError:
-            raise
-        except AqsError as error:
-            return RunFile(item.file, print_, self._key, Status.FAILED, str(error), error.hint)
+            busy = self._step()
+            self._delay_s = 1.0
+        except StoreError as error:
+            self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
+            self._health.beat(self._pulse("waiting", {}), self._clock.now(), self._clock.steady())
+            self._clock.wait(self._delay_s)
+            self._delay_s = min(2 * self._delay_s, LONGEST_WAIT_S)
+            return True
+        return busy
 
-    def _work(self, item: Found, print_: str, force: bool) -> RunFile:
-        queued = self._store.enqueue(print_, self._key, item.path, force=force)
+    def _step(self) -> bool:
+        """Look, take one job, report; waits when there is nothing to do. False: it waited."""
+        for place in self._intake.look():
+            self._finish(place)
+        self._reap()
+        self._report_if_due()
+        if self._worker is None and self._store.next_retry_at(self._key) is not None:
+            process = self._make_process()
+            limits = self._settings.limits
+            task = scoring(self._store, self._settings, process)
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop)
+        if job := self._claim():
+            self._work(job)
+            return True
+        if self._is_news and not self._intake.waiting and self._report():
+            return True  # the first results are shown as soon as there is a moment
+        self._beat("idle")
+        idle_s = self._idle_s()
+        if idle_s > 0:
+            self._clock.wait(idle_s)
+        return False
+
+    def _claim(self) -> Job | None:
+        now, lease_s = self._clock.now(), self._settings.limits.lease_s
+        for key in self._keys:
+            if job := self._store.claim_next(key, self._name, now, lease_s):
+                return job
+        return None
+
+    def _idle_s(self) -> float:
+        steady, now = self._clock.steady(), self._clock.now()
+        waits = [self._intake.idle_s(), BEAT_S, self._until - now]
+        if self._dirty:
+            waits.append(self._report_at - steady)
+        retry_at = self._next_retry_at()
+        if retry_at is not None:
+            waits.append(retry_at - now)
+        return max(0.0, min(waits))
+
+    def _reap(self) -> None:
+        """Take over what dead processes left behind."""
+        if self._clock.steady() < self._reap_at:
+            return
+        self._reap_at = self._clock.steady() + REAP_S
         limits = self._settings.limits
-        job = self._store.claim(queued.id, self._worker, time.time(), LEASE_S, limits.max_attempts)
-        if job is None:
-            return self._elsewhere(item, print_)
-        if job.status is JobStatus.QUARANTINED:
-            return RunFile(item.file, print_, self._key, Status.FAILED, job.reason, job.hint)
-        try:
-            analysis = self._process(item, job)
-        except KeyboardInterrupt:
-            self._store.release(job)
-            raise
-        except AqsError as error:
-            self._store.fail(job, str(error), error.hint)
-            raise
-        except Exception as error:  # the job boundary: one bad file must not end the run
-            reason = f"internal error: {type(error).__name__}: {error}"
-            hint = "Run with --debug for the traceback, and please report it."
-            self._store.fail(job, reason, hint)
-            raise MediaError(reason, hint=hint) from error
-        score = score_video(analysis.sequences, self._settings.analysis.threshold)
-        self._store.save(job, analysis, score.aqs)
-        return RunFile(item.file, print_, self._key, Status.SCORED)
+        for job in self._store.reap(
+            self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts
+        ):
+            if job.status is JobStatus.QUARANTINED:
+                self._tell_failed(job.path, job.reason, job.hint)
+                self._finish_all(job)
 
-    def _process(self, item: Found, job: Job) -> Analysis:
-        if self._bench is None:
-            self._bench = pipeline.set_up(self._settings, self._checkpoint)
-        last = time.monotonic()
+    def _work(self, job: Job) -> None:
+        name = str(job.path)
+        self._listen(Event("started", name, {"attempt": job.attempts}))
+        self._beat("working", name, now=True)
 
         def progress(done: int, of: int) -> None:
-            nonlocal last
-            if time.monotonic() - last > HEARTBEAT_S:
-                self._store.heartbeat(job, self._worker, time.time(), LEASE_S)
-                last = time.monotonic()
-            self._listen(Event("progress", item.file, {"done": done, "planned": of}))
+            self._beat("working", name)
+            self._listen(Event("progress", name, {"done": done, "planned": of}))
+            if self._clock.now() >= self._until + AFTER_HOURS_S:
+                raise Stopped
 
-        return pipeline.process(item.path, job.fingerprint, self._bench, progress)
+        if job.settings_key == self._key:
+            assert self._worker is not None
+            ended = self._worker.work(job, progress, patient=True)
+        else:
+            ended = self._encodes.work(job, self._teller(name), progress, patient=True)
+        self._tell(job, ended)
+        if ended.end in (End.SAVED, End.FAILED, End.GAVE_UP):
+            self._dirty = True
+            self._finish_all(job)
+        if ended.end is End.STALE:
+            for place in self._store.places_of(job.fingerprint):
+                self._intake.again(place)
 
-    def _elsewhere(self, item: Found, print_: str) -> RunFile:
-        """The job was not to be had: done meanwhile, set aside, or in another process's hands."""
-        if self._store.aqs(print_, self._key) is not None:
-            return RunFile(item.file, print_, self._key, Status.UNCHANGED)
-        job = self._store.enqueue(print_, self._key, item.path, force=False)
-        if job.status is JobStatus.QUARANTINED:
-            return RunFile(item.file, print_, self._key, Status.FAILED, job.reason, job.hint)
-        raise MediaError(
-            "another process is working on this file", hint="Run again when it has finished."
+    def _teller(self, name: str) -> Callable[[str, dict[str, Any]], None]:
+        return lambda kind, facts: self._listen(Event(kind, name, facts))
+
+    def _tell(self, job: Job, ended: Ended) -> None:
+        if ended.end is End.SAVED and job.settings_key != self._key:
+            return  # the encoder has told it
+        if ended.end is End.SAVED:
+            self._is_news = self._is_news or not self._summary.scored
+            self._summary.scored += 1
+            facts = told(self._store, job.fingerprint, job.settings_key, self._settings)
+            self._listen(Event("scored", str(job.path), facts))
+        elif ended.end in (End.FAILED, End.GAVE_UP):
+            self._tell_failed(job.path, ended.reason, ended.hint)
+        else:
+            facts = {"end": ended.end.value, "reason": ended.reason, "hint": ended.hint}
+            self._listen(Event("later", str(job.path), facts))
+
+    def _tell_failed(self, path: Path, reason: str, hint: str) -> None:
+        self._summary.failed += 1
+        self._dirty = True
+        self._listen(Event("failed", str(path), {"reason": reason, "hint": hint}))
+
+    def _finish_all(self, job: Job) -> None:
+        for place in self._store.places_of(job.fingerprint):
+            if place.folder in self._intake.folders:
+                self._finish(place)
+
+    def _finish(self, place: Place) -> None:
+        """A file is dealt with: tell what was wrong with it, and pass it on."""
+        self._dirty = True
+        if place.problem:
+            self._tell_failed(place.path, place.problem, "")
+        self._summary.below_gate += self._onward.is_below_gate(place)
+        self._onward.pass_on(place)
+
+    def _report_if_due(self) -> None:
+        """Write the report when something changed and the last one is old enough."""
+        if self._dirty and self._clock.steady() >= self._report_at:
+            self._report()
+
+    def _report(self) -> bool:
+        """Write the report; False when it could not be: it is tried again."""
+        began = self._clock.steady()
+        self._dirty, self._is_news = False, False
+        try:
+            with self._stop.interruptible():
+                run = self._store.run(self._run_id)
+                written = write_reports(self._store, run, self._settings)
+            self._listen(Event("report", facts={"written": [str(path) for path in written]}))
+        except Stopped:
+            self._dirty = True
+        except OSError as error:
+            self._dirty = True
+            reason = f"the report could not be written: {error}"
+            hint = "It is tried again; what was scored is in the database."
+            self._listen(Event("trouble", facts={"reason": reason, "hint": hint}))
+        took_s = self._clock.steady() - began
+        pause = max(self._settings.watch.report_s, SHARE_FOR_REPORTS * took_s, 1.0)
+        self._report_at = self._clock.steady() + pause
+        return not self._dirty
+
+    def _close(self, once: bool) -> None:
+        try:
+            if once and self._dirty and not self._stop.requested:
+                self._report()
+            self._store.finish_run(self._run_id, iso(self._clock.now()))
+            self._beat("stopped", now=True)
+        except StoreError as error:
+            self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
+
+    def _beat(self, state: str, file: str = "", *, now: bool = False) -> None:
+        steady = self._clock.steady()
+        if now or self._health.is_due(steady):
+            try:
+                jobs = self._store.job_counts()
+            except StoreError:  # a job in hand must not end because the database is busy
+                jobs = {}
+            pulse = self._pulse(state, jobs, file)
+            self._health.beat(pulse, self._clock.now(), steady)
+
+    def _pulse(self, state: str, jobs: dict[str, int], file: str = "") -> Pulse:
+        shown = file.encode(errors="backslashreplace").decode()
+        return Pulse(
+            state=state,
+            file=shown,
+            jobs=jobs,
+            files=self._intake.files,
+            waiting=self._intake.waiting,
+            scored=self._summary.scored,
+            failed=self._summary.failed,
+            scan_s=round(self._intake.scan_s, 3),
         )
-
-
-def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
-    """What a run has to say, file by file, read back from the store one at a time."""
-    for entry in store.run_files(run.id):
-        analysis = (
-            store.analysis(entry.fingerprint, entry.settings_key)
-            if entry.status is not Status.FAILED
-            else None
-        )
-        if analysis is None:
-            yield Outcome(
-                entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
-            )
-            continue
-        yield Outcome(
-            file=entry.file,
-            status=entry.status,
-            fingerprint=entry.fingerprint,
-            video=analysis.video,
-            score=score_video(analysis.sequences, threshold),
-            provenance=analysis.provenance,
-            processing_time_s=analysis.processing_time_s,
-            warnings=analysis.warnings,
-            previous_aqs=store.previous_aqs(run.id, entry),
-        )
-
-
-def run_record(store: Store, run: RunRow) -> RunRecord:
-    """A run as the report tells it."""
-    counts = {status.value: 0 for status in Status}
-    for entry in store.run_files(run.id):
-        counts[entry.status.value] += 1
-    return RunRecord(
-        run.id, run.started_at, run.finished_at, run.input_dir, run.command, counts, run.settings
-    )
-
-
-def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, float]]:
-    """The files of a run whose AQS is below `gate`, with their AQS."""
-    scores = [
-        (entry.file, store.aqs(entry.fingerprint, entry.settings_key))
-        for entry in store.run_files(run.id)
-        if entry.status is not Status.FAILED
-    ]
-    return [(file, aqs) for file, aqs in scores if aqs is not None and aqs < gate]
-
-
-def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
-    """Write the exports and the report of one run; returns what was written."""
-    output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
-    threshold = settings.analysis.threshold
-    record = run_record(store, run)
-    written = export(output_dir, outcomes(store, run, threshold), record, formats=wanted)
-    if "html" in wanted:
-        pages = outcomes(store, run, threshold)
-        written.append(render(output_dir, pages, record, threshold=threshold))
-    return written

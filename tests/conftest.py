@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.config import Settings, load
+from aqs_batch.config import load
+from aqs_batch.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = ROOT.parent / "shared" / "media"

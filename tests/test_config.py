@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.config import Settings, flatten, load
+from aqs_batch.config import PROFILES, flatten, load
 from aqs_batch.errors import SettingsError
+from aqs_batch.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TOML = ROOT / "aqs.toml"
@@ -79,3 +80,11 @@ def test_the_settings_key_changes_with_what_changes_a_score_and_only_then() -> N
     assert key != heavier.key("weights")
     assert key != Settings().key("other weights")
     assert key == other_threshold.key("weights")
+
+
+def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
+    keys = {n: load(None, {}, PROFILES[n]).settings.key("weights") for n in PROFILES}
+    assert len(set(keys.values())) == len(PROFILES)
+    assert keys["standard"] == Settings().key("weights")
+    mixed = load(None, {}, {**PROFILES["quick"], "analysis.tiles": 9}).settings.analysis
+    assert (mixed.tiles, mixed.interval_s) == (9, 5.0)

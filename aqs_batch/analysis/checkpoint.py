@@ -57,6 +57,11 @@ class Checkpoint:
         return f"{self.card.label} ({self.digest})"
 
 
+def chosen(path: str) -> Checkpoint:
+    """The checkpoint at `path`, or the shipped one where that is empty; raises CheckpointError."""
+    return inspect(Path(path) if path else shipped_path())
+
+
 def shipped_path() -> Path:
     """Where the package keeps its own checkpoint."""
     return Path(__file__).resolve().parent.parent / "weights" / SHIPPED
@@ -100,26 +105,37 @@ def inspect(path: Path) -> Checkpoint:
         ) from error
 
 
+def load_tensors(checkpoint: Checkpoint, architecture: str) -> dict[str, Any]:
+    """The weights of a checkpoint of this architecture, in fp32.
+
+    Raises CheckpointError when it is of another one or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if checkpoint.card.architecture != architecture:
+        raise CheckpointError(
+            f"{checkpoint.path} holds a {checkpoint.card.architecture} model",
+            hint=f"This version reads {architecture}; retrain, or use the shipped checkpoint.",
+        )
+    try:
+        tensors = load_file(checkpoint.path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}") from error
+    return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+
+
 def load_model(checkpoint: Checkpoint) -> Any:
     """The AqsNet of a checkpoint in fp32, ready for inference.
 
     Raises CheckpointError when architecture or tensors do not match this version.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from aqs_batch.analysis.model import ARCHITECTURE, AqsNet
 
-    hint = f"This version reads {ARCHITECTURE}; retrain, or use the shipped checkpoint."
-    if checkpoint.card.architecture != ARCHITECTURE:
-        found = checkpoint.card.architecture
-        raise CheckpointError(f"{checkpoint.path} holds a {found} model", hint=hint)
     model = AqsNet()
     try:
-        tensors = load_file(checkpoint.path)
-        model.load_state_dict(
-            {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
-        )
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        model.load_state_dict(load_tensors(checkpoint, ARCHITECTURE))
+    except RuntimeError as error:
+        hint = f"This version reads {ARCHITECTURE}; retrain, or use the shipped checkpoint."
         raise CheckpointError(f"{checkpoint.path}: {error}", hint=hint) from error
     return model.eval()

@@ -1,111 +1,133 @@
-"""Batched inference: tiles in, scores out, on the backend that is there."""
+"""Batched inference: tiles of any number of files in, scores out, on the backend that is there."""
 
 from __future__ import annotations
 
-import warnings
+import os
+import queue
+import sys
+import threading
+import time
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard, load_model
+from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
 from aqs_batch.analysis.tiles import Tile
-from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import SettingsError
-from aqs_batch.records import TileScores
+from aqs_batch.records import Pixels, TileScores
 
 Floats = NDArray[np.float32]
 
 
 class Backend(Protocol):
-    """Something that runs the network: uint8[B,7,224,224,3] -> quality [B], presence, intensity."""
+    """Something that runs the network: uint8[7,224,224,3] tiles -> quality, presence, intensity."""
 
     name: str
     device: str
 
-    def run(self, tiles: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]: ...
+    def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]: ...
 
 
-class TorchBackend:
-    """PyTorch, eager, channels-last, fp32: the same file gives the same numbers."""
-
-    name = "torch"
-
-    def __init__(self, checkpoint: Checkpoint, device: str) -> None:
-        self.device = device
-        model = load_model(checkpoint)
-        self._model = model.to(device=device, memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def run(self, tiles: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
-        logits = self._model(transform(tiles, self.device))
-        quality, presence, intensity = (t.float().cpu().numpy() for t in logits)
-        return quality, presence, intensity
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-class OpenVinoBackend:
-    """OpenVINO on the CPU, in fp32 unless `precision` says bf16."""
-
-    name = "openvino"
-    device = "cpu"
-
-    def __init__(self, checkpoint: Checkpoint, precision: str = "f32") -> None:
-        import openvino as ov
-
-        card = checkpoint.card
-        example = torch.zeros(1, card.frames, 3, card.tile_px, card.tile_px)
-        with warnings.catch_warnings():
-            # Tracing remarks that constants are constants, and that it will be deprecated.
-            warnings.simplefilter("ignore")
-            model = ov.convert_model(load_model(checkpoint), example_input=example)
-        model.reshape([-1, card.frames, 3, card.tile_px, card.tile_px])
-        config = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-        self._compiled: Any = ov.Core().compile_model(model, "CPU", config)
-
-    def run(self, tiles: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
-        given = np.ascontiguousarray(transform(tiles).numpy())
-        quality, presence, intensity = self._compiled(given).values()
-        return quality, presence, intensity
-
-
-def choose_backend(checkpoint: Checkpoint, backend: str, device: str) -> Backend:
+def choose_backend(
+    checkpoint: Checkpoint, backend: str, device: str, *, batch: int, cache_dir: Path
+) -> Backend:
     """The backend named, or for "auto" CUDA where there is one, else OpenVINO on the CPU.
 
     Raises SettingsError when the device named is not there.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() and backend != "openvino" else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SettingsError("device cuda is not available", hint="Use --device cpu or auto.")
-    if backend == "torch" or (backend == "auto" and device != "cpu"):
-        return TorchBackend(checkpoint, device)
-    if device != "cpu":
+        device = "cuda" if backend != "openvino" and _has_cuda() else "cpu"
+    if backend == "openvino" and device != "cpu":
         raise SettingsError(
             f"the openvino backend runs on the CPU, not on {device}",
             hint="Use --backend torch, or --device cpu.",
         )
-    return OpenVinoBackend(checkpoint)
+    if backend == "torch" or device != "cpu":
+        from aqs_batch.analysis.torch_device import TorchBackend
+
+        return TorchBackend(checkpoint, device, batch)
+    from aqs_batch.analysis.openvino_cpu import OpenVinoBackend
+
+    return OpenVinoBackend(checkpoint, cache_dir, usable_cores())
 
 
-@dataclass(frozen=True)
+def _has_cuda() -> bool:
+    """Ask torch only where a driver is: importing it costs seconds and half a gigabyte."""
+    drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    if sys.platform == "linux" and not any(os.path.exists(d) for d in drivers):  # noqa: PTH110
+        return False
+    from aqs_batch.analysis.torch_device import is_there
+
+    return is_there("cuda")
+
+
 class Engine:
-    """A backend with the card that says how to read it."""
+    """A backend with the card that says how to read it, fed from any number of threads.
 
-    backend: Backend
-    card: ModelCard
-    batch: int
+    One thread runs the backend on whatever waits, `batch` tiles at a time: tiles of several
+    sequences and files share a batch, and while it runs others decode.
+    """
+
+    def __init__(self, backend: Backend, card: ModelCard, batch: int) -> None:
+        self.backend, self.card, self.batch = backend, card, batch
+        self.busy_s = 0.0  # spent in the backend so far
+        self._waiting: queue.SimpleQueue[tuple[Rows[Tile], Future[list[TileScores]]]]
+        self._waiting = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, tiles: Rows[Tile]) -> Future[list[TileScores]]:
+        """Score tiles some time soon; the order of a call's tiles is kept."""
+        future: Future[list[TileScores]] = Future()
+        self._waiting.put((tiles, future))
+        with self._lock:
+            if self._thread is None:
+                # Daemonic: an interrupted run must not wait for what nobody wants any more.
+                self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+                self._thread.start()
+        return future
 
     def score(self, tiles: Rows[Tile]) -> list[TileScores]:
-        """Score tiles of any number of sequences, `batch` at a time; order is kept."""
+        """Score tiles of any number of sequences and wait for it."""
+        return self.submit(tiles).result()
+
+    def _work(self) -> None:
+        while True:
+            group = [self._waiting.get()]
+            held = len(group[0][0])
+            while held < self.batch and not self._waiting.empty():
+                group.append(self._waiting.get())
+                held += len(group[-1][0])
+            began = time.perf_counter()
+            try:
+                self._answer(group)
+            except BaseException as error:  # goes to those who asked, in their own threads
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(error)
+            self.busy_s += time.perf_counter() - began
+
+    def _answer(self, group: list[tuple[Rows[Tile], Future[list[TileScores]]]]) -> None:
+        tiles = [tile for part, _ in group for tile in part]
         scores: list[TileScores] = []
         for first in range(0, len(tiles), self.batch):
-            part = tiles[first : first + self.batch]
-            outputs = self.backend.run(np.stack([t.pixels for t in part]))
-            scores += self._read(part, *outputs)
-        return scores
+            batch = tiles[first : first + self.batch]
+            scores += self._read(batch, *self.backend.run([t.pixels for t in batch]))
+        place = 0
+        for part, future in group:
+            future.set_result(scores[place : place + len(part)])
+            place += len(part)
 
     def _read(
         self, tiles: Rows[Tile], quality: Floats, presence: Floats, intensity: Floats

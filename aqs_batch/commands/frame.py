@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from aqs_batch.config import Loaded, Settings
+    from aqs_batch.config import Loaded
+    from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -52,6 +53,21 @@ def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+PROFILE = click.option(
+    "--profile",
+    type=click.Choice(["quick", "standard", "thorough"]),
+    help="How closely to look: quick (a sequence every 5 s, 2 tiles), standard (as the settings "
+    "say), thorough (every 0.5 s, 8 tiles).",
+)
+
+
+def profile_flags(profile: str | None) -> dict[str, Any]:
+    """What --profile sets, as `load` takes it."""
+    from aqs_batch.config import PROFILES
+
+    return dict(PROFILES[profile]) if profile else {}
 
 
 def load(config: Path | None, output_dir: str | None, db: str | None, **more: Any) -> Loaded:

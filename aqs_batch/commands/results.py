@@ -1,4 +1,4 @@
-"""`aqs-batch report`, `status` and `retry`: what the database already knows."""
+"""`aqs-batch report`: what the database already knows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def report(
     export: str | None,
 ) -> int:
     """Write the report of the last run again, from the database."""
-    from aqs_batch import service
+    from aqs_batch import reporting
     from aqs_batch.errors import StoreError
 
     with plain_errors(debug):
@@ -33,34 +33,6 @@ def report(
             last = store.last_run()
             if last is None:
                 raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
-            for path in service.write_reports(store, last, settings):
+            for path in reporting.write_reports(store, last, settings):
                 click.echo(path)
-    return 0
-
-
-@click.command()
-@settings_flags
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(
-    config: Path | None, output_dir: str | None, db: str | None, debug: bool, as_json: bool
-) -> int:
-    """Show jobs by state, the last run, and what failed."""
-    from aqs_batch import console
-
-    with plain_errors(debug):
-        settings = load(config, output_dir, db).settings
-        with open_store(settings) as store:
-            console.show_status(store, as_json=as_json)
-    return 0
-
-
-@click.command()
-@settings_flags
-def retry(config: Path | None, output_dir: str | None, db: str | None, debug: bool) -> int:
-    """Queue failed and quarantined jobs again, for the next run."""
-    with plain_errors(debug):
-        settings = load(config, output_dir, db).settings
-        with open_store(settings) as store:
-            count = store.retry()
-    click.echo(f"{count} job{'s' if count != 1 else ''} queued again; run `aqs-batch run`")
     return 0

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, EXIT_GATE, load, plain_errors, settings_flags
+from aqs_batch.commands.frame import (
+    EXIT_FAILED,
+    EXIT_GATE,
+    PROFILE,
+    load,
+    plain_errors,
+    profile_flags,
+    settings_flags,
+)
 
 if TYPE_CHECKING:
-    from aqs_batch.config import Settings
+    from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 
 
@@ -21,12 +29,15 @@ if TYPE_CHECKING:
 @click.option("--input-dir", type=click.Path(), help="Folder to take videos from, recursively.")
 @click.option("--video", "videos", multiple=True, type=click.Path(), help="One video; repeatable.")
 @settings_flags
+@PROFILE
 @click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.2).")
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 @click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
 @click.option("--device", help="auto, cpu, cuda, cuda:N.")
 @click.option("--backend", help="auto, openvino or torch.")
 @click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
+@click.option("--encode", is_flag=True, default=None, help="Re-encode too, as [encode] says.")
+@click.option("--preprocess", help="With --encode, the learned filter: off, auto or a strength.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 @click.option("--force", is_flag=True, help="Analyse again what is already known.")
 def run(
@@ -37,12 +48,15 @@ def run(
     output_dir: str | None,
     db: str | None,
     debug: bool,
+    profile: str | None,
     threshold: float | None,
     export: str | None,
     fail_under: float | None,
     device: str | None,
     backend: str | None,
     checkpoint: str | None,
+    encode: bool | None,
+    preprocess: str | None,
     as_json: bool,
     force: bool,
 ) -> int:
@@ -52,6 +66,7 @@ def run(
             config,
             output_dir,
             db,
+            **profile_flags(profile),
             **{
                 "analysis.threshold": threshold,
                 "output.export": export.split(",") if export else None,
@@ -59,6 +74,8 @@ def run(
                 "model.device": device,
                 "model.backend": backend,
                 "model.checkpoint": checkpoint,
+                "encode.enabled": encode,
+                "encode.preprocess": preprocess,
             },
         )
         return score(loaded.settings, [*paths, *videos], input_dir, as_json, force)
@@ -68,7 +85,9 @@ def score(
     settings: Settings, named: list[str], input_dir: str | None, as_json: bool, force: bool
 ) -> int:
     """Run over everything named, write the reports, and give the exit code."""
-    from aqs_batch import console, service
+    from aqs_batch import batch as batches
+    from aqs_batch import console, reporting
+    from aqs_batch.events import Event
     from aqs_batch.ingest.files import gather
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
@@ -83,12 +102,12 @@ def score(
     store = Store(settings.output.url)
     try:
         with console.listener(as_json=as_json, stream=sys.stdout) as listen:
-            batch = service.Batch(store, settings, listen)
+            batch = batches.Batch(store, settings, listen)
             run_id = batch.run(
                 found, input_dir=input_dir or "", command=shlex.join(sys.argv), force=force
             )
-            written = service.write_reports(store, store.run(run_id), settings)
-            listen(service.Event("report", facts={"written": [str(p) for p in written]}))
+            written = reporting.write_reports(store, store.run(run_id), settings)
+            listen(Event("report", facts={"written": [str(p) for p in written]}))
         return _exit_code(store, run_id, settings)
     finally:
         store.close()
@@ -96,16 +115,17 @@ def score(
 
 def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
-    from aqs_batch import service
+    from aqs_batch import reporting
     from aqs_batch.wording import shown
 
     last, gate = store.run(run_id), settings.run.fail_under
-    below = service.scores_below(store, last, gate) if gate else []
+    below = reporting.scores_below(store, last, gate) if gate else []
     for file, aqs in below:
         click.echo(f"gate: {shown(file)} scores {aqs:.3f}, below {gate:g}", err=True)
     if below:
         return EXIT_GATE
-    return EXIT_FAILED if service.run_record(store, last).counts["failed"] else 0
+    troubled = any(entry.reason for entry in store.run_files(run_id))
+    return EXIT_FAILED if troubled else 0
 
 
 @click.command()

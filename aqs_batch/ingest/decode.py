@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import queue
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ffmpeg
 import numpy as np
 
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import DEMUXERS, Child, Finished, child
-from aqs_batch.ingest.sampling import SCENE_CUT, SamplePlan
+from aqs_batch.ingest.sampling import SCENE_CUT, Moments, SamplePlan, seek_pays, seek_point_s
 from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Sequence, Video
 
 _FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
 _SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
 _SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
 _STAMP_WAIT_S = 30.0
+MOST_DAMAGE = 5
 _INPUT = "the input"
 _TONE_MAP = (
     ("zscale", {"t": "linear", "npl": 100}),
@@ -38,6 +40,15 @@ class Decoding:
     height: int
     width: int
     wall_limit_s: float
+    memory_bytes: int = 0  # address space of the child; 0: no limit
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a child seeks to (s, the container's clock), and from when on (s since) it chooses."""
+
+    seek_s: float
+    after_s: float
 
 
 def input_options() -> dict[str, str]:
@@ -50,18 +61,26 @@ def input_name(video: Video) -> str:
     return f"file:{os.path.abspath(video.path)}"
 
 
-def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
-    """The command that writes the planned sequences to stdout as rgb24."""
+def argv(
+    video: Video, plan: SamplePlan, decoding: Decoding, start: Start | None = None
+) -> list[str]:
+    """The command that writes the planned sequences to stdout as rgb24.
+
+    With `start` it writes one sequence, from that frame on.
+    """
     # reinit_filter 0: a stream that changes its size must not start the choice of frames over.
-    node = ffmpeg.input(_INPUT, reinit_filter=0, **input_options())[str(video.stream_index)]
+    options: dict[str, object] = {"reinit_filter": 0, **input_options()}
+    chosen = select_expression(plan, video.frame_rate.value or 25.0)
+    if start is not None:
+        options |= {"seek_timestamp": 1, "ss": f"{start.seek_s:.6f}"}
+        chosen = select_from(start.after_s)
+    node = ffmpeg.input(_INPUT, **options)[str(video.stream_index)]
     if video.interlaced:
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
-    node = node.filter("select", select_expression(plan, video.frame_rate.value or 25.0)).filter(
-        "metadata", "print"
-    )
+    node = node.filter("select", chosen).filter("metadata", "print")
     if video.hdr:
-        for name, options in _TONE_MAP:
-            node = node.filter(name, **options)
+        for name, arguments in _TONE_MAP:
+            node = node.filter(name, **arguments)
     # A fixed size, since a stream may change its size half-way and the reader counts on bytes.
     node = node.filter(
         "scale", decoding.width, decoding.height, flags="bicubic+accurate_rnd+full_chroma_int"
@@ -73,6 +92,15 @@ def argv(video: Video, plan: SamplePlan, decoding: Decoding) -> list[str]:
     command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
     command[command.index(_INPUT)] = input_name(video)
     return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", *command[1:]]
+
+
+def select_from(after_s: float) -> str:
+    """ffmpeg's choice of the seven frames after `after_s`; variables as in `select_expression`."""
+    rest = FRAMES_PER_SEQUENCE - 1
+    return (
+        f"if(gt(ld(0),0),st(0,if(gt(scene,{SCENE_CUT}),{rest},ld(0)-1));1,"
+        f"if(ld(1)+lt(t,{after_s:.6f}),0,st(1,1);st(0,{rest});1))"
+    )
 
 
 def select_expression(plan: SamplePlan, frame_rate: float) -> str:
@@ -104,7 +132,9 @@ class Stamps:
             self._pending = _number(match[1])
         elif match := _SCENE_LINE.search(line):
             self._queue.put((self._pending, _number(match[1])))
-        elif ("error" in line.lower() or "corrupt" in line.lower()) and len(self.damage) < 5:
+        elif ("error" in line.lower() or "corrupt" in line.lower()) and len(
+            self.damage
+        ) < MOST_DAMAGE:
             self.damage.append(_SPEAKER.sub("", line))
 
     def next(self) -> tuple[float, float]:
@@ -130,11 +160,21 @@ def sequences(
     A clip with fewer than seven frames gives one sequence that runs forth and back. Raises
     MediaError when nothing decodes; damage along the way is left in `stamps.damage`.
     """
+    way = _by_seeking if seek_pays(video, plan) else _in_one_pass
+    yield from way(video, plan, decoding, stamps)
+
+
+def _in_one_pass(
+    video: Video, plan: SamplePlan, decoding: Decoding, stamps: Stamps
+) -> Iterator[Sequence]:
     count = 0
     with child(
-        argv(video, plan, decoding), on_line=stamps.on_line, wall_limit_s=decoding.wall_limit_s
+        argv(video, plan, decoding),
+        on_line=stamps.on_line,
+        wall_limit_s=decoding.wall_limit_s,
+        memory_bytes=decoding.memory_bytes,
     ) as running:
-        for sequence in _windows(running, stamps, decoding):
+        for sequence, _ in _windows(running, stamps, decoding):
             count += 1
             yield sequence
         finished = running.wait(timeout_s=decoding.wall_limit_s)
@@ -144,33 +184,84 @@ def sequences(
         stamps.damage.append(f"ffmpeg stopped early: {_last(finished)}")
 
 
-def _windows(running: Child, stamps: Stamps, decoding: Decoding) -> Iterator[Sequence]:
-    """Group the frames of the pipe into sequences, starting over at scene cuts like the select."""
-    window: list[Pixels] = []
+def _by_seeking(
+    video: Video, plan: SamplePlan, decoding: Decoding, stamps: Stamps
+) -> Iterator[Sequence]:
+    """The same sequences as in one pass, each from a child that starts just before it.
+
+    Such a child prints times since its seek; how those of one pass differ from the container's
+    own follows from the first sequence, which is read without a seek.
+    """
+    times = video.frame_times_s
+    moments, scene, shift_s = Moments(times, plan), 0, 0.0
+    found = moments.next(0, 0)
+    while found is not None:
+        start = None
+        if found:
+            seek_s = seek_point_s(video, found) - 0.001
+            start = Start(seek_s, (times[found - 1] + times[found]) / 2 - seek_s)
+        read = _one_sequence(video, plan, decoding, stamps, start)
+        if read is None and not found:  # nothing is lost yet: let one pass find what it can
+            yield from _in_one_pass(video, plan, decoding, stamps)
+            return
+        frame = found + FRAMES_PER_SEQUENCE
+        if read is not None:
+            sequence, last_s = read
+            if start is None:
+                shift_s = sequence.t_s - times[0]
+            to_one_pass_s = 0.0 if start is None else start.seek_s + shift_s
+            scene += sequence.scene
+            yield Sequence(sequence.t_s + to_one_pass_s, sequence.frames, scene)
+            # After a cut inside the window it ends later than planned.
+            frame = bisect_left(times, last_s + to_one_pass_s - shift_s - 1e-4) + 1
+        found = moments.next(frame, moments.number(found) + 1)
+
+
+def _one_sequence(
+    video: Video, plan: SamplePlan, decoding: Decoding, stamps: Stamps, start: Start | None
+) -> tuple[Sequence, float] | None:
+    """A single sequence with the time of its last frame; None where seven frames are not left."""
+    own = Stamps()
+    command = argv(video, replace(plan, count=1), decoding, start)
+    with child(command, on_line=own.on_line, wall_limit_s=decoding.wall_limit_s) as running:
+        read = next(_windows(running, own, decoding), None)
+    stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
+    return read if read is not None and read[1] > read[0].t_s else None
+
+
+def _windows(
+    running: Child, stamps: Stamps, decoding: Decoding
+) -> Iterator[tuple[Sequence, float]]:
+    """Group the frames of the pipe into sequences, starting over at scene cuts like the select.
+
+    Each comes with the time of its last frame. What is left of a clip too short for one sequence
+    comes as one that runs forth and back and ends where it begins.
+    """
+    shape = (FRAMES_PER_SEQUENCE, decoding.height, decoding.width, 3)
+    window = np.empty(shape, np.uint8)
     times: list[float] = []
     scene, whole = 0, 0
     while True:
-        frame = np.empty((decoding.height, decoding.width, 3), np.uint8)
+        frame = window[len(times)]
         if running.read_into(frame.data.cast("B")) < frame.nbytes:
             break
         at, score = stamps.next()
         if score > SCENE_CUT:
             scene += 1
-            window, times = [], []
-        window.append(frame)
+            window[0], times = frame, []
         times.append(at)
-        if len(window) == FRAMES_PER_SEQUENCE:
+        if len(times) == FRAMES_PER_SEQUENCE:
             whole += 1
-            yield Sequence(times[0], np.stack(window), scene)
-            window, times = [], []
-    if whole == 0 and window:
-        yield Sequence(times[0], _forth_and_back(window), scene)
+            yield Sequence(times[0], window, scene), times[-1]
+            window, times = np.empty(shape, np.uint8), []
+    if whole == 0 and times:
+        yield Sequence(times[0], _forth_and_back(window[: len(times)]), scene), times[0]
 
 
-def _forth_and_back(frames: list[Pixels]) -> Pixels:
+def _forth_and_back(frames: Pixels) -> Pixels:
     """Seven frames from fewer, by reflecting time: a repeat would look like judder."""
     turn = list(range(len(frames))) + list(range(len(frames) - 2, 0, -1))
-    return np.stack([frames[turn[i % len(turn)]] for i in range(FRAMES_PER_SEQUENCE)])
+    return frames[[turn[i % len(turn)] for i in range(FRAMES_PER_SEQUENCE)]]
 
 
 def _why(finished: Finished) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PARTIAL_SUFFIXES = (".part", ".tmp", ".crdownload", ".partial", ".download", "~")
@@ -17,6 +18,47 @@ class Found:
     path: Path
     file: str
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is taken from a folder; `skip` names our own folders, whose files never are."""
+
+    extensions: tuple[str, ...]
+    follow_symlinks: bool = False
+    skip: tuple[Path, ...] = ()
+    _endings: tuple[str, ...] = field(init=False, repr=False)
+    _skipped: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        endings = tuple(f".{e.lower()}" for e in self.extensions)
+        object.__setattr__(self, "_endings", endings)
+        object.__setattr__(self, "_skipped", frozenset(os.path.realpath(s) for s in self.skip))
+
+    def takes(self, name: str) -> bool:
+        """Whether a file of this name is taken: a video's ending, not hidden, not partial."""
+        lower = name.lower()
+        return (
+            lower.endswith(self._endings)
+            and not lower.startswith(".")
+            and not lower.endswith(PARTIAL_SUFFIXES)
+        )
+
+    def takes_path(self, folder: str, path: str) -> bool:
+        """Whether the file at `path` would be found by a walk of `folder`."""
+        if not path.startswith(folder.rstrip(os.sep) + os.sep):
+            return False
+        *folders, name = Path(os.path.relpath(path, folder)).parts
+        if not self.takes(name) or any(part.startswith(".") for part in folders):
+            return False
+        return not self._skipped or not any(
+            os.path.realpath(os.path.join(folder, *folders[:depth])) in self._skipped
+            for depth in range(1, len(folders) + 1)
+        )
+
+    def enters(self, real_path: str, name: str) -> bool:
+        """Whether the files below a folder of this name and real path are looked at."""
+        return not name.startswith(".") and real_path not in self._skipped
 
 
 def gather(
@@ -46,41 +88,83 @@ def find_videos(
     Hidden and partial files are left out, and so is `skip` (our own output folder). A folder that
     cannot be read, or that is named like a video, is reported as a problem rather than passed over.
     """
-    endings = tuple(f".{e.lower()}" for e in extensions)
+    rules = Rules(tuple(extensions), follow_symlinks, (skip,) if skip else ())
     problems: list[Found] = []
 
-    def unreadable(error: OSError) -> None:
-        path = Path(os.fsdecode(error.filename))
-        problems.append(Found(path, _name(path, folder), f"cannot be read: {error.strerror}"))
+    def unreadable(name: str, why: str) -> None:
+        problems.append(Found(folder / name, name, why))
 
-    for here, folders, files in os.walk(folder, onerror=unreadable, followlinks=follow_symlinks):
-        folders[:] = sorted(
-            d for d in folders if not d.startswith(".") and not _is_same(Path(here, d), skip)
-        )
-        for name in folders:
-            if name.lower().endswith(endings):
-                path = Path(here, name)
-                yield Found(path, _name(path, folder), "a directory, not a file")
-        for name in sorted(files):
-            path = Path(here, name)
-            if not _is_taken(name, endings) or (path.is_symlink() and not follow_symlinks):
-                continue
-            yield Found(path, _name(path, folder))
+    for name, entry in walk(folder, rules, unreadable):
+        problem = "a directory, not a file" if entry.is_dir() else ""
+        yield Found(folder / name, name, problem)
     yield from problems
 
 
-def _is_taken(name: str, endings: tuple[str, ...]) -> bool:
-    lower = name.lower()
-    return (
-        lower.endswith(endings)
-        and not lower.startswith(".")
-        and not lower.endswith(PARTIAL_SUFFIXES)
-    )
+def walk(
+    folder: str | os.PathLike[str], rules: Rules, unreadable: Callable[[str, str], None]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """(name below `folder`, entry) of every file taken, and of folders named like one.
+
+    Files before folders, each in order of name; a folder is entered once, so links cannot make a
+    ring. `unreadable` hears (name, why) of folders that cannot be read.
+    """
+    waiting: list[tuple[str, str]] = [("", os.path.realpath(folder))]
+    entered: set[tuple[int, int]] = set()
+    while waiting:
+        prefix, place = waiting.pop()
+        try:
+            with os.scandir(place) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            unreadable(prefix.rstrip("/") or ".", f"cannot be read: {error.strerror}")
+            continue
+        below = []
+        for entry in entries:
+            linked = entry.is_symlink()
+            if linked and not rules.follow_symlinks:
+                continue
+            if entry.is_dir():
+                if _is_new(entry, linked, entered, rules):
+                    below.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    continue
+            if rules.takes(entry.name):
+                yield prefix + entry.name, entry
+        waiting.extend(reversed(below))
 
 
-def _is_same(path: Path, other: Path | None) -> bool:
-    return other is not None and path.resolve() == other.resolve()
+def _is_new(
+    entry: os.DirEntry[str], linked: bool, entered: set[tuple[int, int]], rules: Rules
+) -> bool:
+    """Whether a folder is to be entered; where links are followed, it is entered only once."""
+    if not rules.enters(os.path.realpath(entry.path) if linked else entry.path, entry.name):
+        return False
+    if rules.follow_symlinks:
+        try:
+            info = os.stat(entry.path)
+        except OSError:
+            return False
+        if (info.st_dev, info.st_ino) in entered:
+            return False
+        entered.add((info.st_dev, info.st_ino))
+    return True
 
 
-def _name(path: Path, folder: Path) -> str:
-    return os.path.relpath(path, folder).replace(os.sep, "/")
+def is_lost(folder: str, file: str, *, mounted: bool) -> bool:
+    """Whether a file that is not there is gone, rather than its mount.
+
+    A file that lay on another device than the surroundings of `folder` is not lost while the
+    nearest folder that is left lies on those surroundings' device: its mount is what is missing.
+    """
+    if not mounted:
+        return True
+    around = os.stat(Path(folder).absolute().parent).st_dev
+    place = Path(folder, file).absolute().parent
+    while not place.is_dir():
+        place = place.parent
+    return os.stat(place).st_dev != around
+
+
+def is_plain(info: os.stat_result) -> bool:
+    """Whether this is a regular file: a pipe or a device is never opened."""
+    return stat.S_ISREG(info.st_mode)

@@ -232,6 +232,11 @@ def _read_packets(
             sizes[int(at)] = sizes.get(int(at), 0) + packet.size
     except (av.error.FFmpegError, OSError):
         damaged = True
+    if len(times) >= limits.max_packets:
+        raise RefusedMedia(
+            f"more than {limits.max_packets} packets of video",
+            hint="Raise [limits] max_packets if you trust the file.",
+        )
     times.sort()
     first = min(sizes, default=0)
     span = min(max(sizes, default=0) - first + 1, 100_000)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Video
 
 SCENE_CUT = 0.4  # ffmpeg's scene score above which two frames belong to different scenes
 LEAST_SEQUENCES = 8
+
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_CHILD_START_S = 0.15  # of one core: starting ffmpeg, reading the index, ending it
+_DECODED_PIXELS_PER_S = 2.5e8  # of one core: 1080p H.264 at 120 frames/s
+_REORDER_S = 0.5  # decoding order and order of show differ by less
+_CLEARLY = 0.8  # one pass unless seeking is clearly cheaper
 
 # Roberts' R2 sequence: its two-dimensional points cover the frame evenly however many there are.
 _PLASTIC = 1.32471795724474602596
@@ -34,6 +42,74 @@ def plan(video: Video, interval_s: float, max_sequences: int) -> SamplePlan:
     interval = min(interval_s, duration / LEAST_SEQUENCES)
     interval = max(interval, window, duration / max_sequences)
     return SamplePlan(interval, min(max(int(duration / interval + 1e-6), 1), max_sequences))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Which frame a sequence starts at, from the packet index, as ffmpeg's select would choose."""
+
+    times_s: tuple[float, ...]
+    plan: SamplePlan
+
+    def number(self, frame: int) -> int:
+        """The planned moment that a frame belongs to."""
+        since = self.times_s[frame] - self.times_s[0]
+        return int((since + 0.0005) / round(self.plan.interval_s, 6))
+
+    def next(self, frame: int, moment: int) -> int | None:
+        """The first frame from `frame` on that belongs to `moment` or a later one; None: no more.
+
+        `moment` may be one past the plan: then there is none.
+        """
+        if moment >= self.plan.count:
+            return None
+        at = self.times_s[0] + moment * round(self.plan.interval_s, 6) - 0.0005
+        frame = max(frame, bisect_left(self.times_s, at - 1e-6) - 1, 0)
+        while frame < len(self.times_s) and self.number(frame) < moment:
+            frame += 1
+        return frame if frame < len(self.times_s) else None
+
+
+def seek_point_s(video: Video, frame: int) -> float:
+    """Where to start decoding for `frame`: a keyframe's time, in the container's own clock.
+
+    Not the nearest: a demuxer seeks by decoding time, and may land behind a frame that is shown
+    shortly before a keyframe but decoded after it.
+    """
+    keys = video.keyframe_times_s
+    at = bisect_right(keys, video.frame_times_s[max(frame - 1, 0)] - _REORDER_S) - 1
+    return keys[at] if at >= 0 else video.frame_times_s[0]
+
+
+def seek_pays(video: Video, plan: SamplePlan) -> bool:
+    """Whether seeking to each sequence decodes enough less than one pass, going by the keyframes.
+
+    Only where a seek finds its frame for sure: an index in the container, strictly rising times,
+    nothing damaged, nothing to deinterlace.
+    """
+    times = video.frame_times_s
+    if (
+        video.container not in _INDEXED
+        or video.interlaced
+        or video.warnings
+        or any(b <= a for a, b in pairwise(times))
+    ):
+        return False
+    # A child takes about as long to start as to decode this many frames of this size.
+    start = _CHILD_START_S * _DECODED_PIXELS_PER_S / max(video.width * video.height, 1)
+    return frames_by_seeking(video, plan) + plan.count * start < _CLEARLY * len(times)
+
+
+def frames_by_seeking(video: Video, plan: SamplePlan) -> int:
+    """How many frames are decoded when each sequence is sought."""
+    times = video.frame_times_s
+    moments, wanted = Moments(times, plan), 0
+    found = moments.next(0, 0)
+    while found is not None:
+        frame = found + FRAMES_PER_SEQUENCE
+        wanted += frame - bisect_left(times, seek_point_s(video, found))
+        found = moments.next(frame, moments.number(found) + 1)
+    return wanted
 
 
 def tile_corners(sequence: int, tiles: int, height: int, width: int) -> list[tuple[int, int]]:

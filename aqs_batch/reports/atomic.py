@@ -43,12 +43,29 @@ def replace_text(target: Path, text: str) -> bool:
     return True
 
 
-def remove_abandoned(folder: Path, *, now_s: float) -> None:
-    """Remove the temporary files of writers killed more than a day before `now_s` (Unix time)."""
+def remove_abandoned(folder: Path, *, now_s: float, of_dead: bool = False) -> None:
+    """Remove the temporary files of writers killed more than a day before `now_s` (Unix time).
+
+    `of_dead`: also younger ones whose writer's process is not running here. Should it be running
+    on another machine that shares the folder, its write fails and is tried again.
+    """
     for temporary in folder.glob(".*.tmp"):
-        is_ours = temporary.name.rsplit(".", 2)[1].isdigit()
+        pid = temporary.name.rsplit(".", 2)[1]
         try:
-            if is_ours and now_s - temporary.stat().st_mtime > _ABANDONED_AFTER_S:
+            if pid.isdigit() and (
+                now_s - temporary.stat().st_mtime > _ABANDONED_AFTER_S
+                or (of_dead and not _is_running(int(pid)))
+            ):
                 temporary.unlink()
         except FileNotFoundError:
             continue  # its writer was alive after all, or another run was here first
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

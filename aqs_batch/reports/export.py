@@ -42,6 +42,22 @@ _VIDEO_COLUMNS = (
     "variable_frame_rate",
 )
 _PROVENANCE_COLUMNS = ("checkpoint", "settings_key")
+# Of the recommended rung; the ladder as a whole is in results.json.
+ENCODE_COLUMNS = (
+    "encode_count",
+    "encode_crf",
+    "encode_codec",
+    "encode_bytes",
+    "encode_kbps",
+    "encode_vmaf",
+    "encode_vmaf_p5",
+    "encode_vmaf_neg",
+    "encode_xpsnr",
+    "encode_aqs",
+    "encode_alignment",
+    "encode_plan",
+    "encode_output",
+)
 RESULT_COLUMNS = (
     "file",
     "status",
@@ -55,6 +71,7 @@ RESULT_COLUMNS = (
     "frame_count",
     "processing_time",
     "previous_aqs",
+    *ENCODE_COLUMNS,
     *_PROVENANCE_COLUMNS,
     "fingerprint",
     "warnings",
@@ -160,9 +177,25 @@ def _result_row(document: dict[str, Any], outcome: Outcome) -> list[object]:
         document["frame_count"],
         document["processing_time"],
         json_value(outcome.previous_aqs),
+        *_encode_cells(document["encodes"]),
         *(provenance.get(key) for key in _PROVENANCE_COLUMNS),
         document["fingerprint"],
         "; ".join(document["warnings"]),
+    ]
+
+
+def _encode_cells(encodes: list[dict[str, Any]]) -> list[object]:
+    best = next((rung for rung in encodes if rung["recommended"]), None)
+    if best is None:
+        return [len(encodes), *[None] * (len(ENCODE_COLUMNS) - 1)]
+    vmaf, neg = best["vmaf"] or {}, best["vmaf_neg"] or {}
+    return [
+        len(encodes),
+        *(best[key] for key in ("crf", "codec", "bytes", "kbps")),
+        vmaf.get("mean"),
+        vmaf.get("p5"),
+        neg.get("mean"),
+        *(best[key] for key in ("xpsnr", "aqs", "alignment", "plan", "output")),
     ]
 
 

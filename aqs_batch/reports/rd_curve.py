@@ -36,18 +36,19 @@ def rd_curve(rungs: Sequence[Rung]) -> str:
     Rungs without a rate or score are left out; "" where nothing is left.
     """
     usable = [rung for rung in rungs if rung.kbps > 0 and all(map(math.isfinite, _scores(rung)))]
+    # A mean of whole frames and one of samples are not points of one curve.
     if not usable:
         return ""
     plane = _plane(usable)
-    parts = _axes(plane)
-    keys = list(dict.fromkeys((rung.preset, rung.preprocess) for rung in usable))
+    parts = [*_axes(plane), _hull(plane, usable)]
+    keys = list(dict.fromkeys(_key(rung) for rung in usable))
     names: list[tuple[float, str]] = []
     for index, key in enumerate(keys):
-        members = [rung for rung in usable if (rung.preset, rung.preprocess) == key]
+        members = [rung for rung in usable if _key(rung) == key]
         members.sort(key=lambda rung: rung.kbps)
         parts += _pair(plane, members, f"c{index % _HUES}")
         for measure, score in zip(_MEASURES, _scores(members[-1]), strict=True):
-            words = " ".join((measure, *(part for part in key if part)))
+            words = " ".join((measure, *_told_apart(key, keys)))
             names.append((plane.place(members[-1].kbps, score)[1] + 4, words))
     parts += [*_crf_labels(plane, usable), *_names(names)]
     description = f"VMAF over bit rate of {count(len(usable), 'encode')}; labels are CRF."
@@ -89,12 +90,19 @@ def _pair(plane: _Plane, rungs: Sequence[Rung], hue: str) -> list[str]:
     return parts
 
 
+def _hull(plane: _Plane, rungs: Sequence[Rung]) -> str:
+    """A line through the rungs that no mixture of others beats, where it says more than a curve."""
+    best = sorted((rung for rung in rungs if rung.on_hull), key=lambda rung: rung.kbps)
+    points = [plane.place(rung.kbps, _scores(rung)[0]) for rung in best]
+    return svg.path(points, "hull") if len(points) > 1 else ""
+
+
 def _crf_labels(plane: _Plane, rungs: Sequence[Rung]) -> list[str]:
     """The CRF over each VMAF point, but once where the points of two curves nearly meet."""
     placed: list[tuple[float, float]] = []
     parts = []
-    for rung in sorted(rungs, key=lambda rung: -rung.vmaf.mean):
-        x, y = plane.place(rung.kbps, rung.vmaf.mean)
+    for rung in sorted(rungs, key=lambda rung: -_scores(rung)[0]):
+        x, y = plane.place(rung.kbps, _scores(rung)[0])
         if not any(abs(x - px) < 16 and abs(y - py) < 14 for px, py in placed):
             parts.append(svg.text(x, y - 7, f"{rung.crf:g}", "mid small halo"))
             placed.append((x, y))
@@ -112,7 +120,22 @@ def _names(names: Sequence[tuple[float, str]]) -> list[str]:
 
 
 def _scores(rung: Rung) -> tuple[float, float]:
+    if rung.vmaf is None or rung.vmaf_neg is None:
+        return math.nan, math.nan
     return rung.vmaf.mean, rung.vmaf_neg.mean
+
+
+def _key(rung: Rung) -> tuple[str, ...]:
+    plan = "" if rung.plan == "full" else "sampled"
+    return rung.codec, rung.preset, rung.params, rung.preprocess or "", plan
+
+
+def _told_apart(key: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> list[str]:
+    """The parts of a curve's name that not all curves share; alone, its codec and preset."""
+    if len(keys) == 1:
+        return [*key[:2], *(part for part in key[3:] if part)]
+    differ = [len({other[n] for other in keys}) > 1 for n in range(len(key))]
+    return [part for part, differs in zip(key, differ, strict=True) if differs and part] or [key[1]]
 
 
 def _rate_ticks(plane: _Plane) -> list[float]:

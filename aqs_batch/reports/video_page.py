@@ -13,6 +13,7 @@ from aqs_batch.reports.charts import bit_rate, gauge
 from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, quality_map
 from aqs_batch.reports.names import visible_name
 from aqs_batch.reports.rd_curve import rd_curve
+from aqs_batch.reports.rung_frames import WorstPicture, strips, worst_pictures
 from aqs_batch.reports.summary import severities
 from aqs_batch.reports.timeline import (
     alert_count,
@@ -83,6 +84,8 @@ class VideoPage:
     keyframes: str
     encodes: tuple[Rung, ...]
     curve: str
+    strips: tuple[tuple[str, str], ...]  # words and drawing of each rung that has one
+    worst_frames: tuple[WorstPicture, ...]
     video_facts: tuple[tuple[str, str], ...]
     streams: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
@@ -103,6 +106,8 @@ def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
         keyframes=_keyframes(video) if video else "",
         encodes=tuple(sorted(outcome.encodes, key=lambda rung: rung.crf)),
         curve=rd_curve(outcome.encodes),
+        strips=strips(outcome.encodes),
+        worst_frames=worst_pictures(outcome.encodes),
         video_facts=_video_facts(video) if video else (),
         streams=video.streams if video else (),
         provenance=_provenance(outcome),

@@ -1,12 +1,25 @@
 """The database: jobs are claimed, results saved and queried here and nowhere else."""
 
 from aqs_batch.store.analyses import Analyses, Analysis
-from aqs_batch.store.jobs import Job, Jobs, JobStatus
+from aqs_batch.store.jobs import Job, JobStatus, backoff
+from aqs_batch.store.places import Place, Places
+from aqs_batch.store.prune import Pruning
+from aqs_batch.store.rungs import Rungs, StoredRung
 from aqs_batch.store.runs import RunFile, RunRow, Runs
 
 
-class Store(Jobs, Runs, Analyses):
+class Store(Places, Runs, Analyses, Rungs, Pruning):
     """An open database, migrated to this version's tables."""
 
 
-__all__ = ["Analysis", "Job", "JobStatus", "RunFile", "RunRow", "Store"]
+__all__ = [
+    "Analysis",
+    "Job",
+    "JobStatus",
+    "Place",
+    "RunFile",
+    "RunRow",
+    "Store",
+    "StoredRung",
+    "backoff",
+]

@@ -12,9 +12,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from aqs_batch.records import Fraction, Provenance, SequenceScore, TileScores, Video
-from aqs_batch.store.database import Database
-from aqs_batch.store.jobs import Job, JobStatus
-from aqs_batch.store.tables import analyses, jobs, runs, sequences, videos
+from aqs_batch.store.jobs import Job, Jobs
+from aqs_batch.store.tables import analyses, runs, sequences, videos
 
 _TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
 
@@ -33,15 +32,19 @@ class Analysis:
     created_at: str
 
 
-class Analyses(Database):
+class Analyses(Jobs):
     """Analyses and their sequences."""
 
     def save(self, job: Job, analysis: Analysis, aqs: float) -> None:
-        """Commit a result and the end of its job together; an older result is replaced."""
+        """Commit a result and the end of its job together; an older result is replaced.
+
+        Raises LostJob, and saves nothing, when the job is no longer this worker's.
+        """
         same = (analyses.c.fingerprint == analysis.fingerprint) & (
             analyses.c.settings_key == analysis.settings_key
         )
         with self._write() as connection:
+            self._done(connection, job)
             connection.execute(sa.delete(analyses).where(same))
             known = sa.delete(videos).where(videos.c.fingerprint == analysis.fingerprint)
             if not connection.execute(
@@ -67,9 +70,6 @@ class Analyses(Database):
             assert result.inserted_primary_key is not None
             key = result.inserted_primary_key[0]
             connection.execute(sa.insert(sequences), list(_rows(key, analysis.sequences)))
-            connection.execute(
-                sa.update(jobs).where(jobs.c.id == job.id).values(status=JobStatus.DONE.value)
-            )
 
     def aqs(self, fingerprint: str, settings_key: str) -> float | None:
         """The AQS of one content under one settings key; None: not analysed."""

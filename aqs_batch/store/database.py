@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,13 @@ from aqs_batch.errors import StoreError
 BUSY_TIMEOUT_S = 60.0
 _READING = "aqs_reading"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+HEAD = max(file.name[:4] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 class Database:
     """A connection pool to one database URL; opening it migrates it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.url = url
         parsed = sa.make_url(url)
         self.path = Path(parsed.database or "") if _is_file(parsed) else None
@@ -28,30 +30,42 @@ class Database:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._engine = sa.create_engine(url)
             if parsed.get_backend_name() == "sqlite":
-                _set_up_sqlite(self._engine)
+                _set_up_sqlite(self._engine, busy_timeout_s)
             self._migrate()
-        except (OSError, sa.exc.SQLAlchemyError, ImportError) as error:
+        except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError, ImportError) as error:
             raise StoreError(
                 f"cannot open the database {url}: {_first_line(error)}",
                 hint="Check that the folder exists, is writable and has free space.",
             ) from error
 
     def _migrate(self) -> None:
-        import alembic.command
-        import alembic.config
-        import alembic.util
-
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        with self._engine.begin() as connection:
-            config.attributes["connection"] = connection
-            try:
-                alembic.command.upgrade(config, "head")
-            except alembic.util.CommandError as error:
+        """Bring an older database up to date, keeping a copy of it; refuse a newer one."""
+        with self._engine.connect().execution_options(**{_READING: True}) as connection:
+            if _revision(connection) == HEAD:
+                return
+        with self._engine.begin() as connection:  # of two processes, the second waits here
+            revision = _revision(connection)
+            if revision == HEAD:
+                return
+            if revision > HEAD:
                 raise StoreError(
-                    f"{self.url} was made by a newer aqs-batch ({error})",
-                    hint="Use that version, or another --output_dir.",
-                ) from error
+                    f"{self.url} was made by a newer aqs-batch "
+                    f"(its tables are of version {revision}, this one knows {HEAD})",
+                    hint="Use that version, or another --output_dir. Nothing was changed.",
+                )
+            if revision and self.path is not None:
+                self._back_up(self.path, self.path.with_name(f"{self.path.name}.before-{HEAD}"))
+            _upgrade(connection)
+
+    def _back_up(self, path: Path, target: Path) -> None:
+        part = target.with_name(f".{target.name}.part")
+        part.unlink(missing_ok=True)
+        source = sqlite3.connect(path)
+        try:
+            source.execute("VACUUM INTO ?", (str(part),))
+        finally:
+            source.close()
+        part.replace(target)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -62,7 +76,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
             raise StoreError(
                 f"the database {self.url} refused a write: {_first_line(error)}",
                 hint="Free disk space, or wait for the other program; nothing finished is lost.",
@@ -70,24 +84,48 @@ class Database:
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(**{_READING: True}) as connection:
-            yield connection
+        try:
+            with self._engine.connect().execution_options(**{_READING: True}) as connection:
+                yield connection
+        except sa.exc.DatabaseError as error:
+            raise StoreError(
+                f"the database {self.url} cannot be read: {_first_line(error)}",
+                hint="Wait for the other program, or check the disk; nothing was changed.",
+            ) from error
+
+
+def _revision(connection: sa.Connection) -> str:
+    """The version of the tables that are there; "" where there are none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return ""
+    text = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(text or "")
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    import alembic.command
+    import alembic.config
+
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")
 
 
 def _is_file(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
 
 
-def _set_up_sqlite(engine: sa.Engine) -> None:
+def _set_up_sqlite(engine: sa.Engine, busy_timeout_s: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         # Transactions are begun below by hand: the driver's own begin is lazy, and two processes
         # could then both read a job as free before either writes.
         connection.isolation_level = None
         for pragma in (
+            f"busy_timeout={int(busy_timeout_s * 1000)}",  # first: the next one may have to wait
             "journal_mode=WAL",
             "foreign_keys=ON",
-            f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
             "synchronous=FULL",
         ):
             connection.execute(f"PRAGMA {pragma}")

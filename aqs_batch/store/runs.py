@@ -36,13 +36,19 @@ class RunRow:
     input_dir: str
     command: str
     settings: Mapping[str, Any]
+    kind: str = "run"  # "run", "watch" or "audit"
 
 
 class Runs(Database):
     """Runs and their files."""
 
     def start_run(
-        self, started_at: str, input_dir: str, command: str, settings: Mapping[str, Any]
+        self,
+        started_at: str,
+        input_dir: str,
+        command: str,
+        settings: Mapping[str, Any],
+        kind: str = "run",
     ) -> int:
         """Record an invocation; returns its id."""
         values = {
@@ -51,6 +57,7 @@ class Runs(Database):
             "input_dir": os.fsencode(input_dir),
             "command": command.encode(errors="backslashreplace").decode(),
             "settings": dict(settings),
+            "kind": kind,
         }
         with self._write() as connection:
             key = connection.execute(sa.insert(runs).values(values)).inserted_primary_key
@@ -63,22 +70,25 @@ class Runs(Database):
                 sa.update(runs).where(runs.c.id == run_id).values(finished_at=finished_at)
             )
 
-    def record_file(self, run_id: int, entry: RunFile) -> None:
-        """Say what became of one file; a second word on the same file replaces the first."""
-        where = (run_files.c.run_id == run_id) & (run_files.c.file == os.fsencode(entry.file))
+    def record_file(self, run_id: int, *entries: RunFile) -> None:
+        """Say what became of files; a second word on the same file replaces the first."""
         with self._write() as connection:
-            connection.execute(sa.delete(run_files).where(where))
-            connection.execute(
-                sa.insert(run_files).values(
-                    run_id=run_id,
-                    file=os.fsencode(entry.file),
-                    fingerprint=entry.fingerprint,
-                    settings_key=entry.settings_key,
-                    status=entry.status.value,
-                    reason=entry.reason,
-                    hint=entry.hint,
+            for entry in entries:
+                where = (run_files.c.run_id == run_id) & (
+                    run_files.c.file == os.fsencode(entry.file)
                 )
-            )
+                connection.execute(sa.delete(run_files).where(where))
+                connection.execute(
+                    sa.insert(run_files).values(
+                        run_id=run_id,
+                        file=os.fsencode(entry.file),
+                        fingerprint=entry.fingerprint,
+                        settings_key=entry.settings_key,
+                        status=entry.status.value,
+                        reason=entry.reason,
+                        hint=entry.hint,
+                    )
+                )
 
     def last_run(self) -> RunRow | None:
         """The newest run, finished or not."""
@@ -132,4 +142,5 @@ def _run(row: Any) -> RunRow:
         os.fsdecode(row.input_dir),
         row.command,
         row.settings,
+        row.kind,
     )

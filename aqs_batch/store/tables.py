@@ -21,6 +21,7 @@ runs = sa.Table(
     sa.Column("input_dir", sa.LargeBinary),
     sa.Column("command", sa.Text),
     sa.Column("settings", sa.JSON),
+    sa.Column("kind", sa.String(16)),
 )
 run_files = sa.Table(
     "run_files",
@@ -44,8 +45,27 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer),
     sa.Column("worker", sa.String(64)),
     sa.Column("lease_until", sa.Float),
+    sa.Column("retry_at", sa.Float),
     sa.Column("reason", sa.Text),
     sa.Column("hint", sa.Text),
+)
+# What is where: one row a file of a watched or audited folder, so that what has not been touched
+# need not be read again, and so that a night can be compared with the one before.
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("folder", sa.LargeBinary, primary_key=True),
+    sa.Column("file", sa.LargeBinary, primary_key=True),
+    sa.Column("stamp", sa.String(120)),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("settings_key", sa.String(64)),
+    sa.Column("previous_fingerprint", sa.String(64)),
+    sa.Column("content_hash", sa.String(64)),
+    sa.Column("hashed_at", sa.Float),
+    sa.Column("problem", sa.Text),
+    sa.Column("missing_since", sa.Float),
+    sa.Column("moved_to", sa.LargeBinary),
+    sa.Column("mounted", sa.Boolean),
 )
 analyses = sa.Table(
     "analyses",
@@ -71,4 +91,24 @@ sequences = sa.Table(
     sa.Column("artifact_component", sa.Float),
     sa.Column("tiles", sa.LargeBinary),
     sa.Column("thumbnail", sa.LargeBinary),
+)
+rungs = sa.Table(
+    "rungs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("rung_key", sa.String(64)),
+    sa.Column("crf", sa.Float),
+    sa.Column("rung", sa.JSON),
+    sa.Column("output_fingerprint", sa.String(64)),
+    sa.Column("created_at", sa.String(32)),
+)
+rung_frames = sa.Table(
+    "rung_frames",
+    metadata,
+    sa.Column("rung_id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("t_s", sa.Float),
+    sa.Column("vmaf", sa.Float),
+    sa.Column("picture", sa.LargeBinary),
 )

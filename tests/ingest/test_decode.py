@@ -154,6 +154,44 @@ def test_encrypted_video_says_so_instead_of_scoring_noise(media: Path, ffmpeg_pa
         read(media / "odd" / "fate_mov-3elist-encrypted.mp4", ffmpeg_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("closed.mp4", ("-c:v", "libx264", "-preset", "ultrafast", "-g", "12", "-bf", "2")),
+        ("open.mkv", ("-c:v", "libx264", "-x264-params", "keyint=20:open-gop=1:bframes=3")),
+        ("late.mkv", (*X264, "-g", "15", "-output_ts_offset", "7.3")),
+        ("vfr.mkv", ("-vf", "select='not(mod(n,3))+lt(n,60)'", "-fps_mode", "vfr", *X264)),
+        ("hevc.mp4", ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+                      "keyint=25:log-level=none")),
+    ],
+)  # fmt: skip
+def test_seeking_and_one_pass_give_the_same_sequences(
+    make_clip, ffmpeg_path: str, monkeypatch, name: str, options: tuple[str, ...]
+) -> None:
+    cuts = "negate=enable='mod(floor(t/0.9),2)'"  # so that some windows start over
+    if "-vf" in options:
+        options = tuple(f"{cuts},{o}" if o.startswith("select") else o for o in options)
+    else:
+        options = ("-vf", cuts, *options)
+    path = make_clip(name, seconds=6, size="160x120", options=options)
+    found = {}
+    for seeks in (False, True):
+        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
+        found[seeks] = read(path, ffmpeg_path, interval_s=0.8)[1]
+    assert len(found[True]) >= 6
+    assert len({s.scene for s in found[True]}) > 2
+    for one, two in zip(found[False], found[True], strict=True):
+        assert one.t_s == pytest.approx(two.t_s, abs=1e-3)
+        assert one.scene == two.scene
+        assert np.array_equal(one.frames, two.frames)
+
+
+def test_a_short_clip_by_seeking_too(make_clip, ffmpeg_path: str, monkeypatch) -> None:
+    monkeypatch.setattr(decode, "seek_pays", lambda video, plan: True)
+    _, sequences = read(make_clip(seconds=0.12), ffmpeg_path)
+    assert len(sequences) == 1
+
+
 def test_the_command_reads_files_only_and_takes_no_name_for_an_option(make_clip) -> None:
     video = dataclasses.replace(probe(make_clip()), path=Path("/tmp/-i concat:x.mp4"))
     plan = sampling.SamplePlan(1.0, 4)

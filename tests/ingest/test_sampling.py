@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqs_batch.ingest.probe import probe
-from aqs_batch.ingest.sampling import analysed_size, plan
+from aqs_batch.ingest.sampling import Moments, SamplePlan, analysed_size, plan, seek_pays
 from aqs_batch.records import Video
 
 
@@ -55,3 +55,51 @@ def test_only_what_is_larger_than_max_height_is_scaled(
     video: Video, width: int, height: int, expected: tuple[int, int]
 ) -> None:
     assert analysed_size(dataclasses.replace(video, width=width, height=height), 1080) == expected
+
+
+def indexed(video: Video, frames: int, gop: int, **other) -> Video:
+    long = lasting(video, frames, 25)
+    keys = long.frame_times_s[::gop]
+    return dataclasses.replace(long, keyframe_times_s=keys, width=1920, height=1080, **other)
+
+
+def test_sparse_sampling_of_a_long_film_seeks_and_dense_sampling_reads_on(video: Video) -> None:
+    film = indexed(video, 25 * 7200, 50)
+    assert seek_pays(film, SamplePlan(12.0, 600))
+    assert not seek_pays(film, SamplePlan(1.0, 7200))
+    assert not seek_pays(indexed(video, 25 * 7200, 300), SamplePlan(12.0, 600))  # rare keyframes
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [{"container": "mpegts"}, {"field_order": "tt"}, {"warnings": ("cut short",)}],
+)
+def test_what_cannot_be_sought_for_sure_is_read_in_one_pass(video: Video, flaw: dict) -> None:
+    assert not seek_pays(indexed(video, 25 * 7200, 50, **flaw), SamplePlan(12.0, 600))
+
+
+@given(
+    st.lists(st.floats(0.001, 0.2), min_size=1, max_size=300),
+    st.floats(0.3, 3.0),
+    st.integers(1, 50),
+)
+def test_moments_are_where_select_would_find_them(
+    steps: list[float], interval_s: float, count: int
+) -> None:
+    times = [0.5]
+    for step in steps:
+        times.append(times[-1] + step)
+    moments = Moments(tuple(times), SamplePlan(interval_s, count))
+    chosen, wanted = [], 0  # the loop that select's expression is
+    skip = 0
+    for frame in range(len(times)):
+        if skip:
+            skip -= 1
+        elif moments.number(frame) >= wanted and wanted < count:
+            chosen.append(frame)
+            wanted, skip = moments.number(frame) + 1, 6
+    found, frame = [], moments.next(0, 0)
+    while frame is not None:
+        found.append(frame)
+        frame = moments.next(frame + 7, moments.number(frame) + 1)
+    assert found == chosen

@@ -42,6 +42,8 @@ def test_every_key_of_the_public_interface(
     }  # fmt: skip
     assert set(document["encodes"][0]) == {
         "crf", "preset", "preprocess", "bytes", "kbps", "vmaf", "vmaf_neg", "xpsnr", "alignment",
+        "codec", "params", "plan", "frames", "model", "vmaf_v1", "aqs", "encode_fps", "ratio",
+        "on_hull", "recommended", "output", "checks", "vmaf_log", "warnings",
     }  # fmt: skip
     pools = {"mean", "harmonic_mean", "min", "p5"}
     assert set(document["encodes"][0]["vmaf"]) == set(document["encodes"][0]["vmaf_neg"]) == pools

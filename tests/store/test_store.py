@@ -104,7 +104,7 @@ def test_a_dead_workers_job_is_taken_over_when_its_lease_ends(store: Store) -> N
 def test_a_heartbeat_keeps_the_lease(store: Store) -> None:
     job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
     assert job is not None
-    store.heartbeat(job, "w", 50.0, LEASE_S)
+    assert store.heartbeat(job, 50.0, LEASE_S)
     assert store.claim(job.id, "other", 100.0, LEASE_S, ATTEMPTS) is None
 
 

@@ -1,0 +1,151 @@
+"""The network on the CPU through OpenVINO, in fp32, converted once and kept.
+
+One request holds one tile, and as many requests run side by side as there are cores: a tile's
+maps then stay near its core, no two threads wait for each other inside a layer, and a score does
+not depend on what else was in the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from aqs_batch.analysis.checkpoint import Checkpoint, load_model
+from aqs_batch.records import Pixels
+
+Floats = NDArray[np.float32]
+
+_GRAPH = "model.xml"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the network as it was run, with its time."""
+
+    name: str
+    kind: str
+    ms: float
+
+
+class OpenVinoBackend:
+    """Runs tiles on `cores` cores at once; keeps the converted network below `cache_dir`."""
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(self, checkpoint: Checkpoint, cache_dir: Path, cores: int) -> None:
+        core = ov.Core()
+        graph = _converted(core, checkpoint, cache_dir)
+        config = {
+            # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/017).
+            "INFERENCE_PRECISION_HINT": "f32",
+            "NUM_STREAMS": str(cores),
+            "INFERENCE_NUM_THREADS": str(cores),
+        }
+        self._queue = ov.AsyncInferQueue(core.compile_model(graph, "CPU", config), cores)
+        self._queue.set_callback(_keep)
+
+    def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]:
+        """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3]."""
+        found: list[Any] = [None] * len(tiles)
+        for row, tile in enumerate(tiles):
+            self._queue.start_async([tile[None]], (found, row))
+        self._queue.wait_all()
+        quality, presence, intensity = (np.concatenate(part) for part in zip(*found, strict=True))
+        return quality, presence, intensity
+
+
+def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Pixels) -> list[Layer]:
+    """How long each layer of the network takes for one tile on one core, in order."""
+    core = ov.Core()
+    config = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": "1",
+        "PERF_COUNT": "YES",
+    }
+    graph = _converted(core, checkpoint, cache_dir)
+    request = core.compile_model(graph, "CPU", config).create_infer_request()
+    for _ in range(2):  # the first time pays for memory
+        request.infer([tile[None]])
+    return [
+        Layer(step.node_name, step.node_type, step.real_time.total_seconds() * 1000)
+        for step in request.get_profiling_info()
+        if step.real_time
+    ]
+
+
+def _keep(request: Any, place: tuple[list[Any], int]) -> None:
+    found, row = place
+    found[row] = [output.data.copy() for output in request.output_tensors]
+
+
+def _converted(core: ov.Core, checkpoint: Checkpoint, cache_dir: Path) -> Any:
+    """The network as OpenVINO reads it: from the cache, else converted, which takes seconds."""
+    kept = cache_dir / _key(checkpoint)
+    if not (kept / _GRAPH).exists():
+        graph = _convert(checkpoint)
+        try:
+            _store(graph, kept)
+        except OSError:
+            return graph  # a read-only home costs the seconds again each time, nothing else
+    return core.read_model(kept / _GRAPH)
+
+
+def _convert(checkpoint: Checkpoint) -> Any:
+    """Trace uint8[1,7,224,224,3] -> transform -> network; the pixels go in as they are."""
+    import torch
+
+    from aqs_batch.analysis.transform import transform
+
+    network = load_model(checkpoint)
+
+    class FromPixels(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(self.network(transform(tiles)))
+
+    card = checkpoint.card
+    shape = [1, card.frames, card.tile_px, card.tile_px, 3]
+    with warnings.catch_warnings():
+        # Tracing remarks that constants are constants, and that it will be deprecated.
+        warnings.simplefilter("ignore")
+        graph = ov.convert_model(
+            FromPixels().eval(), example_input=torch.zeros(shape, dtype=torch.uint8)
+        )
+    graph.reshape(shape)
+    return graph
+
+
+def _store(graph: Any, kept: Path) -> None:
+    """Write the converted network beside its place and move it there whole."""
+    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
+    try:
+        ov.save_model(graph, partial / _GRAPH, compress_to_fp16=False)
+        partial.rename(kept)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not (kept / _GRAPH).exists():  # else another process was quicker
+            raise
+
+
+def _key(checkpoint: Checkpoint) -> str:
+    """Changes with the weights, with OpenVINO and with the code that the trace went through."""
+    digest = hashlib.sha256(f"{checkpoint.digest} {ov.__version__}".encode())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return f"openvino-{digest.hexdigest()[:16]}"

@@ -1,0 +1,59 @@
+"""The network in PyTorch, eager, fp32: on CUDA, on Apple's GPU, or on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aqs_batch.analysis.checkpoint import Checkpoint, load_model
+from aqs_batch.analysis.transform import transform
+from aqs_batch.errors import SettingsError
+from aqs_batch.records import Pixels
+
+Floats = NDArray[np.float32]
+
+
+class TorchBackend:
+    """Runs tiles `batch` at a time on a GPU, one at a time on the CPU.
+
+    The shape of a call never changes (the last one is filled up with black), so that a score does
+    not depend on what else was in the batch. Raises SettingsError when the device is not there.
+    """
+
+    name = "torch"
+
+    def __init__(self, checkpoint: Checkpoint, device: str, batch: int = 8) -> None:
+        if not is_there(device):
+            raise SettingsError(f"device {device} is not available", hint="Use --device cpu.")
+        self.device = device
+        self._rows = 1 if device == "cpu" else batch
+        model = load_model(checkpoint)
+        self._model = model.to(device=device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]:
+        """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3]."""
+        calls = []
+        for first in range(0, len(tiles), self._rows):
+            part = torch.from_numpy(np.stack(tiles[first : first + self._rows]))
+            if len(part) < self._rows:
+                part = torch.cat([part, part.new_zeros(self._rows - len(part), *part.shape[1:])])
+            if self.device.startswith("cuda"):
+                part = part.pin_memory()  # so that the copy does not hold up what runs there
+            calls.append(self._model(transform(part, self.device)))
+        outputs = (torch.cat(part)[: len(tiles)].float().cpu() for part in zip(*calls, strict=True))
+        quality, presence, intensity = (part.numpy() for part in outputs)
+        return quality, presence, intensity
+
+
+def is_there(device: str) -> bool:
+    """Whether PyTorch can use "cpu", "mps", "cuda" or "cuda:N" here."""
+    if device == "mps":
+        return torch.backends.mps.is_available()
+    if device.startswith("cuda"):
+        number = int(device.partition(":")[2] or 0)
+        return torch.cuda.is_available() and number < torch.cuda.device_count()
+    return device == "cpu"

@@ -1,0 +1,292 @@
+"""The nightly audit of an archive: what is new, changed, lost or rotten, and what it all scores."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from aqs_batch.batch import Batch
+from aqs_batch.clock import Clock, iso
+from aqs_batch.errors import FolderGone, MediaError
+from aqs_batch.events import Event, Listener
+from aqs_batch.findings import Finding, Findings
+from aqs_batch.identity import is_gone
+from aqs_batch.ingest.files import Found, Rules, is_lost
+from aqs_batch.ingest.fingerprint import content_hash, fingerprint
+from aqs_batch.ingest.watch import is_mounted, scan
+from aqs_batch.intake import own_folders
+from aqs_batch.records import Stamp, Status
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop, Stopped
+from aqs_batch.store import Place, RunFile, Store
+
+AT_ONCE = 500  # files recorded in one transaction where nothing had to be done
+AFTER_HOURS_S = 600.0
+
+
+class Audit:
+    """One night over one folder."""
+
+    def __init__(
+        self, store: Store, settings: Settings, listen: Listener, clock: Clock, stop: Stop
+    ) -> None:
+        self._store, self._settings, self._listen = store, settings, listen
+        self._clock, self._stop = clock, stop
+        self._until = float("inf")
+        self._batch = Batch(store, settings, self._hear, clock, stop)
+        self._rules = Rules(
+            settings.run.extensions, settings.run.follow_symlinks, tuple(own_folders(settings))
+        )
+        self._known: dict[str, Place] = {}
+        self._unrecorded: list[RunFile] = []
+        self._run_id = 0
+
+    def run(self, folder: str, *, command: str, until: float = float("inf")) -> Findings:
+        """Compare the folder with what was known of it, verify a part, score what is new.
+
+        Raises FolderGone when it is not there, or is empty and was not.
+        """
+        self._until = until
+        here = self._here = os.path.abspath(folder)
+        self._known = {p.file: p for p in self._store.places(here) if not p.moved_to}
+        listed = self._list(here)
+        began = self._clock.steady()
+        self._run_id = self._store.start_run(
+            iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"), "audit"
+        )
+        limits = self._settings.limits
+        self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        self._listen(Event("found", facts={"files": len(listed)}))
+        found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
+        found.bytes = sum(stamp.size_bytes for stamp in listed.values())
+        lost = self._lost(listed, found)
+        todo = self._compare(listed, lost, found)
+        found.add("missing", lost.values())
+        self._store.mark_missing(here, lost, self._clock.now())
+        try:
+            self._verify(listed, todo, found)
+            self._score(listed, todo, found)
+        except Stopped:
+            pass
+        self._flush()
+        done = {entry.file for entry in self._store.run_files(self._run_id)}
+        found.pending = [name for name in todo if name not in done]
+        found.pending_bytes = sum(listed[name].size_bytes for name in found.pending)
+        found.spent_s = self._clock.steady() - began
+        if not self._stop.requested:
+            self._store.finish_run(self._run_id, iso(self._clock.now()))
+        return found
+
+    def _hear(self, event: Event) -> None:
+        if self._clock.now() >= self._until + AFTER_HOURS_S:
+            raise Stopped
+        self._listen(event)
+
+    def _check(self) -> None:
+        """Raise Stopped between files when the night is over."""
+        if self._stop.requested or self._clock.now() >= self._until:
+            raise Stopped
+
+    def _list(self, here: str) -> dict[str, Stamp]:
+        listed: dict[str, Stamp] = {}
+        self._unread: list[str] = []
+        for name, stamp in scan(here, self._rules):
+            if stamp is None:
+                self._unread.append(name)
+            else:
+                listed[name] = stamp
+        there = sum(not place.missing_since for place in self._known.values())
+        if not listed and there:
+            raise FolderGone(
+                f"{here} holds no video, but {there} were there: nothing is taken as missing",
+                hint="Is it mounted? If it is really empty, run `aqs-batch prune --folder`.",
+            )
+        return listed
+
+    def _lost(self, listed: dict[str, Stamp], found: Findings) -> dict[str, Finding]:
+        """Files that were there and are not; those whose mount or folder is gone are not lost."""
+        lost: dict[str, Finding] = {}
+        for name, place in self._known.items():
+            if name in listed or place.missing_since:
+                continue
+            unread = any(u == "." or name.startswith(f"{u}/") for u in self._unread)
+            if unread or not is_lost(self._here, name, mounted=place.mounted):
+                found.unreachable.append(name)
+            else:
+                lost[name] = Finding(name)
+        return lost
+
+    def _compare(
+        self, listed: dict[str, Stamp], lost: dict[str, Finding], found: Findings
+    ) -> dict[str, Place]:
+        """Who every file is; returns those that need a score. An equal stamp is trusted."""
+        by_print: dict[str, list[str]] = {}
+        for name in lost:
+            by_print.setdefault(self._known[name].fingerprint, []).append(name)
+        todo: dict[str, Place] = {}
+        for name, stamp in listed.items():
+            if self._stop.requested:
+                break
+            before = self._known.get(name)
+            if before is not None and before.stamp == stamp.text and not before.problem:
+                place = replace(before, missing_since=0.0, settings_key=self._batch.key)
+                if before.missing_since:
+                    self._store.note(place, self._batch.key)
+                if before.settings_key == self._batch.key and self._is_scored(place):
+                    found.unchanged += 1
+                    self._record(
+                        RunFile(name, place.fingerprint, self._batch.key, Status.UNCHANGED)
+                    )
+                else:
+                    todo[name] = place
+                continue
+            place = self._recognise(name, stamp)
+            if before is None:
+                self._is_new(place, lost, by_print, found)
+            elif before.fingerprint and self._is_rotten(before, place):
+                self._corrupt(before, found, "its content changed while its size and time did not")
+                continue
+            elif place.stamp != before.stamp and place.fingerprint != before.fingerprint:
+                found.add("changed", [Finding(name)])
+            todo[name] = place
+        return todo
+
+    def _is_scored(self, place: Place) -> bool:
+        return self._store.aqs(place.fingerprint, self._batch.key) is not None
+
+    def _recognise(self, name: str, stamp: Stamp) -> Place:
+        path = Path(self._here, name)
+        print_, problem = "", ""
+        try:
+            print_ = fingerprint(path)
+        except MediaError as error:
+            problem = str(error)
+        mounted = False
+        if not problem:
+            mounted = is_mounted(self._here, os.stat(path).st_dev)
+        return Place(
+            self._here, name, stamp.text, print_, self._batch.key, problem=problem, mounted=mounted
+        )
+
+    def _is_new(
+        self,
+        place: Place,
+        lost: dict[str, Finding],
+        by_print: dict[str, list[str]],
+        found: Findings,
+    ) -> None:
+        names = [n for n in by_print.get(place.fingerprint, []) if n in lost]
+        if not place.fingerprint or not names:
+            found.add("new", [Finding(place.file)])
+            return
+        was = self._known[names[0]]
+        del lost[names[0]]
+        self._store.forget(self._here, [was.file])
+        self._store.note(
+            replace(place, content_hash=was.content_hash, hashed_at=was.hashed_at),
+            place.settings_key,
+        )
+        found.add("renamed", [Finding(place.file, f"was {was.file}")])
+
+    def _is_rotten(self, before: Place, now: Place) -> bool:
+        then, here = Stamp.parse(before.stamp), Stamp.parse(now.stamp)
+        same = (then.size_bytes, then.mtime_ns) == (here.size_bytes, here.mtime_ns)
+        return same and bool(now.fingerprint) and now.fingerprint != before.fingerprint
+
+    def _corrupt(self, place: Place, found: Findings, why: str) -> None:
+        """Report rot every night until the file is restored, or touched to say that it is meant."""
+        found.add("corrupt", [Finding(place.file, why)])
+        hint = "Restore it from a backup; `touch` it if the change was meant."
+        entry = RunFile(
+            place.file, place.fingerprint, self._batch.key, Status.FAILED, f"corrupt: {why}", hint
+        )
+        self._record(entry)
+        self._listen(Event("failed", place.file, {"reason": entry.reason, "hint": hint}))
+
+    def _verify(self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings) -> None:
+        """Read a share of the archive to the last byte, what was not read for longest first."""
+        nights = self._settings.audit.verify_nights
+        if not nights:
+            return
+        share = math.ceil(len(listed) / nights)
+        known = [p for n, p in self._known.items() if n in listed and p.stamp == listed[n].text]
+        for before in sorted(known, key=lambda place: place.hashed_at)[:share]:
+            self._check()
+            if before.problem:
+                continue
+            try:
+                with self._stop.interruptible():
+                    digest = content_hash(before.path)
+            except MediaError as error:
+                self._rot(before, todo, found, str(error))
+                continue
+            found.verified += 1
+            found.verified_bytes += listed[before.file].size_bytes
+            if before.content_hash and digest != before.content_hash:
+                if Stamp.of(os.stat(before.path)).text == before.stamp:
+                    why = "its content changed while nothing wrote to it"
+                    self._rot(before, todo, found, why)
+                continue
+            now = self._clock.now()
+            place = replace(before, content_hash=digest, hashed_at=now, missing_since=0.0)
+            self._store.note(place, before.settings_key)
+
+    def _rot(self, place: Place, todo: dict[str, Place], found: Findings, why: str) -> None:
+        """A file that had seemed unchanged, or was to be scored, is not what it was."""
+        if todo.pop(place.file, None) is None:
+            found.unchanged -= 1
+        self._corrupt(place, found, why)
+
+    def _score(self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings) -> None:
+        for number, (name, place) in enumerate(todo.items(), start=1):
+            self._check()
+            where = {"number": number, "of": len(todo)}
+            self._listen(Event("started", name, where))
+            began = self._clock.steady()
+            item = Found(Path(self._here, name), name, place.problem)
+            entry = self._batch.one(item, print_=place.fingerprint, again=False)
+            self._store.note(place, self._batch.key)
+            self._record(entry)
+            self._flush()
+            self._batch.tell(entry, where)
+            self._judge(place, entry, found)
+            if entry.status is Status.SCORED:
+                found.scored += 1
+                found.scored_bytes += listed[name].size_bytes
+                found.scoring_s += self._clock.steady() - began
+
+    def _judge(self, place: Place, entry: RunFile, found: Findings) -> None:
+        """What a file's score says beside the one it had before."""
+        before = self._known.get(place.file)
+        had = self._store.aqs(before.fingerprint, before.settings_key) if before else None
+        if entry.status is Status.FAILED:
+            found.add("failed", [Finding(place.file, entry.reason)])
+            if had is not None:
+                found.add("corrupt", [Finding(place.file, "it could be read before")])
+            return
+        if before is None or had is None:
+            return
+        if before.settings_key != self._batch.key:
+            found.add("re-scored", [Finding(place.file)])
+            return
+        now = self._store.aqs(place.fingerprint, self._batch.key)
+        if now is not None and now < had - self._settings.audit.degraded_by:
+            found.add("degraded", [Finding(place.file, f"AQS {had:.2f} -> {now:.2f}")])
+
+    def _record(self, entry: RunFile) -> None:
+        self._unrecorded.append(entry)
+        if len(self._unrecorded) >= AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unrecorded:
+            self._store.record_file(self._run_id, *self._unrecorded)
+            self._unrecorded = []
+
+
+def gates(found: Findings, fail_on: Iterable[str]) -> list[str]:
+    """The kinds of findings that were to fail the audit, and were found."""
+    return [kind for kind in fail_on if found.kinds.get(kind)]

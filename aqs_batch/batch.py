@@ -1,0 +1,167 @@
+"""A run over files: recognise, claim, process, save, report. Interrupt it anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from aqs_batch.analysis.checkpoint import Checkpoint, chosen
+from aqs_batch.clock import Clock, SystemClock, iso
+from aqs_batch.encode_jobs import EncodeJobs, Tell
+from aqs_batch.errors import AqsError, MediaError, StoreError
+from aqs_batch.events import Event, Listener, Progress
+from aqs_batch.identity import is_gone, own_name
+from aqs_batch.ingest.files import Found
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.records import Status
+from aqs_batch.reporting import told
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop, Stopped
+from aqs_batch.store import Analysis, JobStatus, RunFile, Store
+from aqs_batch.worker import End, Process, Worker, scoring
+
+LOOK_AT = 16  # files after the one in hand, to find the next that is new
+
+
+def real_process(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    upcoming: Callable[[str], Iterator[Path]] = lambda fingerprint: iter(()),
+) -> Process:
+    """The pipeline with its model loaded, ready for one file after another.
+
+    `upcoming` gives the files after the one with a fingerprint: the next are begun beside it.
+    """
+    from aqs_batch import pipeline  # with torch, half a gigabyte: not before there is work
+
+    ahead = pipeline.look_ahead(pipeline.set_up(settings, checkpoint))
+
+    def process(path: Path, fingerprint: str, progress: Progress) -> Analysis:
+        ahead.begin(islice(upcoming(fingerprint), ahead.depth))
+        return replace(ahead.finish(path, progress), fingerprint=fingerprint)
+
+    return process
+
+
+class Batch:
+    """One run over a list of files against one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        listener: Listener,
+        clock: Clock | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        self._store, self._settings, self._listen = store, settings, listener
+        self._clock = clock or SystemClock()
+        self._stop = stop or Stop(self._clock, grace_s=0.0)
+        self._checkpoint = chosen(settings.model.checkpoint)
+        self.key = settings.key(self._checkpoint.digest)
+        self._worker: Worker[Analysis] | None = None
+        self._name = own_name()
+        self._upcoming: list[Found] = []
+        self._encodes = EncodeJobs(store, settings, self.key, self._name, self._clock, self._stop)
+
+    def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
+        """Process every file and return the run's id; what failed is recorded, not raised."""
+        run_id = self._store.start_run(
+            iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json")
+        )
+        limits = self._settings.limits
+        self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        files = list(found)
+        self._listen(Event("found", facts={"files": len(files)}))
+        for number, item in enumerate(files, start=1):
+            place = {"number": number, "of": len(files)}
+            self._upcoming = [f for f in files[number : number + LOOK_AT] if not f.problem]
+            self._listen(Event("started", item.file, place))
+            entry = self.one(item, force=force)
+            if entry.status is not Status.FAILED:
+                entry = self._encodes.after(item.path, entry, self._teller(item), force=force)
+            self._store.record_file(run_id, entry)
+            self.tell(entry, place)
+        self._store.finish_run(run_id, iso(self._clock.now()))
+        return run_id
+
+    def _teller(self, item: Found) -> Tell:
+        return lambda kind, facts: self._listen(Event(kind, item.file, facts))
+
+    def tell(self, entry: RunFile, place: dict[str, Any]) -> None:
+        facts: dict[str, Any] = dict(place)
+        if entry.status is Status.FAILED:
+            facts |= {"reason": entry.reason, "hint": entry.hint}
+        else:
+            facts |= told(self._store, entry.fingerprint, entry.settings_key, self._settings)
+        self._listen(Event(entry.status.value, entry.file, facts))
+
+    def one(
+        self, item: Found, *, print_: str = "", force: bool = False, again: bool = True
+    ) -> RunFile:
+        """What becomes of one file; `print_` is its fingerprint where that is known.
+
+        With `again`, what failed before is tried again. Raises Stopped when told to stop.
+        """
+        try:
+            if item.problem:
+                raise MediaError(item.problem)
+            print_ = print_ or fingerprint(item.path)
+            if not force and self._store.aqs(print_, self.key) is not None:
+                return RunFile(item.file, print_, self.key, Status.UNCHANGED)
+            return self._work(item, print_, force, again)
+        except StoreError:
+            raise
+        except AqsError as error:
+            return RunFile(item.file, print_, self.key, Status.FAILED, str(error), error.hint)
+
+    def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile:
+        queued = self._store.enqueue(print_, self.key, item.path, force=force, again=again)
+        limits = self._settings.limits
+        now = self._clock.now()
+        job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
+        if job is None:
+            return self._elsewhere(item, print_)
+        if job.status is JobStatus.QUARANTINED:
+            return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
+        if job.attempts > 1:  # this one, or one begun beside it, may have killed a process
+            self._upcoming = []
+        if self._worker is None:
+            process = real_process(self._settings, self._checkpoint, self._unknown)
+            task = scoring(self._store, self._settings, process)
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop)
+
+        def progress(done: int, of: int) -> None:
+            self._listen(Event("progress", item.file, {"done": done, "planned": of}))
+
+        ended = self._worker.work(job, progress, patient=False)
+        if ended.end is End.SAVED:
+            return RunFile(item.file, print_, self.key, Status.SCORED)
+        if ended.end is End.LOST:
+            return self._elsewhere(item, print_)
+        if ended.end is End.RELEASED:
+            raise Stopped
+        raise MediaError(ended.reason, hint=ended.hint)
+
+    def _unknown(self, current: str) -> Iterator[Path]:
+        """The files after the current one that still have to be scored, in order."""
+        for item in self._upcoming:
+            with suppress(MediaError):  # told when it is its turn
+                print_ = fingerprint(item.path)
+                if print_ != current and self._store.aqs(print_, self.key) is None:
+                    yield item.path
+
+    def _elsewhere(self, item: Found, print_: str) -> RunFile:
+        """The job was not to be had: done meanwhile, set aside, or in another process's hands."""
+        if self._store.aqs(print_, self.key) is not None:
+            return RunFile(item.file, print_, self.key, Status.UNCHANGED)
+        job = self._store.job(print_, self.key)
+        if job is not None and job.status in (JobStatus.QUARANTINED, JobStatus.FAILED):
+            return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
+        raise MediaError(
+            "another process is working on this file", hint="Run again when it has finished."
+        )

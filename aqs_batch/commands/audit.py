@@ -1,0 +1,133 @@
+"""`aqs-batch audit`: an archive, night after night."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aqs_batch.commands.frame import (
+    EXIT_FAILED,
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    load,
+    plain_errors,
+    settings_flags,
+)
+
+if TYPE_CHECKING:
+    from aqs_batch.findings import Findings
+    from aqs_batch.settings import Settings
+    from aqs_batch.store import Store
+
+NOTIFY_TIMEOUT_S = 60.0
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@settings_flags
+@click.option("--until", help="Stop at this local time, e.g. 06:00, and go on the next night.")
+@click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
+@click.option("--fail-on", help="Exit 3 on any of: degraded,corrupt,missing,failed.")
+@click.option("--notify-cmd", help="Command that gets the summary as JSON on standard input.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
+def audit(
+    folder: str,
+    config: Path | None,
+    output_dir: str | None,
+    db: str | None,
+    debug: bool,
+    until: str | None,
+    fail_under: float | None,
+    fail_on: str | None,
+    notify_cmd: str | None,
+    as_json: bool,
+) -> int:
+    """Compare an archive with the night before, verify a part of it, score what is new."""
+    with plain_errors(debug):
+        more = {
+            "audit.until": until,
+            "run.fail_under": fail_under,
+            "audit.fail_on": fail_on.split(",") if fail_on else None,
+            "audit.notify_cmd": notify_cmd,
+            "log.format": "json" if as_json else None,
+        }
+        return run(load(config, output_dir, db, **more).settings, folder)
+
+
+def run(settings: Settings, folder: str) -> int:
+    """One night over `folder`: summary, reports, notice; gives the exit code."""
+    from aqs_batch import audit as audits
+    from aqs_batch import console, reporting
+    from aqs_batch.clock import SystemClock, next_at
+    from aqs_batch.events import Event
+    from aqs_batch.stop import Stop
+    from aqs_batch.store import Store
+
+    clock, at = SystemClock(), settings.audit.until
+    stop = Stop(clock, settings.watch.stop_grace_s)
+    began = clock.now()
+    until = next_at(at, began) if at else float("inf")
+    night_s = until - began if at else settings.audit.night_h * 3600
+    as_json = settings.log.format == "json"
+    listen = console.log_listener(settings.log.format, sys.stdout)
+    store = Store(settings.output.url)
+    try:
+        with stop.on_signals():
+            audit = audits.Audit(store, settings, listen, clock, stop)
+            found = audit.run(folder, command=shlex.join(sys.argv), until=until)
+        if stop.requested:
+            click.echo("interrupted: what was finished is saved; run again to go on", err=True)
+            return EXIT_INTERRUPTED
+        written = reporting.write_reports(store, store.run(found.run), settings)
+        listen(Event("report", facts={"written": [str(path) for path in written]}))
+        code, why = _verdict(store, found, settings)
+    finally:
+        store.close()
+    summary = found.as_json(night_s) | {"exit_code": code, "gates": why}
+    if as_json:
+        click.echo(json.dumps({"event": "summary"} | summary))
+    else:
+        click.echo("\n".join([found.as_text(night_s), *(f"  gate: {text}" for text in why)]))
+    return max(code, _notify(settings.audit.notify_cmd, summary))
+
+
+def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
+    from aqs_batch import audit as audits
+    from aqs_batch import reporting
+    from aqs_batch.wording import shown
+
+    why = [
+        f"{len(found.kinds[kind])} {kind}" for kind in audits.gates(found, settings.audit.fail_on)
+    ]
+    gate = settings.run.fail_under
+    if gate:
+        for file, aqs in reporting.scores_below(store, store.run(found.run), gate):
+            why.append(f"{shown(file)} scores {aqs:.3f}, below {gate:g}")
+    if why:
+        return EXIT_GATE, why
+    failed = found.kinds.get("failed") or found.kinds.get("corrupt") or found.unreachable
+    return (EXIT_FAILED if failed else 0), why
+
+
+def _notify(command: str, summary: dict[str, object]) -> int:
+    """Hand the summary on; a notice that did not get out is a failure of the night."""
+    from aqs_batch import ffmpeg
+    from aqs_batch.errors import FfmpegError
+
+    if not command:
+        return 0
+    try:
+        done = ffmpeg.tell(shlex.split(command), json.dumps(summary), timeout_s=NOTIFY_TIMEOUT_S)
+    except (FfmpegError, ValueError) as error:
+        click.echo(f"error: --notify-cmd: {error}", err=True)
+        return EXIT_FAILED
+    if done.returncode:
+        last = done.tail[-1] if done.tail else "no message"
+        click.echo(f"error: --notify-cmd ended with {done.returncode}: {last}", err=True)
+        return EXIT_FAILED
+    return 0

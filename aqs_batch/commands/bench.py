@@ -1,0 +1,146 @@
+"""`aqs-batch bench` and `inspect-model`: what this machine reaches, and what the network is."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aqs_batch.commands.frame import PROFILE, load, plain_errors, profile_flags, settings_flags
+
+if TYPE_CHECKING:
+    from aqs_batch.analysis.anatomy import Anatomy
+    from aqs_batch.analysis.openvino_cpu import Layer
+    from aqs_batch.measure import Forecast, Measured
+
+SHOWN_LAYERS = 12
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
+@settings_flags
+@PROFILE
+@click.option("--clip", type=click.Path(exists=True, path_type=Path), help="Measure on this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--profile-resources",
+    type=click.Path(path_type=Path),
+    help="Write a page that draws CPU, memory and GPU while it runs.",
+)
+def bench(
+    folder: Path | None,
+    config: Path | None,
+    output_dir: str | None,
+    db: str | None,
+    debug: bool,
+    profile: str | None,
+    clip: Path | None,
+    as_json: bool,
+    profile_resources: Path | None,
+) -> int:
+    """What this machine reaches; with FOLDER, how many hours an audit of it takes."""
+    from aqs_batch import measure
+
+    with plain_errors(debug), ExitStack() as stack:
+        settings = load(config, output_dir, db, **profile_flags(profile)).settings
+        path = clip or stack.enter_context(measure.test_clip())
+        parts: dict[str, Any] = {}
+        if profile_resources:
+            from aqs_batch import resources
+            from aqs_batch.reports.atomic import replace_text
+
+            with resources.sampling() as samples:
+                measured = measure.measure(settings, path)
+            title = "Resources while aqs-batch bench ran"
+            replace_text(profile_resources, resources.page(samples, title))
+            parts["resources"] = resources.summary(samples)
+        else:
+            measured = measure.measure(settings, path)
+        ahead = measure.forecast(settings, folder, measured) if folder else None
+    if as_json:
+        parts |= asdict(measured) | ({"forecast": asdict(ahead)} if ahead else {})
+        click.echo(json.dumps(parts))
+    else:
+        click.echo(_measured(measured))
+        for name, value in parts.get("resources", {}).items():
+            click.echo(f"{name.replace('_', ' '):<34} {value:10.2f}")
+        if ahead:
+            click.echo(_forecast(ahead))
+    return 0
+
+
+def _measured(found: Measured) -> str:
+    rows = [("decoding (ffmpeg -f null)", found.decode_fps, "frames/s")]
+    for speed in found.model:
+        name = f"{speed.backend} on {speed.device}, batch {speed.batch}"
+        rows.append((name, speed.tiles_per_s, "tiles/s"))
+        rows.append(("", 1000 / speed.tiles_per_s, "ms a tile (7 frames)"))
+    rows += [
+        ("end to end", found.end_to_end_tiles_per_s, "tiles/s"),
+        ("", found.times_real_time, "x real time"),
+        ("peak memory, decoders apart", found.peak_memory_mb, "MB"),
+    ]
+    lines = [f"{what:<34} {value:10.2f} {unit}" for what, value, unit in rows]
+    return "\n".join([f"{found.cores} cores", *lines, f"What holds it up: {found.bottleneck}"])
+
+
+def _forecast(found: Forecast) -> str:
+    unread = f", {found.unreadable} of them unreadable" if found.unreadable else ""
+    return (
+        f"Forecast: {found.files} files{unread}, {found.video_hours:.2f} h of video, "
+        f"{found.sequences} sequences: {found.hours:.2f} h for an audit on this machine"
+    )
+
+
+@click.command()
+@settings_flags
+@click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def inspect_model(
+    config: Path | None,
+    output_dir: str | None,
+    db: str | None,
+    debug: bool,
+    checkpoint: str | None,
+    as_json: bool,
+) -> int:
+    """Parameters, multiply-adds, time per layer, receptive fields, and what each head looks at."""
+    from aqs_batch import measure, pipeline
+    from aqs_batch.analysis import anatomy
+
+    with plain_errors(debug):
+        settings = load(config, output_dir, db, **{"model.checkpoint": checkpoint}).settings
+        found = pipeline.checkpoint_of(settings)
+        anatomy_of = anatomy.examine(found)
+        layers = measure.layer_times(found, settings)
+    if as_json:
+        parts = {"checkpoint": found.label, **asdict(anatomy_of)}
+        click.echo(json.dumps(parts | {"layers": [asdict(layer) for layer in layers]}))
+    else:
+        click.echo(_anatomy(found.label, anatomy_of, layers))
+    return 0
+
+
+def _anatomy(label: str, found: Anatomy, layers: list[Layer]) -> str:
+    parameters = sum(p.parameters for p in found.parts)
+    work = sum(p.multiply_adds for p in found.parts)
+    lines = [f"{label}: {parameters:,} parameters, {work / 1e9:.2f} G multiply-adds a tile", ""]
+    lines += [f"{'part':<24}{'parameters':>12}{'M multiply-adds':>18}"]
+    for part in found.parts:
+        lines.append(f"{part.name:<24}{part.parameters:>12,}{part.multiply_adds / 1e6:>18.1f}")
+    lines += ["", f"{'map':<6}{'channels':>9}{'stride':>8}{'sees (px)':>11}"]
+    for number, s in enumerate(found.stages, start=1):
+        lines.append(f"{number:<6}{s.channels:>9}{s.stride:>8}{s.receptive_field_px:>11}")
+    lines += ["", "What each head goes by (share of its sensitivity):"]
+    for head, shares in found.heads.items():
+        top = sorted(shares.items(), key=lambda pair: -pair[1])[:4]
+        lines.append(f"  {head:<18}" + ", ".join(f"{name} {share:.0%}" for name, share in top))
+    spent = sum(layer.ms for layer in layers)
+    lines += ["", f"Slowest layers of {spent:.1f} ms a tile (OpenVINO, one core):"]
+    for layer in sorted(layers, key=lambda step: -step.ms)[:SHOWN_LAYERS]:
+        lines.append(f"  {layer.ms:7.2f} ms  {layer.kind:<18} {layer.name}")
+    return "\n".join(lines)

@@ -1,0 +1,44 @@
+"""`aqs-batch preprocess`: a filtered lossless copy for use with any other encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aqs_batch.commands.frame import load, plain_errors
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--crf", type=click.FloatRange(0, 51), default=28.0, show_default=True,
+              help="The x265 CRF that the copy will be encoded at.")  # fmt: skip
+@click.option("--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True,
+              help="0 changes nothing, 1 is as trained.")  # fmt: skip
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def preprocess(
+    source: Path, target: Path, crf: float, strength: float, config: Path | None, debug: bool
+) -> int:
+    """Filter SOURCE for x265 into TARGET (.mkv, lossless); the source is only read."""
+    from aqs_batch import preprocessing
+    from aqs_batch.console import count_frames
+    from aqs_batch.encode import lossless
+    from aqs_batch.ffmpeg import find
+    from aqs_batch.ingest.probe import Limits, probe
+    from aqs_batch.wording import shown
+
+    with plain_errors(debug):
+        settings = load(config, None, None).settings
+        video = probe(source, Limits(settings.limits.max_pixels, settings.limits.max_streams))
+        with count_frames(len(video.frame_times_s)) as on_frame:
+            count = lossless.write(
+                find(settings.ffmpeg.path).path,
+                video,
+                target,
+                preprocessing.filters(strength)(crf),
+                on_frame,
+            )
+        click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")
+    return 0

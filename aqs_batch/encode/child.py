@@ -1,0 +1,44 @@
+"""One ffmpeg command run to its end: frames told on the way, failure told in words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from aqs_batch.errors import EncodeError
+from aqs_batch.ffmpeg import Finished, child
+
+_LINES_SHOWN = 4
+
+
+def run(
+    argv: Sequence[str], what: str, on_frame: Callable[[int], None] = lambda frame: None
+) -> int:
+    """Run a command that writes `-progress` to stdout; returns the frames it says it wrote.
+
+    `on_frame` sees the running count. Raises EncodeError with the command and its last lines when
+    it fails; whatever happens, no process is left.
+    """
+    frames = 0
+    with child(argv) as running:
+        for line in running.lines():
+            key, _, value = line.partition("=")
+            if key == "frame" and value.strip().isdigit():
+                frames = int(value)
+                on_frame(frames)
+        finished = running.wait(timeout_s=60.0)
+    if finished.returncode != 0:
+        raise failure(what, argv, finished)
+    return frames
+
+
+def failure(what: str, argv: Sequence[str], finished: Finished) -> EncodeError:
+    """What failed, why as ffmpeg put it, and the command to try by hand."""
+    tail = " | ".join(finished.tail[-_LINES_SHOWN:]) or "it wrote no message"
+    died = f"killed by signal {-finished.returncode}" if finished.returncode < 0 else ""
+    hint = f"The command was: {shlex.join(argv)}"
+    if "No space left" in tail:
+        hint = f"Free disk space and run again. {hint}"
+    return EncodeError(
+        f"{what} failed ({died or f'exit {finished.returncode}'}): {tail}", hint=hint
+    )

@@ -1,0 +1,99 @@
+"""Which rung to take, and what its worst frames look like beside the source's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aqs_batch.encode import command, inventory, plan
+from aqs_batch.encode.plan import Window
+from aqs_batch.errors import FfmpegError
+from aqs_batch.ffmpeg import child
+from aqs_batch.records import Pixels, Rung, Video
+
+CROP_PX = (320, 180)
+
+
+def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None:
+    """(position, why) of the rung to take: the smallest that looks good and saves bytes.
+
+    None where nothing was measured or every rung is larger than the source.
+    """
+    saving = [(n, r) for n, r in enumerate(rungs) if r.vmaf and not r.ratio >= 1]
+    if not saving:
+        return None
+    good = [(n, r) for n, r in saving if r.vmaf and r.vmaf.mean >= good_vmaf]
+    if good:
+        number, rung = min(good, key=lambda pair: pair[1].kbps)
+        saved = f"; {1 - rung.ratio:.0%} smaller than the source" if rung.ratio else ""
+        return number, f"the smallest with VMAF of at least {good_vmaf:g}{saved}"
+    number, rung = max(saving, key=lambda pair: pair[1].vmaf.mean if pair[1].vmaf else 0.0)
+    return number, f"none reaches VMAF {good_vmaf:g}; this comes nearest and saves bytes"
+
+
+def side_by_side(
+    ffmpeg_path: str,
+    video: Video,
+    window: Window,
+    encode: Path,
+    place: int,
+    position: int,
+    middle: tuple[float, float],
+) -> Pixels | None:
+    """Crops of one frame, source left and encode right, uint8[H,W,3]; None if one is unreadable.
+
+    `position` counts the frames of the window, `middle` is the crop's centre in 0-1 of the frame.
+    """
+    ours = inventory.take(encode, place).picture.times_s
+    theirs = video.frame_times_s
+    first = window.start + position
+    if position >= len(ours) or first >= len(theirs):
+        return None
+    crops = [
+        _crop(
+            ffmpeg_path, path, stream, plan.window(times, number, 1, times[-1] - times[0]), middle
+        )
+        for path, stream, times, number in (
+            (video.path, video.stream_index, theirs, first),
+            (encode, place, ours, position),
+        )
+    ]
+    left, right = crops
+    if left is None or right is None or left.shape != right.shape:
+        return None
+    gap = np.full((left.shape[0], 4, 3), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)
+
+
+def crop_argv(
+    ffmpeg_path: str, path: Path, stream: int, window: Window, middle: tuple[float, float]
+) -> list[str]:
+    """One frame's crop at native resolution, as RGB in a PPM on stdout, which says its size."""
+    width, height = CROP_PX
+    box = (
+        f"crop=w='min(iw,{width})':h='min(ih,{height})'"
+        f":x='clip(iw*{middle[0]:.4f}-ow/2,0,iw-ow)':y='clip(ih*{middle[1]:.4f}-oh/2,0,ih-oh)'"
+    )
+    return [
+        ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-noautorotate",
+        *command.opened(path, window), "-map", f"0:{stream}", "-frames:v", "1",
+        "-vf", f"{box},format=rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1",
+    ]  # fmt: skip
+
+
+def _crop(
+    ffmpeg_path: str, path: Path, stream: int, window: Window, middle: tuple[float, float]
+) -> Pixels | None:
+    room = np.zeros(CROP_PX[0] * CROP_PX[1] * 3 + 64, np.uint8)
+    try:
+        with child(crop_argv(ffmpeg_path, path, stream, window, middle)) as running:
+            got = running.read_into(room.data)
+    except FfmpegError:
+        return None
+    head, _, rest = room[:got].tobytes().partition(b"\n255\n")
+    if not rest:
+        return None
+    width, height = (int(part) for part in head.split()[1:3])
+    return np.frombuffer(rest, np.uint8)[: width * height * 3].reshape(height, width, 3)

@@ -1,0 +1,78 @@
+"""The encoders: what each is called in ffmpeg, which pixels it takes, and how its CRF is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from aqs_batch.errors import EncodeError
+from aqs_batch.records import Video
+
+
+class Codec(Enum):
+    """An encoder by the name its users know."""
+
+    X265 = "x265"
+    X264 = "x264"
+    SVTAV1 = "svtav1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that one rung's encoder is told but its CRF; `params` are key=value:key=value."""
+
+    codec: Codec
+    preset: str
+    params: str = ""
+
+
+_ENCODERS = {Codec.X265: "libx265", Codec.X264: "libx264", Codec.SVTAV1: "libsvtav1"}
+_PARAMS = {Codec.X265: "x265-params", Codec.X264: "x264-params", Codec.SVTAV1: "svtav1-params"}
+# x265 and SVT-AV1 write their own logs past ffmpeg's; only errors are of use to us.
+_QUIET = {Codec.X265: "log-level=error", Codec.X264: "", Codec.SVTAV1: ""}
+_CRF_MAX = {Codec.X265: 51.0, Codec.X264: 51.0, Codec.SVTAV1: 63.0}
+_BIT_DEPTHS = {Codec.X265: (8, 10, 12), Codec.X264: (8, 10), Codec.SVTAV1: (8, 10)}
+
+
+def crf_range(codec: Codec) -> tuple[float, float]:
+    """Lowest and highest CRF that a ladder or a search may use."""
+    return 4.0, _CRF_MAX[codec]
+
+
+def check_crf(codec: Codec, crf: float) -> None:
+    """Raises EncodeError for a CRF the encoder does not know."""
+    if not 0 <= crf <= _CRF_MAX[codec]:
+        raise EncodeError(
+            f"CRF {crf:g} is outside 0 to {_CRF_MAX[codec]:g} of {codec.value}",
+            hint="Name other values with --crf.",
+        )
+
+
+def pixel_format(video: Video, codec: Codec) -> str:
+    """The format to encode in: the source's chroma and bit depth as far as the encoder goes.
+
+    10-bit stays 10-bit; RGB becomes 4:4:4, transparency is lost, SVT-AV1 knows 4:2:0 only.
+    """
+    source = video.pixel_format
+    chroma = "420"
+    if codec is not Codec.SVTAV1:
+        if source.startswith(("gbr", "rgb", "bgr", "argb", "abgr", "0rgb")) or "444" in source:
+            chroma = "444"
+        elif "422" in source or "440" in source or source.startswith(("uyvy", "yuyv")):
+            chroma = "422"
+    depths = _BIT_DEPTHS[codec]
+    depth = next((d for d in depths if d >= video.bit_depth), depths[-1])
+    return f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le")
+
+
+def options(recipe: Recipe, crf: float) -> list[str]:
+    """The encoder's own output options, as ffmpeg takes them."""
+    params = ":".join(part for part in (_QUIET[recipe.codec], recipe.params) if part)
+    argv = ["-c:v", _ENCODERS[recipe.codec], "-preset", recipe.preset, "-crf", f"{crf:g}"]
+    return [*argv, f"-{_PARAMS[recipe.codec]}", params] if params else argv
+
+
+def container_tag(codec: Codec, container: str) -> list[str]:
+    """In MP4 HEVC is called hvc1, or Apple's players refuse it."""
+    is_mp4 = container in {"mp4", "mov"}
+    return ["-tag:v", "hvc1"] if is_mp4 and codec is Codec.X265 else []

@@ -1,0 +1,176 @@
+"""The commands that make encodes, as argument lists: pure functions of what they are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqs_batch.encode import codec
+from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
+from aqs_batch.ffmpeg import DEMUXERS
+from aqs_batch.records import Video
+
+Filter = tuple[str, Mapping[str, object]]
+Filters = Sequence[Filter]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one rung of a window goes: its CRF, the file, and what comes along.
+
+    `others` are the indices of the source's streams that are copied beside the picture, all in
+    their old order. A target with `others` None is the picture alone, without tags and chapters.
+    """
+
+    crf: float
+    path: Path
+    container: str  # ffmpeg's name of the muxer
+    others: tuple[int, ...] | None = None
+    dispositions: tuple[int, ...] = ()  # of every stream of the target, as libav's flags
+
+    def place(self, video: Video) -> int:
+        """The index of the picture's stream in the target."""
+        return sum(index < video.stream_index for index in self.others or ())
+
+
+@dataclass(frozen=True)
+class Piped:
+    """Frames that come over stdin instead of out of the source: the seam of a frame filter.
+
+    A filter that works on decoded frames (the learned preprocess, `encode.filtered`) runs between
+    two children: a decoder (`decoder_argv`) whose raw frames it reads, and the encoder
+    (`encoder_argv` with this record as `piped`) to which it writes them with their times.
+    Everything else (measuring, alignment, cache, store) stays as it is, since a rung is a file
+    whatever made it. The reference of VMAF is the untouched source all the same.
+    """
+
+    options: tuple[str, ...]  # how ffmpeg reads stdin
+    shown_as: str  # filters that name the frames' colours and shape, which a pipe does not
+
+
+def input_name(path: Path) -> str:
+    """The file as ffmpeg must see it, so that no name is an option, a protocol or a pattern."""
+    return f"file:{os.path.abspath(path)}"
+
+
+def opened(path: Path, window: Window) -> list[str]:
+    """Input options that open a media file safely, at the beginning of `window`."""
+    argv = ["-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS]
+    if window.seek_s is not None:
+        argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s:.6f}"]
+    if window.frames is not None:
+        argv += ["-t", f"{window.length_s + SEEK_MARGIN_S:.6f}"]  # frames are counted by trim
+    return [*argv, "-i", input_name(path)]
+
+
+def source_filters(video: Video, recipe: Recipe) -> Filters:
+    """What happens to the source's pixels before the encoder, and before VMAF compares them.
+
+    Interlaced frames are deinterlaced one to one; an odd size loses its last row or column, which
+    4:2:0 cannot hold; chroma and bit depth stay as far as the encoder knows them.
+    """
+    filters: list[Filter] = []
+    if video.interlaced:
+        filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
+    width, height = even_size(video)
+    if (width, height) != (video.coded_width, video.coded_height):
+        filters.append(("crop", {"w": width, "h": height, "x": 0, "y": 0}))
+    filters.append(("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)}))
+    return filters
+
+
+def even_size(video: Video) -> tuple[int, int]:
+    """(width, height) as coded, each without a last odd line."""
+    return max(video.coded_width & ~1, 2), max(video.coded_height & ~1, 2)
+
+
+def filter_text(filters: Filters, window: Window) -> str:
+    """The filters as a -filter:v argument, the window's frames counted out first."""
+    trim: Filters = [] if window.frames is None else [("trim", {"end_frame": window.frames})]
+    return ",".join(
+        name + "=" + ":".join(f"{key}={value}" for key, value in options.items())
+        for name, options in [*trim, *filters]
+    )
+
+
+def encoder_argv(
+    ffmpeg_path: str,
+    video: Video,
+    window: Window,
+    recipe: Recipe,
+    targets: Sequence[Target],
+    piped: Piped | None = None,
+) -> list[str]:
+    """One decode of `window` feeding an encoder per target, progress on stdout.
+
+    Timestamps go through as they are, and the picture is not turned: the display matrix is kept.
+    """
+    argv = [*_quiet(ffmpeg_path), "-y"]
+    if piped is None:
+        argv += ["-progress", "pipe:1", "-stats_period", "1"]
+    else:  # the times of both inputs are the source's own, so picture and sound stay together
+        argv += ["-copyts", *piped.options]
+    # -noautorotate: frames stay as coded, and the muxer writes the display matrix on.
+    argv += ["-noautorotate", *opened(video.path, window)]
+    source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")
+    filters = piped.shown_as if piped else filter_text(source_filters(video, recipe), window)
+    for target in targets:
+        place = target.place(video)
+        order = sorted((*(target.others or ()), video.stream_index))
+        for index in order:
+            argv += ["-map", shown if index == video.stream_index else f"{source}:{index}"]
+        said = codec.options(recipe, target.crf)
+        said += codec.container_tag(recipe.codec, target.container)
+        if filters:
+            said += ["-filter", filters]
+        said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
+        argv += ["-c", "copy", *_of_stream(place, said), *_belongings(source, target, place)]
+        argv += ["-f", target.container, f"file:{os.path.abspath(target.path)}"]
+    return argv
+
+
+def decoder_argv(
+    ffmpeg_path: str, video: Video, window: Window, recipe: Recipe, *, planar: str
+) -> list[str]:
+    """The frames of a window as raw video on stdout, in format `planar`: what a filter reads."""
+    filters = [*source_filters(video, recipe), ("format", {"pix_fmts": planar})]
+    argv = [*_quiet(ffmpeg_path), "-noautorotate", *opened(video.path, window)]
+    argv += ["-map", f"0:{video.stream_index}", "-filter:v", filter_text(filters, window)]
+    return [*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
+
+
+def decode_check_argv(ffmpeg_path: str, path: Path) -> list[str]:
+    """Decode everything in a file, stopping at the first error; progress on stdout."""
+    argv = [*_quiet(ffmpeg_path), "-progress", "pipe:1", "-err_detect", "explode", "-xerror"]
+    argv += [*opened(path, Window(0, None, None, 0.0, 0.0)), "-map", "0:v:0", "-map", "0:a?"]
+    return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
+
+
+def _quiet(ffmpeg_path: str) -> list[str]:
+    return [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning"]
+
+
+def _of_stream(place: int, options: Sequence[str]) -> list[str]:
+    """Output options said of one stream alone: cover art and second angles are copied."""
+    said = []
+    for key, value in zip(options[::2], options[1::2], strict=True):
+        said += [f"{key.removesuffix(':v')}:{place}", value]
+    return said
+
+
+def _belongings(source: str, target: Target, place: int) -> list[str]:
+    if target.others is None:
+        return ["-map_metadata", "-1", "-map_chapters", "-1"]
+    argv = ["-map_metadata", source, "-map_chapters", source, "-copy_unknown"]
+    # Said one by one: where none is the default, ffmpeg would make the first of each kind one.
+    for number, flags in enumerate(target.dispositions):
+        argv += [f"-disposition:{number}", str(flags)]
+    if source != "0":  # a piped picture has lost what its stream said of itself
+        argv += [f"-map_metadata:s:{place}", f"{source}:s:v:0"]
+        argv += ["-avoid_negative_ts", "make_non_negative"]
+    if target.container in {"mp4", "mov"}:
+        argv += ["-movflags", "+faststart+use_metadata_tags"]
+    return [*argv, "-max_muxing_queue_size", "4096"]

@@ -1,0 +1,148 @@
+"""Decode, filter, encode through pipes, one frame at a time: memory does not grow with length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from aqs_batch.encode import codec, command
+from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.command import Target
+from aqs_batch.encode.plan import Window
+from aqs_batch.encode.raw_frames import (
+    Luma,
+    RawFormat,
+    RawFrame,
+    frame_bytes,
+    input_options,
+    read_frames,
+    shown_as,
+    stream_header,
+)
+from aqs_batch.errors import FfmpegError, RefusedMedia
+from aqs_batch.ffmpeg import Child, Finished, child
+from aqs_batch.records import Video
+
+_END_WAIT_S = 600.0  # an encoder may still have a long lookahead to work off
+_LINES_SHOWN = 4
+
+
+class LumaFilter(Protocol):
+    """Three luma planes (t-1, t, t+1) and their bit depth to the filtered middle one."""
+
+    def __call__(self, window: Sequence[Luma], bit_depth: int) -> Luma: ...
+
+
+def admit(video: Video) -> None:
+    """Raises RefusedMedia for light the filter was not trained for."""
+    if video.hdr or video.color_transfer == "linear":
+        raise RefusedMedia(
+            f"the preprocess filter knows SDR only; this video is {video.hdr or 'linear light'}",
+            hint="Encode it without --preprocess.",
+        )
+
+
+class WindowEncoder:
+    """Encodes a window through the filter, each target told its own CRF: a `ladder.Encoder`."""
+
+    def __init__(
+        self,
+        ffmpeg_path: str,
+        video: Video,
+        recipe: Recipe,
+        filter_for: Callable[[float], LumaFilter],
+    ) -> None:
+        admit(video)
+        self._ffmpeg_path, self._video, self._recipe = ffmpeg_path, video, recipe
+        self._filter_for = filter_for
+
+    def __call__(
+        self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
+    ) -> None:
+        video, recipe = self._video, self._recipe
+        name = codec.pixel_format(video, recipe.codec)
+        raw = RawFormat(name, *command.even_size(video))
+        piped = command.Piped(tuple(input_options(video.rotation_deg)), shown_as(video))
+        decoder = command.decoder_argv(self._ffmpeg_path, video, window, recipe, planar=name)
+        times_s = video.frame_times_s[window.start :]
+        if window.frames is not None:  # a sample begins at nought, as one does that is not piped
+            times_s = tuple(t - times_s[0] for t in times_s[: window.frames])
+        done = 0
+        for target in targets:
+            encoder = command.encoder_argv(
+                self._ffmpeg_path, video, window, recipe, [target], piped
+            )
+
+            def count(frame: int, before: int = done) -> None:
+                on_frame((before + frame) // len(targets))
+
+            done += run(decoder, encoder, raw, self._filter_for(target.crf), times_s, count)
+
+
+def run(
+    decoder_argv: Sequence[str],
+    encoder_argv: Sequence[str],
+    raw: RawFormat,
+    luma_filter: LumaFilter,
+    times_s: Sequence[float],
+    on_frame: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Feed the decoder's frames through the filter to the encoder; returns how many there were.
+
+    Frame n is shown at `times_s[n]`. Chroma goes through untouched. Raises FfmpegError when either
+    side fails, with its last lines; no child is left whatever happens.
+    """
+    with child(decoder_argv) as decoder, child(encoder_argv, fed=True) as encoder:
+        count = _feed(encoder, _filtered(read_frames(decoder, raw), luma_filter, raw.bit_depth),
+                      raw, times_s, on_frame)  # fmt: skip
+        encoder.close_input()
+        _check("encoding the filtered frames", encoder.wait(_END_WAIT_S))
+        _check("decoding the source", decoder.wait(_END_WAIT_S))
+    return count
+
+
+def _feed(
+    encoder: Child,
+    frames: Iterator[RawFrame],
+    raw: RawFormat,
+    times_s: Sequence[float],
+    on_frame: Callable[[int], None],
+) -> int:
+    count = 0
+    encoder.write(stream_header(raw))
+    for frame in frames:
+        if not encoder.write(*frame_bytes(frame, raw, _time_of(count, times_s))):
+            break  # it has ended early: its exit status and last lines say why
+        count += 1
+        on_frame(count)
+    return count
+
+
+def _filtered(
+    frames: Iterator[RawFrame], luma_filter: LumaFilter, bit_depth: int
+) -> Iterator[RawFrame]:
+    """Each frame filtered with its neighbours; the first and last stand in for missing ones."""
+    before = now = next(frames, None)
+    for after in frames:
+        assert before is not None and now is not None
+        yield now.with_luma(luma_filter((before.luma, now.luma, after.luma), bit_depth))
+        before, now = now, after
+    if before is not None and now is not None:
+        yield now.with_luma(luma_filter((before.luma, now.luma, now.luma), bit_depth))
+
+
+def _time_of(number: int, times_s: Sequence[float]) -> float:
+    """The frame's own time; frames that the packets did not announce go on at the last pace."""
+    if number < len(times_s):
+        return times_s[number]
+    step = times_s[-1] - times_s[-2] if len(times_s) > 1 else 0.04
+    return (times_s[-1] if times_s else 0.0) + step * (number - len(times_s) + 1)
+
+
+def _check(what: str, finished: Finished) -> None:
+    if finished.returncode != 0:
+        tail = " | ".join(finished.tail[-_LINES_SHOWN:]) or "it wrote no message"
+        raise FfmpegError(
+            f"{what} failed (exit {finished.returncode}): {tail}",
+            hint="Nothing was kept. `aqs-batch doctor` says which ffmpeg is used.",
+        )

@@ -1,0 +1,236 @@
+"""What a media file holds besides its picture, so that before and after can be compared."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import av.error
+
+from aqs_batch.errors import EncodeError
+from aqs_batch.ffmpeg import DEMUXERS
+from aqs_batch.records import Check
+
+# What every muxer writes of itself, and what counts the old encode's bytes: it cannot stay.
+_OWN_TAGS = (
+    "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "vendor_id",
+    "handler_name", "creation_time", "_statistics", "bps", "number_of_", "creation",
+)  # fmt: skip
+_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
+LIMITED = 1  # libav's number of the range that is meant where none is said
+_CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream: what it is, how it is marked, and what is said of it."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str
+    disposition: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the main video stream says of its picture."""
+
+    colour: tuple[int, int, int, int]  # primaries, transfer, matrix, range, as in H.273
+    rotation_deg: int
+    side_data: tuple[str, ...]
+    times_s: tuple[float, ...]  # of every packet, sorted
+    size_bytes: int
+
+    @property
+    def frames(self) -> int:
+        return len(self.times_s)
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Times of the first and the last frame."""
+        return (self.times_s[0], self.times_s[-1]) if self.times_s else (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One file: container, streams, chapters (start, end, title), tags and picture."""
+
+    container: str
+    streams: tuple[Stream, ...]
+    chapters: tuple[tuple[float, float, str], ...]
+    tags: Mapping[str, str]
+    picture: Picture
+    start_s: float
+
+
+def take(path: Path, video_stream: int | None = None) -> Inventory:
+    """List a file's contents by reading its packets; raises EncodeError when it is unreadable.
+
+    `video_stream` None: the first stream that is video.
+    """
+    try:
+        # A file object, not a name: libavformat then has no protocol it could follow elsewhere.
+        with _Nameless(io.FileIO(path)) as handle, _open(handle) as container:
+            streams = tuple(_stream(s) for s in container.streams)
+            main = container.streams.video[0] if video_stream is None else (
+                container.streams[video_stream]
+            )  # fmt: skip
+            chapters = tuple(_chapter(c) for c in container.chapters())
+            start = (container.start_time or 0) / 1e6
+            tags = _clean(container.metadata)
+            name = container.format.name
+            return Inventory(name, streams, chapters, tags, _picture(container, main), start)
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise EncodeError(f"{path} cannot be read back: {error}") from error
+
+
+def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
+    """The table of what was and what is; `frames`: how many the picture must have."""
+    lines = [
+        Check("frames", str(frames), str(after.picture.frames), frames == after.picture.frames)
+    ]
+    old, new = before.picture, after.picture
+    lines += [
+        Check("colour tags", str(old.colour), str(new.colour), _same_colour(old, new)),
+        _line("rotation", old.rotation_deg, new.rotation_deg),
+        Check(
+            "HDR side data", ", ".join(old.side_data) or "none", ", ".join(new.side_data) or "none",
+            not {s for s in old.side_data if "DOVI" not in s} - set(new.side_data),
+        ),
+        _times(before, after),
+        Check(
+            "chapters", str(len(before.chapters)), str(len(after.chapters)),
+            len(before.chapters) == len(after.chapters)
+            and all(
+                abs(a[0] - before.start_s - b[0] + after.start_s) < 0.1 and a[2] == b[2]
+                for a, b in zip(before.chapters, after.chapters, strict=True)
+            ),
+        ),
+        _tag_line("file tags", before.tags, after.tags),
+    ]  # fmt: skip
+    ours, theirs = (
+        [stream for stream in side.streams if not is_remade(stream, side)]
+        for side in (before, after)
+    )
+    for number, stream in enumerate(ours):
+        lines.append(_stream_line(stream, theirs[number] if number < len(theirs) else None))
+    return lines
+
+
+def is_remade(stream: Stream, held: Inventory) -> bool:
+    """Tracks that a muxer writes by itself from what is carried over: MP4's chapters, timecode."""
+    nameless = stream.kind == "data" and not stream.codec
+    return nameless and (bool(held.chapters) or "timecode" in stream.tags)
+
+
+class _Nameless(io.BufferedReader):
+    """A file whose name libav does not hear: it would choke on one that is not UTF-8."""
+
+    @property
+    def name(self) -> str:
+        return "video"
+
+
+def _open(handle: io.BufferedReader) -> av.container.InputContainer:
+    return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+
+
+def _stream(stream: Any) -> Stream:
+    codec = stream.codec_context
+    return Stream(
+        stream.index,
+        stream.type or "unknown",
+        codec.name if codec is not None else "",
+        stream.language or "",
+        int(stream.disposition),
+        _clean(stream.metadata),
+    )
+
+
+def _chapter(chapter: Mapping[str, Any]) -> tuple[float, float, str]:
+    base = float(chapter["time_base"] or 1)
+    title = str(chapter["metadata"].get("title", ""))
+    return float(chapter["start"]) * base, float(chapter["end"]) * base, title
+
+
+def _clean(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags by lower-case name without those that a muxer sets by itself."""
+    named = {str(k).lower(): str(v) for k, v in tags.items()}
+    return {k: v for k, v in named.items() if not k.startswith(_OWN_TAGS) and k != "language"}
+
+
+def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
+    codec = stream.codec_context
+    colour = (
+        int(codec.color_primaries), int(codec.color_trc), int(codec.colorspace),
+        int(codec.color_range),
+    )  # fmt: skip
+    sizes, times, side, rotation = 0, [], set[str](), 0
+    looked = False
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_discard:
+            sizes += packet.size
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            times.append(0.0 if stamp is None else float(stamp * stream.time_base))
+            if not looked:
+                for frame in _decoded(packet):
+                    looked = True
+                    rotation = round(frame.rotation) % 360
+                    side |= {d.type.name for d in frame.side_data}
+    wanted = tuple(sorted(s for s in side if s.startswith(_SIDE_DATA)))
+    return Picture(colour, rotation, wanted, tuple(sorted(times)), sizes)
+
+
+def _decoded(packet: Any) -> list[Any]:
+    try:
+        return list(packet.decode())
+    except (av.error.FFmpegError, ValueError):
+        return []
+
+
+def _line(what: str, before: object, after: object) -> Check:
+    return Check(what, str(before), str(after), before == after)
+
+
+def _same_colour(old: Picture, new: Picture) -> bool:
+    """Whether every tag is as it was; a range that was not said is limited, and may be said so."""
+    (*before, before_range), (*after, after_range) = old.colour, new.colour
+    return before == after and (before_range or LIMITED) == (after_range or LIMITED)
+
+
+def _times(before: Inventory, after: Inventory) -> Check:
+    old, new = before.picture, after.picture
+    (old_first, old_last), (new_first, new_last) = old.span_s, new.span_s
+    lengths = old_last - old_first, new_last - new_first
+    begins = old_first - before.start_s, new_first - after.start_s
+    far = max(abs(a - b) * 1000 for a, b in (lengths, begins))
+    text = [f"{b:.3f} s to {b + n:.3f} s" for b, n in zip(begins, lengths, strict=True)]
+    return Check("picture from and to", text[0], text[1], far < _CLOCK_MS)
+
+
+def _tag_line(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> Check:
+    lost = sorted(k for k, v in before.items() if after.get(k) != v)
+    words = f"{len(before) - len(lost)} of {len(before)}" + (f", lost {lost}" if lost else "")
+    return Check(what, str(len(before)), words, not lost)
+
+
+def _stream_line(before: Stream, after: Stream | None) -> Check:
+    what = f"stream {before.index}"
+    ours = f"{before.kind} {before.codec} {before.language}".strip()
+    if after is None:
+        return Check(what, ours, "missing", False)
+    theirs = f"{after.kind} {after.codec} {after.language}".strip()
+    same = (before.kind, before.language, before.disposition) == (
+        after.kind, after.language, after.disposition
+    )  # fmt: skip
+    copied = before.kind == "video" or before.codec == after.codec
+    lost = [k for k, v in before.tags.items() if after.tags.get(k) != v]
+    words = theirs + (f", lost tags {lost}" if lost else "")
+    return Check(what, ours, words, same and copied and not lost)

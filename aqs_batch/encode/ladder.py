@@ -1,0 +1,280 @@
+"""One source at several CRFs: encoded from one decode, measured against it, told as rungs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from aqs_batch.encode import alignment, child, codec, command, inventory, pair, vmaf
+from aqs_batch.encode.alignment import Alignment
+from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.command import Target
+from aqs_batch.encode.frame_log import FrameLog, joined
+from aqs_batch.encode.plan import Plan, Window
+from aqs_batch.encode.segments import measure_in_parts
+from aqs_batch.encode.vmaf import Measuring
+from aqs_batch.errors import EncodeError
+from aqs_batch.records import Rung, Video
+
+FORMAT = 1  # raised when rungs made before can no longer be compared with those made now
+
+Progress = Callable[[float, float, str], None]  # frames of work done, planned, what is going on
+
+
+class Encoder(Protocol):
+    """What turns one window into a file per target: x265 by default, see `command.Piped`."""
+
+    def __call__(
+        self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a ladder works with; `parallel` encoders share one decode."""
+
+    ffmpeg_path: str
+    versions: str  # of ffmpeg: part of what makes two rungs comparable
+    threads: int
+    parallel: int
+    scratch: Path
+    logs: Path
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a ladder is to make of one source, all but the CRFs."""
+
+    video: Video
+    fingerprint: str
+    plan: Plan
+    recipe: Recipe
+    models: dict[str, str]  # empty for HDR, where none is valid
+    preprocess: str | None = None
+    others: tuple[int, ...] | None = None  # streams that come along, None: the picture alone
+    container: str = "matroska"
+    dispositions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A rung with its files, one a window, and its frames; a rung from the cache has neither."""
+
+    rung: Rung
+    key: str
+    files: tuple[Path, ...] = ()
+    log: FrameLog | None = field(repr=False, default=None)
+
+
+class Ladder:
+    """The rungs of one source under one recipe; `known` finds those made before by their key."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        tools: Tools,
+        known: Callable[[str], Rung | None],
+        progress: Progress = lambda done, planned, what: None,
+        encoder: Encoder | None = None,
+    ) -> None:
+        self._wanted, self._tools, self._known, self._tell = wanted, tools, known, progress
+        self._encode_window = encoder or self._with_ffmpeg
+        self._done = self._planned = 0.0
+        self._stamp = _stamp(wanted.video.path)
+
+    def climb(self, crfs: Sequence[float]) -> list[Made]:
+        """The rungs of these CRFs in their order, those made before without any work.
+
+        Raises EncodeError when an encode fails, its frames are not the source's (Misaligned), or
+        the source changes meanwhile; finished rungs of the same call are lost with it.
+        """
+        keys = {crf: self.key(crf) for crf in crfs}
+        made: dict[float, Made] = {}
+        for crf in crfs:
+            codec.check_crf(self._wanted.recipe.codec, crf)
+            rung = self._known(keys[crf])
+            if rung is not None:
+                made[crf] = Made(rung, keys[crf])
+        missing = [crf for crf in dict.fromkeys(crfs) if crf not in made]
+        frames = self._frames() * len(missing)
+        self._planned += 2 * frames
+        for group in _groups(missing, self._tools.parallel):
+            files, encode_fps = self._encode(group)
+            for crf in group:
+                made[crf] = self._measured(crf, files[crf], encode_fps)
+        return [made[crf] for crf in crfs]
+
+    def key(self, crf: float) -> str:
+        """What a rung is known by: source, frames, encoder, its arguments, models and versions."""
+        w = self._wanted
+        parts = [
+            FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
+            codec.options(w.recipe, crf), w.preprocess, sorted(w.models.items()),
+            self._tools.versions,
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    def _frames(self) -> int:
+        total = len(self._wanted.video.frame_times_s)
+        return sum(w.frames or total for w in self._wanted.plan.windows)
+
+    def _encode(self, crfs: Sequence[float]) -> tuple[dict[float, list[Path]], float]:
+        files: dict[float, list[Path]] = {crf: [] for crf in crfs}
+        began, wanted = time.monotonic(), self._wanted
+        what = "encoding CRF " + ", ".join(f"{crf:g}" for crf in crfs)
+        for number, window in enumerate(wanted.plan.windows):
+            targets = [self._target(crf, number) for crf in crfs]
+            self._encode_window(window, targets, self._counter(len(crfs), what, window))
+            for target in targets:
+                files[target.crf].append(target.path)
+        self._check_source()
+        spent = max(time.monotonic() - began, 1e-6)
+        return files, self._frames() * len(crfs) / spent
+
+    def _with_ffmpeg(
+        self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
+    ) -> None:
+        wanted = self._wanted
+        argv = command.encoder_argv(
+            self._tools.ffmpeg_path, wanted.video, window, wanted.recipe, targets
+        )
+        child.run(argv, f"encoding {wanted.video.path.name}", on_frame)
+
+    def _target(self, crf: float, number: int) -> Target:
+        w = self._wanted
+        kind = "whole" if w.others is not None else "picture"
+        path = self._tools.scratch / f"{kind}-crf{crf:g}-{number}.part"
+        return Target(crf, path, w.container, w.others, w.dispositions)
+
+    def _counter(self, weight: int, what: str, window: Window) -> Callable[[int], None]:
+        """Counts frames of one window into the progress of the ladder."""
+        before = self._done
+        most = (window.frames or self._frames()) * weight
+
+        def count(frame: int) -> None:
+            self._done = before + min(frame * weight, most)
+            self._tell(self._done, self._planned, what)
+
+        return count
+
+    def _measured(self, crf: float, files: Sequence[Path], encode_fps: float) -> Made:
+        wanted = self._wanted
+        place = self._target(crf, 0).place(wanted.video)
+        logs, aligned, size_bytes, libvmaf = [], [], 0, ""
+        for window, path in zip(wanted.plan.windows, files, strict=True):
+            found = inventory.take(path, place)
+            size_bytes += found.picture.size_bytes
+            sides = pair.own(path, place, wanted.video, window, wanted.recipe)
+            frames = measure_in_parts(
+                sides, self._measuring(), (found.picture.times_s, wanted.video.frame_times_s),
+                self._counter(1, f"measuring CRF {crf:g}", window),
+            )  # fmt: skip
+            logs.append(_log(wanted.video, window, frames))
+            aligned.append(frames.alignment)
+            libvmaf = frames.libvmaf
+        self._check_source()
+        log, key = joined(logs), self.key(crf)
+        rung = self._rung(crf, log, alignment.together(aligned), size_bytes, encode_fps, libvmaf)
+        self._keep(log, rung, key)
+        return Made(rung, key, tuple(files), log)
+
+    def _measuring(self) -> Measuring:
+        video, recipe = self._wanted.video, self._wanted.recipe
+        pixels = codec.pixel_format(video, recipe.codec)
+        shallow = vmaf.xpsnr_format(pixels, command.even_size(video)[0])
+        return Measuring(self._tools.ffmpeg_path, self._wanted.models, self._tools.threads, shallow)
+
+    def _rung(
+        self,
+        crf: float,
+        log: FrameLog,
+        aligned: Alignment,
+        size_bytes: int,
+        fps: float,
+        version: str,
+    ) -> Rung:
+        wanted = self._wanted
+        length_s = sum(w.length_s for w in wanted.plan.windows)
+        kbps = size_bytes * 8 / 1000 / max(length_s, 1e-6)
+        if not wanted.plan.full:
+            size_bytes = round(kbps * wanted.video.duration_s * 1000 / 8)
+        pooled = {name: vmaf.pool(log.scores[name]) for name in wanted.models}
+        source_bytes = sum(wanted.video.kbps_over_time) * 1000 / 8
+        model = f"{wanted.models['vmaf']}, libvmaf {version}, {vmaf.POOLING}" if pooled else ""
+        return Rung(
+            crf=crf,
+            preset=wanted.recipe.preset,
+            preprocess=wanted.preprocess,
+            size_bytes=size_bytes,
+            kbps=kbps,
+            vmaf=pooled.get("vmaf"),
+            vmaf_neg=pooled.get("vmaf_neg"),
+            vmaf_v1=pooled.get("vmaf_v1"),
+            xpsnr=float(np.mean(log.scores["xpsnr"])),
+            alignment=aligned.words,
+            codec=wanted.recipe.codec.value,
+            params=wanted.recipe.params,
+            plan=wanted.plan.words,
+            frames=len(log.numbers),
+            model=model,
+            encode_fps=fps,
+            ratio=size_bytes / source_bytes if source_bytes else 0.0,
+            strip=log.strip(),
+            vmaf_log=f"{self._tools.logs.name}/{_log_name(crf, wanted, self.key(crf))}",
+        )
+
+    def _keep(self, log: FrameLog, rung: Rung, key: str) -> None:
+        wanted = self._wanted
+        facts = {
+            "fingerprint": wanted.fingerprint, "codec": rung.codec, "preset": rung.preset,
+            "params": rung.params, "preprocess": rung.preprocess, "crf": rung.crf,
+            "plan": rung.plan, "models": wanted.models, "model": rung.model,
+            "alignment": rung.alignment,
+        }  # fmt: skip
+        try:
+            log.write(self._tools.logs / _log_name(rung.crf, wanted, key), facts)
+        except OSError as error:
+            raise EncodeError(
+                f"the VMAF log cannot be written: {error}", hint="Free disk space and run again."
+            ) from error
+
+    def _check_source(self) -> None:
+        if _stamp(self._wanted.video.path) != self._stamp:
+            raise EncodeError(
+                "the source changed while it was being encoded",
+                hint="Nothing was kept. Run again once the file is complete.",
+            )
+
+
+def _log(video: Video, window: Window, frames: vmaf.Frames) -> FrameLog:
+    count = len(frames.xpsnr)
+    first = window.start + max(frames.alignment.offset, 0)
+    numbers = np.arange(first, first + count)
+    known = np.array(video.frame_times_s)
+    times = known[np.minimum(numbers, len(known) - 1)] - known[0]
+    scores = {**frames.vmaf, "xpsnr": frames.xpsnr}
+    return FrameLog(numbers, times, scores, frames.worst_cell)
+
+
+def _log_name(crf: float, wanted: Wanted, key: str) -> str:
+    return f"{wanted.fingerprint[:12]}-{wanted.recipe.codec.value}-crf{crf:g}-{key[:8]}.json.gz"
+
+
+def _groups(crfs: Sequence[float], most: int) -> list[list[float]]:
+    return [list(crfs[at : at + most]) for at in range(0, len(crfs), max(most, 1))]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        raise EncodeError("the source is gone", hint="It vanished while it was in use.") from error
+    return info.st_size, info.st_mtime_ns

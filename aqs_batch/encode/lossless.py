@@ -1,0 +1,67 @@
+"""A filtered copy that loses nothing else: FFV1 in Matroska, for use with any other encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from aqs_batch.encode import codec, command, filtered, plan
+from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.filtered import LumaFilter
+from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
+from aqs_batch.errors import MediaError
+from aqs_batch.records import Video
+
+_LIKE = Recipe(Codec.X265, "medium")  # the copy holds what x265 would be given
+
+
+def write(
+    ffmpeg_path: str,
+    video: Video,
+    target: Path,
+    luma_filter: LumaFilter,
+    on_frame: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Filter `video` into `target` (.mkv); returns its frames. The source is only read.
+
+    Written under a temporary name and renamed when whole. Sound, subtitles, chapters, attachments,
+    tags and times are kept. Raises RefusedMedia for HDR and FfmpegError when a child fails.
+    """
+    filtered.admit(video)
+    if target.suffix.lower() != ".mkv":
+        raise MediaError(f"{target.name} cannot hold it", hint="Name the output something.mkv.")
+    if target.exists() and target.samefile(video.path):
+        raise MediaError("the output is the source", hint="Name another output.")
+    pixels = codec.pixel_format(video, _LIKE.codec)
+    raw = RawFormat(pixels, *command.even_size(video))
+    window = plan.whole(video).windows[0]
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        count = filtered.run(
+            command.decoder_argv(ffmpeg_path, video, window, _LIKE, planar=pixels),
+            encoder_argv(ffmpeg_path, video, partial),
+            raw,
+            luma_filter,
+            video.frame_times_s,
+            on_frame,
+        )
+        if not count:
+            raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def encoder_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
+    """FFV1 of the frames on stdin, with everything else of the source beside it."""
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y"]
+    # The times of both inputs are the source's own, so picture and sound stay together.
+    argv += ["-copyts", *input_options(video.rotation_deg)]
+    argv += [*command.opened(video.path, plan.whole(video).windows[0])]
+    argv += ["-map", "0:v:0", "-map", "1", "-map", "-1:v", "-map", "-1:d"]
+    argv += ["-c", "copy", "-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1"]
+    argv += ["-slices:v:0", "4", "-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
+    argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
+    argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]
+    return [*argv, command.input_name(target)]

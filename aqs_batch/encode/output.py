@@ -1,0 +1,121 @@
+"""An encode that can stand in for its original: its container, its losses, and when it is real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqs_batch.encode import child, command, inventory
+from aqs_batch.encode.codec import Codec
+from aqs_batch.encode.inventory import Inventory, Stream
+from aqs_batch.errors import EncodeError
+from aqs_batch.records import Check
+
+_MP4_FAMILY = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov"}
+_SUBTITLES = {
+    "matroska": {"subrip", "srt", "ass", "ssa", "webvtt", "hdmv_pgs_subtitle", "pgssub",
+                 "dvd_subtitle", "dvdsub", "dvb_subtitle", "dvbsub", "text", "hdmv_text_subtitle"},
+    "mp4": {"mov_text"},
+    "mov": {"mov_text"},
+}  # fmt: skip
+_AUDIO = {
+    "mp4": {"aac", "ac3", "eac3", "mp3", "mp3float", "mp2", "mp2float", "alac", "flac", "opus",
+            "libopus", "dts", "dca", "truehd", "vorbis"},
+    "mov": {"aac", "ac3", "eac3", "mp3", "mp3float", "mp2", "alac"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Container:
+    """The muxer, the name's ending, the streams it takes beside the picture, and the others."""
+
+    name: str
+    suffix: str
+    others: tuple[int, ...]
+    dispositions: tuple[int, ...]  # of the streams it takes and the picture, in their order
+    left_out: tuple[str, ...]
+
+
+def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec) -> Container:
+    """The source's own container where it takes every stream, else the one that takes the most.
+
+    Matroska is tried second. A stream that neither takes is named in `left_out`.
+    """
+    suffix = source.suffix.lower()
+    own = _MP4_FAMILY.get(suffix, "matroska")
+    if own == "mov" and codec is Codec.SVTAV1:
+        own = "mp4"
+    names = list(dict.fromkeys((own, "matroska")))
+    found = []
+    for name in names:
+        beside = [s for s in held.streams if s.index != video_stream]
+        taken = tuple(s.index for s in beside if _takes(name, s))
+        lost = tuple(
+            _words(s) for s in beside if not _takes(name, s) and not inventory.is_remade(s, held)
+        )
+        ending = suffix if _MP4_FAMILY.get(suffix) == name else f".{name}"
+        ending = ".mkv" if name == "matroska" else ending
+        flags = tuple(s.disposition for s in held.streams if s.index in {*taken, video_stream})
+        found.append(Container(name, ending, taken, flags, lost))
+    return min(found, key=lambda c: len(c.left_out))
+
+
+def finish(
+    ffmpeg_path: str,
+    part: Path,
+    final: Path,
+    before: Inventory,
+    frames: int,
+    place: int,
+) -> list[Check]:
+    """Prove that a finished encode is whole, then give it its name; returns the table of changes.
+
+    Everything in it is decoded, its frames are counted against the `frames` that were measured,
+    and what it holds is compared with its source. Raises EncodeError, the file then being gone.
+    """
+    try:
+        argv = command.decode_check_argv(ffmpeg_path, part)
+        decoded = child.run(argv, f"decoding the finished {final.name}")
+        after = inventory.take(part, place)
+        if not decoded == after.picture.frames == frames:
+            raise EncodeError(
+                f"{final.name}: {frames} frames were measured, {after.picture.frames} are in the "
+                f"file and {decoded} of them decode",
+                hint="The file was not kept. Is the disk full or failing?",
+            )
+        checks = inventory.compare(before, after, frames)
+        with part.open("rb") as handle:
+            os.fsync(handle.fileno())
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(final)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise EncodeError(f"{final} cannot be written: {error}") from error
+    except EncodeError:
+        part.unlink(missing_ok=True)
+        raise
+    return checks
+
+
+def losses(checks: Sequence[Check], left_out: Sequence[str]) -> list[str]:
+    """What speaks against putting an encode in its original's place."""
+    changed = [f"{c.what}: {c.before} became {c.after}" for c in checks if not c.kept]
+    return [*changed, *(f"{words} fits no container" for words in left_out)]
+
+
+def _takes(container: str, stream: Stream) -> bool:
+    if stream.kind == "attachment":
+        return container == "matroska"
+    if stream.kind == "subtitle":
+        return stream.codec in _SUBTITLES[container]
+    if stream.kind == "audio":
+        return container not in _AUDIO or stream.codec in _AUDIO[container] or (
+            container == "mov" and stream.codec.startswith("pcm_")
+        )  # fmt: skip
+    return stream.kind == "video" and bool(stream.codec)
+
+
+def _words(stream: Stream) -> str:
+    return f"stream {stream.index} ({stream.kind} {stream.codec})".replace(" )", ")")

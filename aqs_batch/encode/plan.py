@@ -1,0 +1,105 @@
+"""Which frames of a source a ladder encodes: all of them, or samples spread over it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from aqs_batch.records import Video
+
+MOSTLY = 0.6  # samples that would cover more of a file than this are not worth their seams
+SEEK_MARGIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive frames of the source: from the one numbered `start`, `frames` of them.
+
+    `seek_s` is a time between two frames on the file's own clock, None: read from the beginning.
+    `frames` None: to the end, however many there are.
+    """
+
+    start: int
+    frames: int | None
+    seek_s: float | None
+    t_s: float  # since the source's first frame
+    length_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The windows of one ladder; `share` is the part of the source's time that they cover, 0-1."""
+
+    windows: tuple[Window, ...]
+    words: str
+    share: float
+
+    @property
+    def full(self) -> bool:
+        return self.words == "full"
+
+
+def whole(video: Video) -> Plan:
+    """The source from its first to its last frame."""
+    return Plan((Window(0, None, None, 0.0, video.duration_s),), "full", 1.0)
+
+
+def samples(video: Video, count: int, length_s: float) -> Plan:
+    """`count` windows of `length_s` in equal parts of the file, or the whole of a short one.
+
+    A window begins at the keyframe nearest to where it would be centred: encoders put keyframes at
+    scene cuts, so that few windows hold one, and a seek there decodes nothing in vain.
+    """
+    times = video.frame_times_s
+    usable = len(times) > 1 and video.duration_s > 0
+    if not usable or count * length_s > MOSTLY * video.duration_s or len(set(times)) < len(times):
+        return whole(video)
+    windows = []
+    part_s = video.duration_s / count
+    for number in range(count):
+        begin = times[0] + number * part_s
+        first = _begin(video, begin, begin + part_s - length_s)
+        after = bisect_left(times, times[first] + length_s)
+        windows.append(window(times, first, max(after - first, 1), video.duration_s))
+    words = f"{count} x {length_s:.1f} s of {video.duration_s:.1f} s"
+    return Plan(tuple(windows), words, sum(w.length_s for w in windows) / video.duration_s)
+
+
+def window(times_s: Sequence[float], first: int, frames: int, duration_s: float) -> Window:
+    """The window of `frames` frames from number `first` on, `times_s` the sorted times of all.
+
+    The seek goes to the middle between two frames, so that a container which rounds its clock
+    to a millisecond still begins at the same frame.
+    """
+    frames = min(frames, len(times_s) - first)
+    seek_s = (times_s[first - 1] + times_s[first]) / 2 if first else None
+    after = first + frames
+    end = times_s[after] if after < len(times_s) else times_s[0] + duration_s
+    return Window(first, frames, seek_s, times_s[first] - times_s[0], end - times_s[first])
+
+
+def segments(times_s: Sequence[float], most: int, overlap: int) -> list[tuple[Window, slice]]:
+    """A whole file in parts of `most` frames: what to read, and which of it to keep.
+
+    Neighbours overlap by `overlap` frames on each side, for scores that look at the frames before
+    and after; the last part is read to wherever the file ends. Needs strictly rising times.
+    """
+    parts = []
+    for first in range(0, len(times_s), most):
+        begin = max(first - overlap, 0)
+        end = first + most + overlap
+        last = first + most >= len(times_s)
+        part = window(times_s, begin, end - begin, times_s[-1] - times_s[0])
+        part = replace(part, frames=None) if last else part
+        keep = slice(first - begin, None if last else first - begin + most)
+        parts.append((part, keep))
+    return parts
+
+
+def _begin(video: Video, earliest_s: float, latest_s: float) -> int:
+    """The frame to begin at: a keyframe within the limits, the nearest to their middle."""
+    middle = (earliest_s + latest_s) / 2
+    inside = [t for t in video.keyframe_times_s if earliest_s <= t <= latest_s]
+    at = min(inside, key=lambda t: abs(t - middle), default=middle)
+    return min(bisect_left(video.frame_times_s, at - 1e-6), len(video.frame_times_s) - 1)

@@ -1,0 +1,115 @@
+"""Looking for a CRF: bisection that guesses by interpolation, in a bounded number of steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aqs_batch.errors import TargetError
+from aqs_batch.records import Rung
+from aqs_batch.settings import Encode
+
+MOST_STEPS = 10
+GUESSES = 3
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A number that falls as CRF rises, and the bound it must keep.
+
+    `at_least`: the highest CRF whose value is still at or above the bound is sought (VMAF); else
+    the lowest whose value is at or below it (size).
+    """
+
+    what: str
+    bound: float
+    at_least: bool
+    logarithmic: bool = False
+
+    def keeps(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
+
+    def scaled(self, value: float) -> float:
+        return math.log(max(value, 1e-9)) if self.logarithmic else value
+
+
+def search(
+    value_at: Callable[[float], float],
+    goal: Goal,
+    low: float,
+    high: float,
+    *,
+    step: float = 1.0,
+    first: float | None = None,
+) -> float:
+    """The best CRF in low..high, in multiples of `step`, that keeps the goal.
+
+    The first guesses interpolate between the nearest known values on both sides, as ab-av1 does;
+    a curve that bends so much that they do not close in is halved after that. Raises TargetError,
+    which names the best value found, when no CRF keeps the goal or the steps run out.
+    """
+    # Numbered from the side that keeps the goal: the last number that keeps it is sought.
+    count = int((high - low) / step + 1e-9)
+
+    def crf_of(number: int) -> float:
+        return low + number * step if goal.at_least else high - number * step
+
+    known: dict[int, float] = {}
+
+    def keeps(number: int) -> bool:
+        if number not in known:
+            known[number] = value_at(crf_of(number))
+        return goal.keeps(known[number])
+
+    good, bad = -1, count + 1
+    guess = count // 2 if first is None else round(abs(first - crf_of(0)) / step)
+    for number in range(MOST_STEPS):
+        guess = min(max(guess, good + 1), bad - 1)
+        if keeps(guess):
+            good = guess
+        else:
+            bad = guess
+        if bad - good <= 1:
+            break
+        guess = _next(known if number < GUESSES else {}, goal, good, bad)
+    if good < 0 or bad - good > 1:
+        raise _unmet(known, goal, crf_of)
+    return crf_of(good)
+
+
+def _next(known: dict[int, float], goal: Goal, good: int, bad: int) -> int:
+    """Where a straight line between the values around the bound crosses it, else the middle."""
+    if good not in known or bad not in known:
+        return good + max((bad - good) // 2, 1)
+    a, b = goal.scaled(known[good]), goal.scaled(known[bad])
+    share = 0.5 if a == b else (a - goal.scaled(goal.bound)) / (a - b)
+    return good + min(max(round(share * (bad - good)), 1), bad - good - 1)
+
+
+def _unmet(known: dict[int, float], goal: Goal, crf_of: Callable[[int], float]) -> TargetError:
+    best = max(known, key=lambda n: known[n] if goal.at_least else -known[n])
+    sign = "at least" if goal.at_least else "at most"
+    return TargetError(
+        f"no CRF gives {goal.what} of {sign} {goal.bound:g}; "
+        f"the best was {known[best]:.2f} at CRF {crf_of(best):g}",
+        hint="Ask for less, or for another preset.",
+    )
+
+
+def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
+    """What [encode] bounds, and how each bound is read off a rung."""
+    found: list[tuple[Goal, Callable[[Rung], float]]] = []
+    if asked.target_vmaf:
+        found.append((Goal("VMAF", asked.target_vmaf, True), _vmaf_of))
+    if asked.max_kbps:
+        found.append((Goal("kbit/s", asked.max_kbps, False, True), lambda rung: rung.kbps))
+    if asked.max_bytes:
+        found.append(
+            (Goal("bytes", asked.max_bytes, False, True), lambda rung: float(rung.size_bytes))
+        )
+    return found
+
+
+def _vmaf_of(rung: Rung) -> float:
+    return rung.vmaf.mean if rung.vmaf else 0.0

@@ -1,0 +1,136 @@
+"""Putting an encode in its original's place without ever deleting the original."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aqs_batch.errors import EncodeError
+
+FOLDER = ".aqs-trash"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One original in the trash; paths as hexadecimal bytes, for names need not be UTF-8."""
+
+    original: Path
+    replacement: Path
+    fingerprint: str
+    replaced_at: str
+    folder: Path
+
+    @property
+    def kept(self) -> Path:
+        return self.folder / self.original.name
+
+
+def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Entry:
+    """Move the original to the trash folder beside it, then the encode to its place.
+
+    The encode may change the extension. Every step is a rename within one file system, and the
+    manifest is written first: killed at any instant, `restore` finds the original.
+    """
+    replacement = original.with_suffix(encode.suffix)
+    if replacement != original and replacement.exists():
+        raise EncodeError(f"{replacement} exists already", hint="Move it away and run again.")
+    folder = _new_folder(original, now_iso)
+    entry = Entry(original, replacement, fingerprint, now_iso, folder)
+    beside = replacement.with_name(f".{replacement.name}.{os.getpid()}.part")
+    try:
+        _write_manifest(entry)
+        _bring(encode, beside)
+        original.rename(entry.kept)
+        beside.rename(replacement)
+    except OSError as error:
+        if entry.kept.exists() and not original.exists():
+            entry.kept.rename(original)
+        beside.unlink(missing_ok=True)
+        raise EncodeError(
+            f"{original} could not be replaced: {error}", hint="The original is where it was."
+        ) from error
+    return entry
+
+
+def entries(folder: Path) -> list[Entry]:
+    """All originals in trash folders at or below `folder`, the newest first."""
+    found = [_read(path) for path in folder.rglob(f"{FOLDER}/*/{MANIFEST}")]
+    return sorted((e for e in found if e.kept.exists()), key=lambda e: e.replaced_at, reverse=True)
+
+
+def entries_for(place: Path) -> list[Entry]:
+    """What can be brought back of a folder, or of one file by its old or its present name."""
+    if place.is_dir():
+        return entries(place)
+    path = Path(os.path.abspath(place))
+    beside = entries(path.parent)
+    mine = [
+        e for e in beside if path in (Path(os.path.abspath(p)) for p in (e.original, e.replacement))
+    ]
+    return mine[:1]  # the newest: an older one was its encode's original
+
+
+def restore(entry: Entry) -> Path:
+    """Bring one original back; the encode that had its place goes into the trash instead.
+
+    Raises EncodeError when something else stands in the way.
+    """
+    if not entry.kept.exists():
+        raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
+    if entry.original.exists() and entry.original != entry.replacement:
+        raise EncodeError(f"{entry.original} exists already", hint="Move it away and run again.")
+    if entry.replacement.exists():
+        entry.replacement.rename(entry.folder / f"replacement{entry.replacement.suffix}")
+    entry.kept.rename(entry.original)
+    return entry.original
+
+
+def _new_folder(original: Path, now_iso: str) -> Path:
+    stamp = now_iso.replace(":", "").replace("+0000", "Z")
+    for number in range(1000):
+        folder = original.parent / FOLDER / f"{stamp}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise EncodeError(f"no trash folder can be made beside {original}: {error}") from error
+        return folder
+    raise EncodeError(f"no trash folder can be made beside {original}")
+
+
+def _bring(encode: Path, beside: Path) -> None:
+    """Move a file to a temporary name in the original's folder, or copy it from elsewhere."""
+    try:
+        encode.rename(beside)
+    except OSError:  # another file system
+        shutil.copyfile(encode, beside)
+        with beside.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _write_manifest(entry: Entry) -> None:
+    parts = asdict(entry)
+    del parts["folder"]
+    parts |= {k: os.fsencode(parts[k]).hex() for k in ("original", "replacement")}
+    parts["name"] = os.fsencode(entry.original.name).decode(errors="replace")
+    path = entry.folder / MANIFEST
+    with path.open("w", encoding="utf-8") as handle:
+        json.dump(parts, handle, indent=1)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _read(path: Path) -> Entry:
+    parts = json.loads(path.read_text(encoding="utf-8"))
+    return Entry(
+        Path(os.fsdecode(bytes.fromhex(parts["original"]))),
+        Path(os.fsdecode(bytes.fromhex(parts["replacement"]))),
+        parts["fingerprint"],
+        parts["replaced_at"],
+        path.parent,
+    )

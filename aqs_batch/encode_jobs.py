@@ -1,0 +1,189 @@
+"""Re-encodes as jobs of the ledger: claimed, retried and finished like analyses are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aqs_batch import encoding
+from aqs_batch.analysis.checkpoint import chosen
+from aqs_batch.clock import Clock, iso
+from aqs_batch.encode import trash
+from aqs_batch.errors import AqsError, EncodeError, MediaError, Misaligned, StoreError, TargetError
+from aqs_batch.events import Progress
+from aqs_batch.ffmpeg import find as find_ffmpeg
+from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.records import Rung
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop, Stopped
+from aqs_batch.store import Job, JobStatus, RunFile, Store
+from aqs_batch.worker import End, Ended, Task, Worker
+
+if TYPE_CHECKING:
+    from aqs_batch.pipeline import Workbench
+
+SCORED_SEQUENCES = 8  # of every rung, spread over its samples
+LASTING = (MediaError, Misaligned, TargetError)  # these would come again
+
+Tell = Callable[[str, dict[str, Any]], None]  # kind of event, facts
+
+
+class EncodeJobs:
+    """The re-encodes of one run or watch folder; a no-op where [encode] is off."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        settings_key: str,
+        worker: str,
+        clock: Clock,
+        stop: Stop,
+    ) -> None:
+        self._store, self._settings, self._name = store, settings, worker
+        self._settings_key, self._clock, self._stop = settings_key, clock, stop
+        self._bench: Workbench | None = None
+
+    @property
+    def key(self) -> str:
+        """The settings key of these jobs."""
+        version = find_ffmpeg(self._settings.ffmpeg.path).version
+        return self._settings.encode.key(self._settings_key, version)
+
+    def after(self, path: Path, entry: RunFile, tell: Tell, *, force: bool = False) -> RunFile:
+        """Re-encode a file whose analysis went well; a failure is told in the entry's reason.
+
+        What this project encoded itself is left alone, or a replaced original would be encoded
+        again every night.
+        """
+        asked = self._settings.encode
+        if not asked.enabled or not entry.fingerprint or entry.reason:
+            return entry
+        if self._store.is_encode(entry.fingerprint):
+            return entry
+        try:
+            self._now(path, entry.fingerprint, tell, force)
+        except StoreError:
+            raise
+        except AqsError as error:
+            tell("encode_failed", {"reason": str(error), "hint": error.hint})
+            return replace(entry, reason=f"re-encode: {error}", hint=error.hint)
+        return entry
+
+    def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:
+        queued = self._store.enqueue(fingerprint, self.key, path, force=force)
+        if queued.status is JobStatus.DONE:
+            tell("encoded", _facts(self._store.rungs(fingerprint)) | {"known": True})
+            return
+        now, limits = self._clock.now(), self._settings.limits
+        job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
+        if job is None:
+            raise EncodeError("another process is encoding it", hint="Run again when it is done.")
+        if job.status is JobStatus.QUARANTINED:
+            raise EncodeError(job.reason, hint=job.hint)
+        ended = self.work(job, tell, lambda done, of: None, patient=False, force=force)
+        if ended.end is End.RELEASED:
+            raise Stopped
+        if ended.end is not End.SAVED:
+            raise EncodeError(ended.reason, hint=ended.hint)
+
+    def work(
+        self, job: Job, tell: Tell, progress: Progress, *, patient: bool, force: bool = False
+    ) -> Ended:
+        """Encode a claimed job's file and record its end, as a worker does; `progress` in frames.
+
+        Not being allowed to replace an original is a failure, though the rungs are saved.
+        """
+        made: list[encoding.Result] = []
+
+        def process(path: Path, fingerprint: str, moved: Progress) -> encoding.Result:
+            made.append(encoding.encode(self._order(path, fingerprint, tell, moved, force)))
+            return made[-1]
+
+        def save(held: Job, result: encoding.Result) -> None:
+            self._store.save_rungs(held, result.rungs, iso(self._clock.now()))
+
+        task = Task(process, save, LASTING)
+        worker = Worker(self._store, self._settings.limits, task, self._clock, self._stop)
+        ended = worker.work(job, progress, patient=patient)
+        if ended.end is not End.SAVED:
+            return ended
+        tell("encoded", _facts([stored.rung for stored in made[-1].rungs]) | {"known": False})
+        if self._settings.encode.replace:
+            try:
+                self._replace(job.path, job.fingerprint, made[-1], tell)
+            except AqsError as error:
+                return Ended(End.FAILED, str(error), error.hint)
+        return ended
+
+    def _order(
+        self, path: Path, fingerprint: str, tell: Tell, moved: Progress, force: bool
+    ) -> encoding.Job:
+        def progress(done: float, planned: float, what: str) -> None:
+            moved(int(done), max(int(planned), 1))
+            tell("encoding", {"done": done, "planned": planned, "what": what})
+
+        return encoding.Job(
+            path=path,
+            fingerprint=fingerprint,
+            settings=self._settings,
+            ffmpeg=find_ffmpeg(self._settings.ffmpeg.path),
+            known=(lambda key: None) if force else self._store.rung,
+            score=self._score if self._settings.encode.aqs else None,
+            progress=progress,
+        )
+
+    def _score(self, files: Sequence[Path]) -> float:
+        """AQS of an encode: the mean of a few sequences spread over its files."""
+        from aqs_batch import pipeline  # with torch, half a gigabyte: not before there is work
+
+        if self._bench is None:
+            checkpoint = chosen(self._settings.model.checkpoint)
+            self._bench = pipeline.set_up(self._settings, checkpoint)
+        few = files[:: max(-(-len(files) // SCORED_SEQUENCES), 1)]
+        most = max(SCORED_SEQUENCES // len(few), 1)
+        analysis = self._settings.analysis.model_copy(update={"max_sequences": most})
+        settings = self._settings.model_copy(update={"analysis": analysis})
+        bench = replace(self._bench, settings=settings)
+        limits = Limits(settings.limits.max_pixels, settings.limits.max_streams)
+        scores: list[float] = []
+        for path in few:
+            sequences, _ = pipeline.score(probe(path, limits), bench, lambda done, of: None)
+            scores += [sequence.aqs for sequence in sequences]
+        return sum(scores) / len(scores)
+
+    def _replace(self, path: Path, fingerprint: str, result: encoding.Result, tell: Tell) -> None:
+        """Put the best encode in the original's place, unless something would be lost by it."""
+        if result.best is None:
+            raise EncodeError(
+                "the original stays: no encode was worth taking", hint="Nothing was replaced."
+            )
+        if result.losses:
+            raise EncodeError(
+                f"the original stays, for its encode lost something: {'; '.join(result.losses)}",
+                hint=f"The encode is {result.best}.",
+            )
+        entry = trash.replace(path, result.best, fingerprint, iso(self._clock.now()))
+        tell("replaced", {"by": str(entry.replacement), "kept": str(entry.kept)})
+
+
+def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:
+    return {
+        "rungs": [
+            {
+                "crf": r.crf,
+                "codec": r.codec,
+                "kbps": round(r.kbps, 1),
+                "bytes": r.size_bytes,
+                "vmaf": None if r.vmaf is None else round(r.vmaf.mean, 3),
+                "vmaf_neg": None if r.vmaf_neg is None else round(r.vmaf_neg.mean, 3),
+                "alignment": r.alignment,
+                "plan": r.plan,
+                "recommended": r.recommended,
+                "output": r.output,
+            }
+            for r in rungs
+        ]
+    }

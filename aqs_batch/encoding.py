@@ -1,0 +1,317 @@
+"""One video from file to measured rungs: plan, encode, measure, score, choose, keep."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aqs_batch import preprocessing
+from aqs_batch.encode import choose, inventory, output, plan, vmaf
+from aqs_batch.encode.codec import Codec, Recipe, crf_range
+from aqs_batch.encode.inventory import Inventory
+from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
+from aqs_batch.encode.output import Container
+from aqs_batch.encode.search import Goal, goals, search
+from aqs_batch.errors import EncodeError
+from aqs_batch.ffmpeg import Ffmpeg
+from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
+from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.records import Rung, Video, WorstFrame
+from aqs_batch.reports.thumbnail import jpeg
+from aqs_batch.settings import Encode, Settings
+from aqs_batch.store import StoredRung
+
+ENCODES, LOGS = "encodes", "vmaf"
+PICTURE_PX = 644  # two crops of 320 with a seam between them
+_MOST_PARALLEL = 8
+_UHD_PIXELS = 2560 * 1440
+
+Known = Callable[[str], Rung | None]
+Best = tuple[int, str] | None  # position of the rung to take, and why
+ScoreFiles = Callable[[Sequence[Path]], float]  # the AQS of an encode's files, one a window
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one encode job needs to know."""
+
+    path: Path
+    fingerprint: str
+    settings: Settings
+    ffmpeg: Ffmpeg
+    known: Known
+    score: ScoreFiles | None  # None: no AQS is asked for
+    progress: Progress = lambda done, planned, what: None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rungs of one job, and the best one's kept file with what it lost, if one is kept."""
+
+    rungs: tuple[StoredRung, ...]
+    best: Path | None
+    losses: tuple[str, ...]
+
+
+def encode(job: Job) -> Result:
+    """Make and measure the ladder of one file as [encode] says.
+
+    Raises AqsError when the file cannot be encoded, an encode is not what its source is, or the
+    target is out of reach; then nothing is left but finished VMAF logs.
+    """
+    asked = job.settings.encode
+    limits = job.settings.limits
+    video = probe(job.path, Limits(limits.max_pixels, limits.max_streams))
+    held = inventory.take(job.path, video.stream_index)
+    warnings = _admit(video, held, asked)
+    recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
+    container = output.container_for(job.path, held, video.stream_index, recipe.codec)
+    keeps_all = asked.keep == "all"
+    sampled = not (asked.full or keeps_all)
+    chosen_plan = plan.samples(video, asked.samples, asked.sample_s) if sampled else (
+        plan.whole(video)
+    )  # fmt: skip
+    whole = chosen_plan.full and asked.keep != "none"
+    wanted = Wanted(
+        video, job.fingerprint, chosen_plan, recipe,
+        {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
+    )  # fmt: skip
+    wanted = _complete(wanted, container) if whole else wanted
+    output_dir = Path(job.settings.output.dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".aqs-encode-", dir=output_dir) as scratch:
+        work = _Work(job, wanted, container, held, Path(scratch))
+        made = work.rungs(warnings)
+        return work.kept(made)
+
+
+class _Work:
+    """One job while its scratch folder is there."""
+
+    def __init__(
+        self, job: Job, wanted: Wanted, container: Container, held: Inventory, scratch: Path
+    ) -> None:
+        self._job, self._wanted, self._container, self._held = job, wanted, container, held
+        self._asked: Encode = job.settings.encode
+        self._scratch = scratch
+        self._output_dir = Path(job.settings.output.dir)
+
+    def rungs(self, warnings: Sequence[str]) -> list[Made]:
+        """Every rung that was asked for or looked at, scored, the best one marked."""
+        verdict = ""
+        if preprocessing.applies(self._wanted.video, self._asked):
+            made, best, verdict = self._with_filter()
+        elif self._asked.searches:
+            made, best = self._searched(self._ladder(self._wanted))
+        else:
+            made, best = self._climbed(self._ladder(self._wanted))
+        made = [self._scored(m) for m in made]
+        made = [_with(m, recommended="", warnings=tuple(warnings)) for m in made]
+        if best is not None:
+            number, why = best
+            why = "; ".join(words for words in (why, verdict) if words)
+            made[number] = _with(self._pictured(made[number]), recommended=why)
+        return made
+
+    def _climbed(self, ladder: Ladder) -> tuple[list[Made], Best]:
+        made = ladder.climb(sorted(set(self._asked.crf)))
+        return made, choose.recommend([m.rung for m in made], self._asked.good_vmaf)
+
+    def _with_filter(self) -> tuple[list[Made], Best, str]:
+        """Rungs with and without the preprocess filter, the recommended kind first, and why."""
+        asked = self._asked
+        filtered = replace(self._wanted, preprocess=preprocessing.label(asked.strength))
+        ladders = [self._ladder(wanted) for wanted in (self._wanted, filtered)]
+        climbed = [self._climbed(ladder) for ladder in ladders]
+        verdict = preprocessing.judge(*([m.rung for m in made] for made, _ in climbed))
+        use = verdict.worth_it or asked.preprocess != "auto"
+        made, best = self._searched(ladders[use]) if asked.searches else climbed[use]
+        return [*made, *climbed[not use][0]], best, verdict.words
+
+    def kept(self, made: list[Made]) -> Result:
+        """Finish the files that are to be kept; the others go with the scratch folder."""
+        losses: tuple[str, ...] = ()
+        best: Path | None = None
+        stored = []
+        number = next((n for n, m in enumerate(made) if m.rung.recommended), None)
+        if self._asked.keep == "best" and number is not None:
+            made = self._whole(made, number)
+        for m in made:
+            wants = self._asked.keep == "all" or (
+                self._asked.keep == "best" and bool(m.rung.recommended) and m.rung.plan == "full"
+            )
+            path = self._final(m.rung) if wants else None
+            if path is not None and m.files:
+                checks = output.finish(
+                    self._job.ffmpeg.path, m.files[0], path, self._held, m.rung.frames,
+                    self._place(),
+                )  # fmt: skip
+                left = [f"{words} was left out" for words in self._container.left_out]
+                rung = m.rung
+                m = _with(
+                    m, output=str(path), checks=tuple(checks), warnings=(*rung.warnings, *left)
+                )
+            if path is not None and m.rung.recommended:
+                best = path
+                losses = tuple(output.losses(m.rung.checks, self._container.left_out))
+            print_ = fingerprint_of(path) if path is not None else ""
+            stored.append(StoredRung(m.rung, m.key, print_))
+        return Result(tuple(stored), best, losses)
+
+    def _ladder(self, wanted: Wanted) -> Ladder:
+        job, scratch, encoder = self._job, self._scratch, None
+        if wanted.preprocess:
+            scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
+            scratch.mkdir(exist_ok=True)
+            encoder = preprocessing.encoder(
+                job.ffmpeg.path, wanted.video, wanted.recipe, self._asked.strength
+            )
+        cores = os.cpu_count() or 1
+        video = wanted.video
+        big = video.coded_width * video.coded_height > _UHD_PIXELS
+        parallel = self._asked.parallel or min(max(cores, 2 if big else 4), _MOST_PARALLEL)
+        tools = Tools(
+            job.ffmpeg.path, job.ffmpeg.version, cores, parallel, scratch,
+            self._output_dir / LOGS,
+        )  # fmt: skip
+        return Ladder(wanted, tools, self._known(wanted), job.progress, encoder)
+
+    def _known(self, wanted: Wanted) -> Known:
+        """Rungs made before; where files are to be kept, only if theirs is still there."""
+
+        def known(key: str) -> Rung | None:
+            rung = self._job.known(key)
+            if rung is None or (self._asked.aqs and rung.aqs is None and self._job.score):
+                return None
+            if wanted.others is None or (rung.output and Path(rung.output).exists()):
+                return rung
+            return None
+
+        return known
+
+    def _searched(self, ladder: Ladder) -> tuple[list[Made], Best]:
+        """Look for the CRF that keeps every bound; the rungs on the way are results too."""
+        seen: dict[float, Made] = {}
+
+        def rung_at(crf: float) -> Rung:
+            if crf not in seen:
+                seen[crf] = ladder.climb([crf])[0]
+            return seen[crf].rung
+
+        low, high = crf_range(self._wanted.recipe.codec)
+        found: list[tuple[Goal, float]] = []
+        for goal, value in goals(self._asked):
+
+            def value_at(crf: float, of: Callable[[Rung], float] = value) -> float:
+                return of(rung_at(crf))
+
+            found.append((goal, search(value_at, goal, low, high)))
+        crf = found[0][1]
+        if len(found) > 1 and found[0][0].at_least and crf < max(c for _, c in found[1:]):
+            goal = found[0][0]
+            raise EncodeError(
+                f"{goal.what} of {goal.bound:g} needs CRF {crf:g}, which is too large a file",
+                hint="Ask for less quality, more bytes, or a slower preset.",
+            )
+        why = " and ".join(
+            f"{g.what} {'at least' if g.at_least else 'at most'} {g.bound:g}" for g, _ in found
+        )
+        order = sorted(seen)
+        return [seen[c] for c in order], (order.index(crf), why)
+
+    def _scored(self, made: Made) -> Made:
+        if self._job.score is None or not made.files:
+            return made
+        return _with(made, aqs=self._job.score(made.files))
+
+    def _pictured(self, made: Made) -> Made:
+        """The rung with pictures of its worst frames beside the source's."""
+        if made.log is None or not made.files:
+            return made
+        worst = []
+        ends: list[int] = []
+        for window in self._wanted.plan.windows:
+            ends.append((ends[-1] if ends else 0) + (window.frames or len(made.log.numbers)))
+        for position in made.log.worst():
+            at = next(n for n, end in enumerate(ends) if position < end)
+            picture = choose.side_by_side(
+                self._job.ffmpeg.path, self._wanted.video, self._wanted.plan.windows[at],
+                made.files[at], self._place(), position - (ends[at - 1] if at else 0),
+                made.log.place(position),
+            )  # fmt: skip
+            worst.append(
+                WorstFrame(
+                    float(made.log.times_s[position]),
+                    float(made.log.scores["vmaf"][position]),
+                    b"" if picture is None else jpeg(picture, PICTURE_PX),
+                )
+            )
+        return _with(made, worst=tuple(worst))
+
+    def _whole(self, made: list[Made], number: int) -> list[Made]:
+        """The ladder with the recommended rung as a whole file with all streams, if it is not."""
+        if self._wanted.others is not None:
+            return made
+        sampled = made[number]
+        kind = sampled.rung.preprocess
+        wanted = replace(self._wanted, plan=plan.whole(self._wanted.video), preprocess=kind)
+        self._wanted = wanted = _complete(wanted, self._container)
+        whole = self._scored(self._ladder(wanted).climb([sampled.rung.crf])[0])
+        whole = _with(self._pictured(whole), recommended=sampled.rung.recommended,
+                      warnings=sampled.rung.warnings)  # fmt: skip
+        made[number] = _with(sampled, recommended="")
+        return [*made, whole]
+
+    def _place(self) -> int:
+        others = self._wanted.others or ()
+        return sum(index < self._wanted.video.stream_index for index in others)
+
+    def _final(self, rung: Rung) -> Path:
+        name = self._job.path.stem
+        kind = f"{rung.codec}-crf{rung.crf:g}" + ("-preprocessed" if rung.preprocess else "")
+        folder = self._output_dir / ENCODES / self._job.fingerprint[:12]
+        return folder / f"{name}.{kind}{self._container.suffix}"
+
+
+def _complete(wanted: Wanted, container: Container) -> Wanted:
+    """The same with every stream that the container takes, for files that are kept."""
+    return replace(
+        wanted, others=container.others, container=container.name,
+        dispositions=container.dispositions,
+    )  # fmt: skip
+
+
+def _with(made: Made, **changes: object) -> Made:
+    return replace(made, rung=replace(made.rung, **changes))  # type: ignore[arg-type]
+
+
+def _admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
+    """What a person should know of the encodes of this source; raises EncodeError to refuse it."""
+    dolby = any("DOVI" in name for name in held.picture.side_data)
+    if dolby and not video.hdr:
+        raise EncodeError(
+            "Dolby Vision without an HDR10 or HLG base: its colours would come out wrong",
+            hint="Keep this file as it is.",
+        )
+    warnings = []
+    if video.hdr:
+        if asked.target_vmaf:
+            raise EncodeError(
+                f"HDR ({video.hdr}): no VMAF model is valid for it, so no VMAF can be aimed at",
+                hint="Use --crf or --max-kbps for this file.",
+            )
+        warnings.append(f"HDR ({video.hdr}): no VMAF model is valid, so none was measured")
+        if asked.preprocess == "auto":
+            warnings.append("HDR: the preprocess filter knows SDR only, so it was left out")
+    if dolby:
+        warnings.append("Dolby Vision metadata is not carried over, its base layer is")
+    if "DYNAMIC_HDR_PLUS" in held.picture.side_data:
+        warnings.append("HDR10+ metadata is not carried over, HDR10's is")
+    if video.interlaced:
+        warnings.append("interlaced: deinterlaced frame by frame, on both sides")
+    if video.coded_width % 2 or video.coded_height % 2:
+        warnings.append("odd size: the last row or column is cut off, on both sides")
+    return warnings

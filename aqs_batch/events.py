@@ -1,0 +1,24 @@
+"""What happens while files are worked on, as a person or a program may want to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, to `file` where it concerns one.
+
+    Kinds of a run: found, started, progress, scored, unchanged, failed, report. A watch folder adds
+    watching, queued, later, gate, moved, vanished, returned, trouble and stopped.
+    """
+
+    kind: str
+    file: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+Progress = Callable[[int, int], None]  # sequences done, sequences planned

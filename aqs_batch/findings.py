@@ -1,0 +1,124 @@
+"""What an audit found, as a mail and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aqs_batch.wording import shown
+
+KINDS = (
+    "new",
+    "changed",
+    "renamed",
+    "missing",
+    "degraded",
+    "corrupt",
+    "failed",
+    "re-scored",
+)
+_NAMED = ("corrupt", "degraded", "missing", "failed", "renamed", "changed", "new")
+_MOST_NAMED = 10
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file and, where it needs saying, why."""
+
+    file: str
+    why: str = ""
+
+
+@dataclass
+class Findings:
+    """One night over one folder; sizes in bytes, times in seconds."""
+
+    folder: str
+    run: int
+    at: str
+    files: int = 0
+    bytes: int = 0
+    unchanged: int = 0
+    kinds: dict[str, list[Finding]] = field(default_factory=dict)
+    unreachable: list[str] = field(default_factory=list)  # their mount or folder is gone
+    pending: list[str] = field(default_factory=list)  # not reached tonight
+    pending_bytes: int = 0
+    verified: int = 0
+    verified_bytes: int = 0
+    scored: int = 0
+    scored_bytes: int = 0
+    scoring_s: float = 0.0
+    spent_s: float = 0.0
+
+    def add(self, kind: str, found: Iterable[Finding]) -> None:
+        """Add findings of one of KINDS."""
+        if more := list(found):
+            self.kinds.setdefault(kind, []).extend(more)
+
+    def nights_left(self, night_s: float) -> float | None:
+        """Nights of `night_s` that the rest needs at tonight's rate; None: none was measured."""
+        if not self.pending:
+            return 0.0
+        if not self.scored or self.scoring_s <= 0:
+            return None
+        # The dearer of two estimates: many small files cost per file, few large ones per byte.
+        per_file = self.scoring_s / self.scored * len(self.pending)
+        per_byte = self.scoring_s / max(self.scored_bytes, 1) * self.pending_bytes
+        return max(per_file, per_byte) / night_s
+
+    def counts(self) -> dict[str, int]:
+        """How many files of each kind."""
+        return {kind: len(self.kinds.get(kind, ())) for kind in KINDS}
+
+    def as_text(self, night_s: float) -> str:
+        """A summary short enough for a mail."""
+        parts = ", ".join(f"{n} {kind}" for kind, n in self.counts().items() if n)
+        size = f"{self.files:,} files, {self.bytes / _GIB:,.1f} GiB"
+        lines = [
+            f"Audit of {shown(self.folder)}, {self.at}: {size}",
+            f"  {parts or 'nothing new'}; {self.unchanged:,} unchanged",
+        ]
+        for kind in _NAMED:
+            found = self.kinds.get(kind, [])
+            for one in found[:_MOST_NAMED]:
+                lines.append(
+                    f"  {kind}: {shown(one.file)}{': ' if one.why else ''}{shown(one.why)}"
+                )
+            if len(found) > _MOST_NAMED:
+                lines.append(f"  {kind}: and {len(found) - _MOST_NAMED:,} more")
+        if self.unreachable:
+            lines.append(
+                f"  WARNING {len(self.unreachable):,} files cannot be reached, e.g. "
+                f"{shown(self.unreachable[0])}: a folder or mount is gone; not counted as missing"
+            )
+        if self.verified:
+            size = f"{self.verified_bytes / _GIB:,.1f} GiB"
+            lines.append(f"  {self.verified:,} files ({size}) read to the last byte and compared")
+        if self.pending:
+            nights = self.nights_left(night_s)
+            rest = "no rate was measured" if nights is None else f"{nights:.1f} more nights"
+            lines.append(f"  {len(self.pending):,} files are left for the next night: {rest}")
+        return "\n".join(lines)
+
+    def as_json(self, night_s: float) -> dict[str, Any]:
+        """The same for a program; at most 1,000 files of each kind are named."""
+        return {
+            "folder": shown(self.folder),
+            "run": self.run,
+            "at": self.at,
+            "files": self.files,
+            "bytes": self.bytes,
+            "counts": {**self.counts(), "unchanged": self.unchanged},
+            "found": {
+                kind: [{"file": shown(f.file), "why": shown(f.why)} for f in found[:1000]]
+                for kind, found in self.kinds.items()
+            },
+            "unreachable": len(self.unreachable),
+            "verified": self.verified,
+            "verified_bytes": self.verified_bytes,
+            "scored": self.scored,
+            "pending": len(self.pending),
+            "nights_left": self.nights_left(night_s),
+        }

@@ -1,0 +1,262 @@
+"""From watched folder to ledger: what is new, whether it is complete, and who it is."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aqs_batch.clock import Clock
+from aqs_batch.errors import FolderGone, MediaError, SettingsError
+from aqs_batch.events import Event, Listener
+from aqs_batch.ingest.files import Rules, is_lost
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.ingest.settle import SettleTracker, is_being_written
+from aqs_batch.ingest.watch import Events, Hints, is_mounted, scan
+from aqs_batch.records import Stamp
+from aqs_batch.settings import Settings, WatchFolder
+from aqs_batch.store import Place, Store
+
+SHARE_OF_TIME = 200  # of the time, at most one part in so many goes into rescans
+AT_ONCE = 64  # files recognised before the next job gets its turn
+
+
+@dataclass
+class _Folder:
+    """One watched folder and what is known of its files."""
+
+    profile: WatchFolder
+    dir: str
+    known: dict[str, Stamp] = field(default_factory=dict)
+    mounted: set[str] = field(default_factory=set)
+    identity: tuple[int, int] | None = None  # device and inode at the last look
+    trouble: str = ""
+
+
+class Intake:
+    """Looks at the watched folders and queues what is new and complete."""
+
+    def __init__(
+        self, store: Store, settings: Settings, settings_key: str, listen: Listener, clock: Clock
+    ) -> None:
+        self._store, self._key, self._listen, self._clock = store, settings_key, listen, clock
+        self._settings = settings.watch
+        self._folders = [_Folder(f, os.path.abspath(f.dir)) for f in settings.watch.folders]
+        self._rules = Rules(
+            settings.run.extensions, settings.run.follow_symlinks, tuple(own_folders(settings))
+        )
+        self._hints = Hints(self._rules, clock.ring)
+        self._tracker = SettleTracker(settings.watch.settle_s)
+        self._events = Events(self._hints, settings.watch.events)
+        self._ready: deque[tuple[_Folder, str]] = deque()  # settled, to be recognised
+        self._rescan_at = -float("inf")
+        self.scan_s = 0.0
+        self.files = 0
+
+    def __enter__(self) -> Intake:
+        self._events.__enter__()
+        for folder in self._folders:
+            for name, stamp, mounted in self._store.stamps(folder.dir, self._key):
+                folder.known[name] = Stamp.parse(stamp)
+                if mounted:
+                    folder.mounted.add(name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.__exit__(None)
+
+    @property
+    def folders(self) -> list[str]:
+        return [folder.dir for folder in self._folders]
+
+    @property
+    def waiting(self) -> int:
+        """Files that are not complete yet, or not recognised."""
+        return len(self._tracker) + len(self._ready)
+
+    @property
+    def has_looked(self) -> bool:
+        return self._rescan_at > -float("inf")
+
+    def profile(self, place: Place) -> WatchFolder:
+        return next(f.profile for f in self._folders if f.dir == place.folder)
+
+    def idle_s(self) -> float:
+        """Seconds until there is something to do here, unless a hint comes first."""
+        if self._ready and not self._is_full():
+            return 0.0
+        due = min(self._rescan_at, self._tracker.next_due_s() or float("inf"))
+        return max(0.0, due - self._clock.steady())
+
+    def look(self) -> list[Place]:
+        """Look where it is due and queue what is complete; returns places that need no work."""
+        hinted, overflow = self._hints.take()
+        if overflow or self._clock.steady() >= self._rescan_at:
+            self._rescan()
+        for path in [*hinted, *self._tracker.due(self._clock.steady())]:
+            self._look_at(path)
+        return self._recognise()
+
+    def _rescan(self) -> None:
+        began = self._clock.steady()
+        self.files = 0
+        for folder in self._folders:
+            try:
+                self._rescan_one(folder)
+            except FolderGone as error:
+                self._trouble(folder, str(error), error.hint)
+        self.scan_s = self._clock.steady() - began
+        pause = max(self._settings.rescan_s, SHARE_OF_TIME * self.scan_s)
+        self._rescan_at = self._clock.steady() + pause
+
+    def _rescan_one(self, folder: _Folder) -> None:
+        seen: set[str] = set()
+        unread: list[str] = []
+        now = self._clock.steady()
+        for name, stamp in scan(folder.dir, self._rules):
+            if stamp is None:
+                unread.append(name)
+                continue
+            seen.add(name)
+            self._see(folder, name, stamp, now)
+        self.files += len(seen)
+        lost = [n for n in folder.known if n not in seen and not _is_below(n, unread)]
+        gone = [n for n in lost if is_lost(folder.dir, n, mounted=n in folder.mounted)]
+        if len(gone) < len(lost):
+            text = f"{folder.dir}: {len(lost) - len(gone)} files are gone together with their mount"
+            self._trouble(folder, text, "Is its disk or share mounted?")
+        elif unread:
+            self._trouble(folder, f"{folder.dir}: cannot read {unread[0]}", "Look at its rights.")
+        elif folder.trouble:
+            folder.trouble = ""
+            self._listen(Event("returned", folder.dir))
+        self._store.mark_missing(folder.dir, gone, self._clock.now())
+        for name in gone:
+            self.forget(folder.dir, name)
+        info = os.stat(folder.dir)
+        if folder.identity != (info.st_dev, info.st_ino):
+            folder.identity = (info.st_dev, info.st_ino)
+            silent = self._events.listen(folder.dir)
+            self._listen(Event("watching", folder.dir, {"files": len(seen), "silent": silent}))
+
+    def _trouble(self, folder: _Folder, text: str, hint: str) -> None:
+        folder.identity = None
+        if folder.trouble != text:
+            folder.trouble = text
+            self._listen(Event("vanished", folder.dir, {"reason": text, "hint": hint}))
+
+    def _see(self, folder: _Folder, name: str, stamp: Stamp, now: float) -> None:
+        if folder.known.get(name) == stamp:
+            return
+        path = os.path.join(folder.dir, name)
+        if not self._tracker.look(path, stamp, now):
+            return
+        if is_being_written(path):
+            self._tracker.restart(path, stamp, now)
+        else:
+            self._ready.append((folder, name))
+
+    def _look_at(self, path: str) -> None:
+        folder = next((f for f in self._folders if self._rules.takes_path(f.dir, path)), None)
+        if folder is None or (Path(path).is_symlink() and not self._rules.follow_symlinks):
+            return
+        try:
+            stamp = Stamp.of(os.stat(path))
+        except OSError:
+            self._tracker.forget(path)  # the next rescan says whether it is missed
+            return
+        name = os.path.relpath(path, folder.dir).replace(os.sep, "/")
+        self._see(folder, name, stamp, self._clock.steady())
+
+    def _is_full(self) -> bool:
+        return self._store.job_counts()["queued"] >= self._settings.queue_limit
+
+    def _recognise(self) -> list[Place]:
+        """Queue some of the complete files; a hard limit keeps the queue from growing for ever."""
+        settled = []
+        for _ in range(min(AT_ONCE, len(self._ready))):
+            if self._is_full():
+                break
+            folder, name = self._ready[0]
+            place = self._place(folder, name)
+            if place is not None:
+                job = self._store.take(place, self._key, again=False)
+                if job is None or job.status.value in ("failed", "quarantined"):
+                    settled.append(place)
+                else:
+                    self._listen(Event("queued", name))
+            self._ready.popleft()  # only now: had the store refused, it would be tried again
+        return settled
+
+    def _place(self, folder: _Folder, name: str) -> Place | None:
+        """Who a file is; None when it went, or went on changing."""
+        path = os.path.join(folder.dir, name)
+        problem, print_, lasting = "", "", True
+        try:
+            info = os.stat(path)
+            try:
+                print_ = fingerprint(Path(path))
+            except MediaError as error:
+                problem, lasting = str(error), not isinstance(error.__cause__, OSError)
+            stamp, after = Stamp.of(info), Stamp.of(os.stat(path))
+        except OSError:
+            return None
+        if after != stamp:
+            self._tracker.restart(path, after, self._clock.steady())
+            return None
+        mounted = is_mounted(folder.dir, info.st_dev)
+        if lasting:  # what the disk refused to read today it may read tomorrow
+            folder.known[name] = stamp
+            if mounted:
+                folder.mounted.add(name)
+        return Place(
+            folder.dir, name, stamp.text, print_, self._key, problem=problem, mounted=mounted
+        )
+
+    def again(self, place: Place) -> None:
+        """A file turned out to be another than we knew: it is waited for like a new one."""
+        self.forget(place.folder, place.file)
+        self._look_at(os.path.join(place.folder, place.file))
+
+    def forget(self, folder_dir: str, name: str) -> None:
+        """A file is not there any more."""
+        for folder in self._folders:
+            if folder.dir == folder_dir:
+                folder.known.pop(name, None)
+                folder.mounted.discard(name)
+
+
+def own_folders(settings: Settings) -> Iterable[Path]:
+    """The folders we write to: nothing in them is ever taken in."""
+    yield Path(settings.output.dir).absolute()
+    for folder in settings.watch.folders:
+        for target in (folder.move_done, folder.move_failed):
+            if target:
+                yield Path(target).absolute()
+
+
+def check_folders(settings: Settings) -> None:
+    """Raise SettingsError where watched folders are none, twice, or inside each other or ours."""
+    folders = [Path(os.path.realpath(f.dir)) for f in settings.watch.folders]
+    if not folders:
+        raise SettingsError(
+            "no folder to watch", hint="Name one with --watch_dir, or in [watch] folders."
+        )
+    for number, folder in enumerate(folders):
+        others = [f for f in folders[:number] if f == folder or f in folder.parents]
+        others += [f for f in folders[:number] if folder in f.parents]
+        if others:
+            raise SettingsError(f"watched folders overlap: {folder} and {others[0]}")
+        for own in own_folders(settings):
+            real = Path(os.path.realpath(own))
+            if real == folder or real in folder.parents:
+                raise SettingsError(
+                    f"the watched folder {folder} is, or lies in, our own folder {real}",
+                    hint="Results must lie beside the videos or below a folder of their own.",
+                )
+
+
+def _is_below(name: str, folders: list[str]) -> bool:
+    return any(folder == "." or name.startswith(f"{folder}/") for folder in folders)

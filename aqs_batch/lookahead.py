@@ -1,0 +1,139 @@
+"""The next files are begun while this one is still being worked on.
+
+A small file spends more time in opening, probing and starting a decoder than in the model. Begun
+ahead, that time is hidden behind the model's work on the file before, and both files' tiles meet
+in one batch. What was worked out waits here until it is asked for; an error waits likewise, and
+is raised for its own file and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from queue import SimpleQueue
+
+from aqs_batch.errors import MediaError
+from aqs_batch.events import Progress
+from aqs_batch.store import Analysis
+
+Work = Callable[[Path, Progress], Analysis]
+
+STARVED, FED = 0.8, 0.95  # share of time the model was busy: below, more decoders; above, fewer
+MOST_SEQUENCES = 64  # a longer file gains nothing by a head start, and a crash would lose more
+
+
+class _Dropped(BaseException):
+    """Raised inside work that nobody wants any more, or not yet."""
+
+
+class _Ahead:
+    """One file's work in its own thread."""
+
+    def __init__(self, path: Path, work: Work) -> None:
+        self.began = stamp(path)
+        self._steps: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+        self._dropped = threading.Event()
+        self._outcome: Analysis | BaseException = _Dropped()
+        # Daemonic: whoever interrupts a run must not wait for a file that was only begun ahead.
+        self._thread = threading.Thread(target=self._run, args=(path, work), daemon=True)
+        self._thread.start()
+
+    def _run(self, path: Path, work: Work) -> None:
+        try:
+            self._outcome = work(path, self._step)
+        except BaseException as error:  # raised again in the thread that asks for the result
+            self._outcome = error
+        finally:
+            self._steps.put(None)
+
+    def _step(self, done: int, of: int) -> None:
+        if self._dropped.is_set() or of > MOST_SEQUENCES:
+            raise _Dropped
+        self._steps.put((done, of))
+
+    def result(self, progress: Progress) -> Analysis | None:
+        """Wait for it, telling its progress in the caller's thread; raises what the work raised.
+
+        None: it was left to its own turn.
+        """
+        try:
+            for done, of in iter(self._steps.get, None):
+                progress(done, of)
+        except BaseException:
+            self.drop()
+            raise
+        if isinstance(self._outcome, _Dropped):
+            return None
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
+
+    def drop(self) -> None:
+        """Have it end at its next sequence."""
+        self._dropped.set()
+
+
+class Lookahead:
+    """Works on a few files at once, as many as keep the model busy.
+
+    `busy_s` tells how long the model has worked so far; at most `most` files are begun ahead.
+    """
+
+    def __init__(self, work: Work, busy_s: Callable[[], float], most: int) -> None:
+        self._work, self._busy_s, self._most = work, busy_s, max(most, 1)
+        self.depth = 1
+        self._begun: dict[Path, _Ahead] = {}
+        self._looked = (time.perf_counter(), busy_s())
+
+    def begin(self, paths: Iterable[Path]) -> None:
+        """Begin the next files, as many as `depth` allows; forget what is no longer among them.
+
+        Never raises for a file: its own turn will tell.
+        """
+        wanted = list(paths)
+        for path in [p for p in self._begun if p not in wanted]:
+            self._begun.pop(path).drop()
+        for path in wanted[: self.depth]:
+            if path not in self._begun and len(self._begun) < self.depth:
+                with contextlib.suppress(MediaError):
+                    self._begun[path] = _Ahead(path, self._work)
+
+    def finish(self, path: Path, progress: Progress) -> Analysis:
+        """The analysis of a file, begun ahead or from here on; raises MediaError as `work` does."""
+        begun = self._begun.pop(path, None)
+        self._adapt()
+        if begun is not None and begun.began == stamp(path):
+            found = begun.result(progress)
+            if found is not None:
+                return found
+        elif begun is not None:
+            begun.drop()
+        return self._work(path, progress)
+
+    def close(self) -> None:
+        """Drop what was begun and not asked for."""
+        self.begin(())
+
+    def _adapt(self) -> None:
+        """One file more ahead while the model starves, one fewer while it is always fed."""
+        now, busy = time.perf_counter(), self._busy_s()
+        then, was = self._looked
+        self._looked = now, busy
+        share = (busy - was) / max(now - then, 1e-6)
+        if share < STARVED:
+            self.depth = min(self.depth + 1, self._most)
+        elif share > FED:
+            self.depth = max(self.depth - 1, 1)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change, by which a file that changes while it is read is noticed."""
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        raise MediaError("the file is gone", hint="It vanished while it was being read.") from error
+    return info.st_size, info.st_mtime_ns

@@ -1,0 +1,237 @@
+"""What this machine reaches: decoding, the model alone, a file end to end, and a folder's forecast.
+
+Figures are of this machine at this moment; compare their ratios, not the seconds of two machines.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aqs_batch import ffmpeg, pipeline
+from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
+from aqs_batch.errors import AqsError, MediaError
+from aqs_batch.ingest import sampling
+from aqs_batch.ingest.files import gather
+from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Video
+from aqs_batch.settings import Settings
+
+if TYPE_CHECKING:
+    from aqs_batch.analysis.checkpoint import Checkpoint
+    from aqs_batch.analysis.openvino_cpu import Layer
+
+SECONDS, RATE, WIDTH, HEIGHT = 8, 25, 1920, 1080
+LEAST_S = 2.0  # of measuring the model, so that a first slow call does not count much
+BATCHES = (1, 8)
+GPU_BATCHES = (8, 64)
+PROBED_FILES = 200  # of a folder, evenly; the rest are taken to be alike
+
+
+@dataclass(frozen=True)
+class ModelSpeed:
+    """Tiles (7-frame sequences of 224 px) a second of one backend at one batch size."""
+
+    backend: str
+    device: str
+    batch: int
+    tiles_per_s: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All figures of one bench."""
+
+    cores: int
+    decode_fps: float
+    model: tuple[ModelSpeed, ...]
+    end_to_end_tiles_per_s: float
+    times_real_time: float
+    peak_memory_mb: float
+    model_share: float  # of the end-to-end time, how long the model was at work
+    bottleneck: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long an audit of a folder takes on this machine with these settings."""
+
+    files: int
+    unreadable: int
+    video_hours: float
+    sequences: int
+    hours: float
+    problems: tuple[str, ...] = field(default=())
+
+
+@contextmanager
+def test_clip() -> Iterator[Path]:
+    """Eight seconds of 1080p H.264, moving under noise, so that decoding has something to do."""
+    with tempfile.TemporaryDirectory(prefix="aqs-bench-") as folder:
+        target = Path(folder) / "clip.mp4"
+        graph = f"testsrc2=size={WIDTH}x{HEIGHT}:rate={RATE},noise=alls=8:allf=t"
+        argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-f", "lavfi", "-i", graph]
+        argv += ["-t", str(SECONDS), "-c:v", "libx264", "-preset", "veryfast", "-crf", "26"]
+        finished = ffmpeg.run([*argv, "-pix_fmt", "yuv420p", f"file:{target}"], timeout_s=600)
+        if finished.returncode:
+            raise AqsError(f"the test clip could not be made: {finished.tail[-1:]}")
+        yield target
+
+
+def decoding_s(path: Path, ffmpeg_path: str) -> float:
+    """How long `ffmpeg -f null` takes for a file."""
+    began = time.perf_counter()
+    ffmpeg.run(
+        [ffmpeg_path, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-f", "null", "-"],
+        timeout_s=600,
+    )
+    return time.perf_counter() - began
+
+
+def model_speed(backend: Backend, batch: int) -> ModelSpeed:
+    """The network alone, on tiles that are ready."""
+    rng = np.random.default_rng(0)
+    shape = (batch, FRAMES_PER_SEQUENCE, TILE_PX, TILE_PX, 3)
+    tiles = list(rng.integers(0, 256, shape, dtype=np.uint8))
+    backend.run(tiles)
+    done, began = 0, time.perf_counter()
+    while (spent := time.perf_counter() - began) < LEAST_S or not done:
+        backend.run(tiles)
+        done += batch
+    return ModelSpeed(backend.name, backend.device, batch, done / spent)
+
+
+def measure(settings: Settings, path: Path) -> Measured:
+    """Measure decoding, every backend present, and `path` from file to result."""
+    checkpoint = pipeline.checkpoint_of(settings)
+    bench = pipeline.set_up(settings, checkpoint)
+    video = probe(path)
+    decode_s = decoding_s(path, bench.ffmpeg.path)
+    analysis = pipeline.process(path, "", bench)  # the first time pays for memory and start-up
+    busy = bench.engine.busy_s
+    analysis = pipeline.process(path, "", bench)
+    spent, busy = analysis.processing_time_s, bench.engine.busy_s - busy
+    peak = peak_memory_mb()  # before other backends are loaded
+    tiles = sum(len(s.tiles) for s in analysis.sequences)
+    speeds = []
+    for name in _backends(bench.engine.backend):
+        on_gpu = bench.engine.backend.device != "cpu" and name == bench.engine.backend.name
+        for batch in GPU_BATCHES if on_gpu else BATCHES:
+            device = settings.model.device if name != "openvino" else "cpu"
+            backend = choose_backend(
+                checkpoint, name, device, batch=batch, cache_dir=pipeline.cache_of(settings)
+            )
+            speeds.append(model_speed(backend, batch))
+    return Measured(
+        cores=usable_cores(),
+        decode_fps=len(video.frame_times_s) / decode_s,
+        model=tuple(speeds),
+        end_to_end_tiles_per_s=tiles / spent,
+        times_real_time=video.duration_s / spent,
+        peak_memory_mb=peak,
+        model_share=min(busy / spent, 1.0),
+        bottleneck=bottleneck(
+            min(busy / spent, 1.0), decode_s / spent, bench.engine.backend.device
+        ),
+    )
+
+
+def _backends(used: Backend) -> tuple[str, ...]:
+    return ("openvino", "torch") if used.device == "cpu" else ("torch", "openvino")
+
+
+def bottleneck(model_share: float, decode_share: float, device: str) -> str:
+    """What holds the whole up, in words for a person."""
+    if model_share > 0.8:
+        cure = "a GPU, more cores, or --profile quick" if device == "cpu" else "a faster GPU"
+        return f"the model: it is at work {model_share:.0%} of the time; {cure} would help"
+    if decode_share > 0.5:
+        return (
+            f"decoding: ffmpeg alone takes {decode_share:.0%} of the time; "
+            "more cores, or a longer [analysis] interval_s would help"
+        )
+    return (
+        f"neither alone: the model is at work {model_share:.0%} of the time, "
+        f"decoding alone would take {decode_share:.0%}"
+    )
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has had resident so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def forecast(settings: Settings, folder: Path, measured: Measured) -> Forecast:
+    """How many hours an audit of `folder` takes, from the index of (at most 200 of) its files.
+
+    Work is the decoding of frames by their pixels and the model's by tiles; what the bench clip
+    took more or less than that sum sets the scale.
+    """
+    run = settings.run
+    found = list(
+        gather(
+            [str(folder)],
+            run.extensions,
+            follow_symlinks=run.follow_symlinks,
+            skip=Path(settings.output.dir),
+        )
+    )
+    step = max(len(found) / PROBED_FILES, 1.0)
+    looked = [found[int(n * step)] for n in range(min(len(found), PROBED_FILES))]
+    videos, problems = [], []
+    for item in looked:
+        try:
+            if item.problem:
+                raise MediaError(item.problem)
+            videos.append(probe(item.path, Limits(settings.limits.max_pixels)))
+        except MediaError as error:
+            problems.append(f"{item.file}: {error}")
+    share = len(found) / max(len(looked), 1)
+    seconds = sum(_expected_s(v, settings, measured) for v in videos) * share
+    analysis = settings.analysis
+    plans = [sampling.plan(v, analysis.interval_s, analysis.max_sequences) for v in videos]
+    return Forecast(
+        files=len(found),
+        unreadable=round(len(problems) * share),
+        video_hours=sum(v.duration_s for v in videos) * share / 3600,
+        sequences=round(sum(p.count for p in plans) * share),
+        hours=seconds / 3600,
+        problems=tuple(problems),
+    )
+
+
+def _expected_s(video: Video, settings: Settings, measured: Measured) -> float:
+    """Seconds for one video: what the bench clip took, in proportion to the work."""
+    analysis = settings.analysis
+    plan = sampling.plan(video, analysis.interval_s, analysis.max_sequences)
+    frames = len(video.frame_times_s)
+    if sampling.seek_pays(video, plan):
+        frames = min(frames, sampling.frames_by_seeking(video, plan))
+    pixels = frames * video.width * video.height
+    clip_tiles = measured.end_to_end_tiles_per_s * SECONDS / measured.times_real_time
+    clip_s = SECONDS / measured.times_real_time
+    decode_s = SECONDS * RATE / measured.decode_fps  # of the clip
+    model_s = clip_tiles / max(s.tiles_per_s for s in measured.model)
+    scale = clip_s / (decode_s + model_s)
+    decode_part = pixels / (SECONDS * RATE * WIDTH * HEIGHT) * decode_s
+    model_part = plan.count * analysis.tiles / clip_tiles * model_s
+    return scale * (decode_part + model_part)
+
+
+def layer_times(checkpoint: Checkpoint, settings: Settings) -> list[Layer]:
+    """How long each layer takes for one tile of noise on one core, through OpenVINO."""
+    from aqs_batch.analysis import openvino_cpu
+
+    shape = (FRAMES_PER_SEQUENCE, TILE_PX, TILE_PX, 3)
+    tile = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return openvino_cpu.layer_times(checkpoint, pipeline.cache_of(settings), tile)

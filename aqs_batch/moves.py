@@ -1,0 +1,53 @@
+"""Putting a processed file elsewhere: by rename, never over another file, never across disks."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from aqs_batch.errors import MediaError
+
+MOST_NAMESAKES = 1000
+
+
+def move(source: Path, folder: Path, name: str) -> Path:
+    """Move `source` to `folder`/`name`, or beside a namesake as "name (2).mp4"; returns where.
+
+    The file is linked under its new name before the old one goes, so that it has a name at every
+    instant and no other file is replaced. Raises MediaError across file systems, and OSError.
+    """
+    for number in range(1, MOST_NAMESAKES):
+        target = folder / (name if number == 1 else _numbered(name, number))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _link(source, target)
+        except FileExistsError:
+            if not source.samefile(target):  # ours, from a move that was cut short
+                continue
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise MediaError(
+                    f"{folder} is on another file system",
+                    hint="Choose move_done and move_failed on the disk of the watched folder.",
+                ) from error
+            raise
+        source.unlink(missing_ok=True)
+        return target
+    raise MediaError(f"{folder} holds {MOST_NAMESAKES} files named {name}")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            raise
+        if target.exists():  # exFAT and its like know no links
+            raise FileExistsError(errno.EEXIST, "exists", str(target)) from error
+        source.rename(target)
+
+
+def _numbered(name: str, number: int) -> str:
+    path = Path(name)
+    return str(path.with_name(f"{path.stem} ({number}){path.suffix}"))

@@ -1,0 +1,89 @@
+"""What becomes of a watched folder's file once it is scored: gate, re-encode, move."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aqs_batch.errors import AqsError
+from aqs_batch.events import Event, Listener
+from aqs_batch.intake import Intake
+from aqs_batch.moves import move
+from aqs_batch.records import Stamp
+from aqs_batch.settings import Settings, WatchFolder
+from aqs_batch.store import JobStatus, Place, Store
+
+
+class Onward:
+    """Passes files on as the profile of their folder says; `encode_key` is that of encode jobs."""
+
+    def __init__(
+        self, store: Store, settings: Settings, key: str, encode_key: str, intake: Intake,
+        listen: Listener,
+    ) -> None:  # fmt: skip
+        self._store, self._settings, self._key = store, settings, key
+        self._encode_key, self._intake, self._listen = encode_key, intake, listen
+
+    def is_below_gate(self, place: Place) -> bool:
+        """Whether a file scores below the gate of its folder, which is told."""
+        aqs = self._store.aqs(place.fingerprint, self._key)
+        gate = self._intake.profile(place).fail_under
+        if aqs is None or aqs >= gate:
+            return False
+        facts = {"aqs_score": round(aqs, 4), "fail_under": gate}
+        self._listen(Event("gate", str(place.path), facts))
+        return True
+
+    def catch_up(self) -> None:
+        """Pass on what was scored when the service last ended, perhaps in the middle."""
+        for folder in self._intake.folders:
+            for place in self._store.places(folder):
+                if place.missing_since or place.moved_to or place.problem:
+                    continue
+                profile = self._intake.profile(place)
+                goes_on = profile.move_done or profile.move_failed
+                if (goes_on or is_encoding(profile, self._settings)) and self._has_ended(place):
+                    self.pass_on(place)
+
+    def _has_ended(self, place: Place) -> bool:
+        if self._store.aqs(place.fingerprint, self._key) is not None:
+            return True
+        job = self._store.job(place.fingerprint, self._key)
+        return job is not None and job.status in (JobStatus.FAILED, JobStatus.QUARANTINED)
+
+    def pass_on(self, place: Place) -> None:
+        """Queue a good file's re-encode where that is asked for; when that has ended, move it."""
+        profile = self._intake.profile(place)
+        aqs = self._store.aqs(place.fingerprint, self._key)
+        is_good = aqs is not None and aqs >= profile.fail_under
+        encodes = is_encoding(profile, self._settings)
+        if is_good and encodes and not self._store.is_encode(place.fingerprint):
+            job = self._store.enqueue(
+                place.fingerprint, self._encode_key, place.path, force=False, again=False
+            )
+            if job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
+                return
+            is_good = job.status is JobStatus.DONE
+        target = profile.move_done if is_good else profile.move_failed
+        if target:
+            self._move(place, Path(target).absolute())
+
+    def _move(self, place: Place, folder: Path) -> None:
+        try:
+            if Stamp.of(os.stat(place.path)).text != place.stamp:
+                return  # it is being replaced already; what replaces it will have its turn
+            to = move(place.path, folder, place.file)
+        except FileNotFoundError:
+            return  # another process of ours was here first
+        except (AqsError, OSError) as error:
+            facts = {"reason": f"not moved: {error}", "hint": getattr(error, "hint", "")}
+            self._listen(Event("trouble", str(place.path), facts))
+            return
+        self._store.moved(place, to)
+        self._intake.forget(place.folder, place.file)
+        self._listen(Event("moved", str(place.path), {"to": str(to)}))
+
+
+def is_encoding(profile: WatchFolder, settings: Settings) -> bool:
+    """Whether a folder's files are re-encoded: as [encode] says, unless its profile says else."""
+    return settings.encode.enabled if profile.encode == "inherit" else profile.encode == "on"

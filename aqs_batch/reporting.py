@@ -1,0 +1,153 @@
+"""What the database has to say of a run, as the reports and the gates want it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aqs_batch.analysis.score import score_video
+from aqs_batch.encode.bd_rate import bd_rates, with_hull
+from aqs_batch.records import Outcome, RunRecord, Status
+from aqs_batch.reports.export import export
+from aqs_batch.reports.render import render
+from aqs_batch.settings import Settings
+from aqs_batch.store import Analysis, JobStatus, Place, RunRow, Store
+
+
+def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
+    """What a run has to say, file by file, read back from the store one at a time.
+
+    A watch folder's run has no end, so it tells what lies in its folders now.
+    """
+    if run.kind == "watch":
+        yield from _standing(store, run, threshold)
+        return
+    for entry in store.run_files(run.id):
+        analysis = (
+            store.analysis(entry.fingerprint, entry.settings_key)
+            if entry.status is not Status.FAILED
+            else None
+        )
+        if analysis is None:
+            yield Outcome(
+                entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
+            )
+            continue
+        yield replace(
+            _scored(store, entry.file, analysis, threshold),
+            status=entry.status,
+            reason=entry.reason,
+            hint=entry.hint,
+            previous_aqs=store.previous_aqs(run.id, entry),
+        )
+
+
+def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Outcome:
+    """What is known of a scored file: its analysis, and its re-encodes if there are any."""
+    encodes = with_hull(store.rungs(analysis.fingerprint))
+    rates, why_not = bd_rates(encodes)
+    return Outcome(
+        file=name,
+        status=Status.SCORED,
+        fingerprint=analysis.fingerprint,
+        video=analysis.video,
+        score=score_video(analysis.sequences, threshold),
+        provenance=analysis.provenance,
+        processing_time_s=analysis.processing_time_s,
+        warnings=(*analysis.warnings, *why_not),
+        encodes=encodes,
+        bd_rate=rates,
+    )
+
+
+def folders_of(run: RunRow) -> list[str]:
+    """The folders a watching run looks at."""
+    return run.input_dir.split(os.pathsep)
+
+
+def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
+    """What the places of the watched folders hold; files that wait for their turn are left out."""
+    folders = folders_of(run)
+    for place, status in standing(store, folders):
+        many = f"{Path(place.folder).name}/" if len(folders) > 1 else ""
+        name = f"{many}{place.file}"
+        analysis = store.analysis(place.fingerprint, place.settings_key)
+        if status is Status.FAILED or analysis is None:
+            job = store.job(place.fingerprint, place.settings_key)
+            reason = place.problem or (job.reason if job else "")
+            hint = job.hint if job and not place.problem else ""
+            yield Outcome(name, Status.FAILED, place.fingerprint, reason=reason, hint=hint)
+            continue
+        before = place.previous_fingerprint
+        yield replace(
+            _scored(store, name, analysis, threshold),
+            status=status,
+            previous_aqs=store.aqs(before, place.settings_key) if before else None,
+        )
+
+
+def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Status]]:
+    """The files that are there and have been dealt with, each with how it went."""
+    for place in (place for folder in folders for place in store.places(folder)):
+        if place.missing_since:
+            continue
+        if place.problem:
+            yield place, Status.FAILED
+        elif store.aqs(place.fingerprint, place.settings_key) is not None:
+            yield place, Status.SCORED
+        else:
+            job = store.job(place.fingerprint, place.settings_key)
+            if job is not None and job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
+                yield place, Status.FAILED
+
+
+def run_record(store: Store, run: RunRow) -> RunRecord:
+    """A run as the report tells it."""
+    counts = {status.value: 0 for status in Status}
+    if run.kind == "watch":
+        for _, status in standing(store, folders_of(run)):
+            counts[status.value] += 1
+    else:
+        for entry in store.run_files(run.id):
+            counts[entry.status.value] += 1
+    return RunRecord(
+        run.id, run.started_at, run.finished_at, run.input_dir, run.command, counts, run.settings
+    )
+
+
+def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, float]]:
+    """The files of a run whose AQS is below `gate`, with their AQS."""
+    scores = [
+        (entry.file, store.aqs(entry.fingerprint, entry.settings_key))
+        for entry in store.run_files(run.id)
+        if entry.status is not Status.FAILED
+    ]
+    return [(file, aqs) for file, aqs in scores if aqs is not None and aqs < gate]
+
+
+def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
+    """Write the exports and the report of one run; returns what was written."""
+    output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
+    threshold = settings.analysis.threshold
+    record = run_record(store, run)
+    written = export(output_dir, outcomes(store, run, threshold), record, formats=wanted)
+    if "html" in wanted:
+        pages = outcomes(store, run, threshold)
+        written.append(render(output_dir, pages, record, threshold=threshold))
+    return written
+
+
+def told(store: Store, fingerprint: str, settings_key: str, settings: Settings) -> dict[str, Any]:
+    """What an event says of a score that is in the store."""
+    analysis = store.analysis(fingerprint, settings_key)
+    assert analysis is not None
+    score = score_video(analysis.sequences, settings.analysis.threshold)
+    return {
+        "aqs_score": round(score.aqs, 4),
+        "quality_level": score.level.value,
+        "detected": [a.value for a in score.detected],
+        "processing_time": round(analysis.processing_time_s, 3),
+    }

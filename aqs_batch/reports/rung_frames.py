@@ -1,0 +1,68 @@
+"""The frames of re-encodes: VMAF over time, and the worst of them beside the source's."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aqs_batch.records import Rung
+from aqs_batch.reports import svg
+from aqs_batch.reports.timeline import LEFT, RIGHT, WIDTH
+from aqs_batch.reports.wording import clock, decimal
+
+_HEIGHT = 52.0
+_STRIPS_MAX = 8
+
+
+@dataclass(frozen=True)
+class WorstPicture:
+    """Source and encode of one frame side by side; `image` is base64 JPEG."""
+
+    time: str
+    vmaf: str
+    image: str
+
+
+def strips(rungs: Sequence[Rung]) -> tuple[tuple[str, str], ...]:
+    """VMAF frame by frame of each rung (the lowest of every bin), the first few rungs."""
+    shown = sorted((rung for rung in rungs if rung.strip), key=lambda rung: rung.crf)
+    return tuple((_words(rung), _strip(rung)) for rung in shown[:_STRIPS_MAX])
+
+
+def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
+    """The worst frames of the recommended rung that have a picture, the worst first."""
+    return tuple(
+        WorstPicture(
+            clock(frame.t_s), decimal(frame.vmaf, 1), base64.b64encode(frame.picture).decode()
+        )
+        for rung in rungs
+        if rung.recommended
+        for frame in rung.worst
+        if frame.picture
+    )
+
+
+def _words(rung: Rung) -> str:
+    sampled = "" if rung.plan == "full" else f", {rung.plan}"
+    return f"{rung.codec} {rung.preset}, CRF {rung.crf:g}{sampled}"
+
+
+def _strip(rung: Rung) -> str:
+    """A line from 0 to 100; of samples one after another, where the axis is no time."""
+    left, right, top, bottom = LEFT, WIDTH - RIGHT, 6.0, _HEIGHT - 8
+    values = rung.strip
+    wide = (right - left) / max(len(values) - 1, 1)
+    floor = min(60.0, min(values) // 10 * 10)
+    parts = []
+    for tick in (floor, 100.0):
+        y = bottom - (tick - floor) / (100 - floor) * (bottom - top)
+        parts.append(svg.line(left, y, right, y, "grid"))
+        parts.append(svg.text(left - 8, y + 4, f"{tick:.0f}", "end num"))
+    points = [
+        (left + n * wide, bottom - (value - floor) / (100 - floor) * (bottom - top))
+        for n, value in enumerate(values)
+    ]
+    parts.append(svg.path(points, "curve"))
+    description = f"VMAF frame by frame, lowest {min(values):.1f}, {_words(rung)}."
+    return svg.chart("vmaf-strip", WIDTH, _HEIGHT, description, parts)

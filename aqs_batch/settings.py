@@ -1,0 +1,220 @@
+"""Every setting there is, with its default and its bounds, as one frozen tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from aqs_batch.records import Artifact
+
+_VIDEO_EXTENSIONS = (
+    "3gp avi flv gif ivf m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut obu ogv ts vob webm wmv y4m "
+    "264 265 h264 h265 hevc"
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Output(_Section):
+    """Where results go."""
+
+    dir: str = "reports"
+    db: str = ""
+    export: tuple[Literal["json", "csv", "html"], ...] = ("json", "csv", "html")
+
+    @property
+    def url(self) -> str:
+        return self.db or f"sqlite:///{Path(self.dir).absolute() / 'aqs.db'}"
+
+
+class FfmpegSettings(_Section):
+    """Which ffmpeg."""
+
+    path: str = ""
+
+
+class Model(_Section):
+    """Which weights, and where they run."""
+
+    checkpoint: str = ""
+    backend: Literal["auto", "openvino", "torch"] = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    batch: int = Field(8, ge=1, le=512)
+    cache_dir: str = ""
+
+
+class Penalties(_Section):
+    """How much each artifact weighs."""
+
+    blocking: float = Field(1.2, ge=0)
+    ringing: float = Field(1.2, ge=0)
+    ghosting: float = Field(1.8, ge=0)
+    judder: float = Field(1.7, ge=0)
+    gaussian_noise: float = Field(1.3, ge=0)
+    impulse_noise: float = Field(2.0, ge=0)
+    motion_blur: float = Field(1.3, ge=0)
+    defocus_blur: float = Field(1.4, ge=0)
+    color_banding: float = Field(1.5, ge=0)
+    color_saturation: float = Field(1.6, ge=0)
+
+    def vector(self) -> tuple[float, ...]:
+        """The ten weights in Artifact order."""
+        return tuple(getattr(self, a.value) for a in Artifact)
+
+
+class Analysis(_Section):
+    """What is looked at, and how it adds up."""
+
+    interval_s: float = Field(1.0, gt=0)
+    max_sequences: int = Field(600, ge=1)
+    tiles: int = Field(4, ge=1, le=256)
+    max_height: int = Field(1080, ge=224)
+    alpha: float = Field(0.6, ge=0, le=1)
+    aggregation: Literal["noisy_or", "max", "rms", "mean"] = "noisy_or"
+    threshold: float = Field(0.2, ge=0, le=1)
+    penalties: Penalties = Penalties()
+
+
+class Run(_Section):
+    """How a run over files behaves."""
+
+    fail_under: float = Field(0.0, ge=0, le=1)
+    extensions: tuple[str, ...] = tuple(_VIDEO_EXTENSIONS.split())
+    follow_symlinks: bool = False
+
+
+class Encode(_Section):
+    """Whether and how files are re-encoded and measured."""
+
+    enabled: bool = False
+    codec: Literal["x265", "x264", "svtav1"] = "x265"
+    preset: str = Field("medium", pattern=r"^[a-z0-9]+$")
+    crf: tuple[float, ...] = Field((22, 26, 30, 34), min_length=1, max_length=32)
+    params: str = Field("", pattern=r"^[A-Za-z0-9_.,:=+/() -]*$")
+    full: bool = False
+    samples: int = Field(12, ge=1, le=1000)
+    sample_s: float = Field(5.0, gt=0)
+    target_vmaf: float = Field(0.0, ge=0, le=100)
+    max_kbps: float = Field(0.0, ge=0)
+    max_bytes: int = Field(0, ge=0)
+    good_vmaf: float = Field(93.0, ge=0, le=100)
+    vmaf_v1: bool = False
+    aqs: bool = True
+    keep: Literal["none", "best", "all"] = "none"
+    replace: bool = False
+    parallel: int = Field(0, ge=0)
+    preprocess: str = Field("off", pattern=r"^(off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?)$")
+
+    @property
+    def strength(self) -> float:
+        """Of the preprocess filter, 0-2; 0: it is off."""
+        named = {"off": 0.0, "auto": 1.0}
+        return named[self.preprocess] if self.preprocess in named else float(self.preprocess)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the CRF is looked for instead of given."""
+        return bool(self.target_vmaf or self.max_kbps or self.max_bytes)
+
+    def key(self, settings_key: str, ffmpeg_version: str) -> str:
+        """The settings key of an encode job: all that changes what it makes or measures."""
+        parts = self.model_dump(mode="json", exclude={"enabled", "parallel"})
+        if not self.aqs:
+            settings_key = ""
+        text = json.dumps([parts, settings_key, ffmpeg_version], sort_keys=True)
+        return "encode-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class LimitSettings(_Section):
+    """What hostile or broken media may cost at most."""
+
+    max_pixels: int = Field(67_108_864, ge=1)
+    max_streams: int = Field(128, ge=1)
+    max_packets: int = Field(5_000_000, ge=1)
+    max_hours: float = Field(100.0, gt=0)
+    child_memory_mib: int = Field(8192, ge=0)
+    decode_s_per_s: float = Field(60.0, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    backoff_s: float = Field(60.0, ge=0)
+    lease_s: float = Field(300.0, gt=0)
+    stall_s: float = Field(3600.0, gt=0)
+
+
+class WatchFolder(_Section):
+    """One watched folder and its profile."""
+
+    dir: str = Field(min_length=1)
+    fail_under: float = Field(0.0, ge=0, le=1)
+    encode: Literal["inherit", "on", "off"] = "inherit"
+    move_done: str = ""
+    move_failed: str = ""
+
+
+class Watch(_Section):
+    """How folders are watched."""
+
+    folders: tuple[WatchFolder, ...] = ()
+    settle_s: float = Field(10.0, ge=0)
+    rescan_s: float = Field(60.0, gt=0)
+    events: Literal["auto", "on", "off"] = "auto"
+    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    report_s: float = Field(300.0, ge=0)
+    stop_grace_s: float = Field(4.0, ge=0)
+    queue_limit: int = Field(10_000, ge=1)
+    check_s: float = Field(300.0, gt=0)
+    prometheus_file: str = ""
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """A folder without a profile is its name alone, as in a flag or a variable."""
+        if not isinstance(value, list | tuple):
+            return value
+        return [{"dir": item} if isinstance(item, str) else item for item in value]
+
+
+class Audit(_Section):
+    """The nightly audit of an archive."""
+
+    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    night_h: float = Field(8.0, gt=0, le=24)
+    verify_nights: int = Field(30, ge=0)
+    degraded_by: float = Field(0.05, gt=0, le=1)
+    fail_on: tuple[Literal["degraded", "corrupt", "missing", "failed"], ...] = ()
+    notify_cmd: str = ""
+
+
+class Log(_Section):
+    """What the watch folder and the audit write to standard output."""
+
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(_Section):
+    """All settings of one invocation."""
+
+    output: Output = Output()
+    ffmpeg: FfmpegSettings = FfmpegSettings()
+    model: Model = Model()
+    analysis: Analysis = Analysis()
+    run: Run = Run()
+    encode: Encode = Encode()
+    limits: LimitSettings = LimitSettings()
+    watch: Watch = Watch()
+    audit: Audit = Audit()
+    log: Log = Log()
+
+    def key(self, checkpoint_digest: str) -> str:
+        """The settings key: everything that changes a score, so that unlike scores never meet.
+
+        The detection threshold is left out: it changes no score and is applied when reading.
+        """
+        parts = self.analysis.model_dump(mode="json", exclude={"threshold"})
+        text = json.dumps({"analysis": parts, "checkpoint": checkpoint_digest}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

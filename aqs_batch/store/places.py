@@ -1,0 +1,189 @@
+"""What is where: the files of watched and audited folders, and which content each of them held."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from aqs_batch.store.jobs import Job, Jobs
+from aqs_batch.store.tables import analyses, files
+
+PAGE = 1000  # places read at a time
+_AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
+
+
+@dataclass(frozen=True)
+class Place:
+    """One file of a folder as it was last recognised; times are seconds since the epoch."""
+
+    folder: str
+    file: str  # relative to the folder, "/" between parts
+    stamp: str  # size, times and inode, see records.Stamp
+    fingerprint: str  # "" when it could not be read, `problem` then says why
+    settings_key: str = ""
+    previous_fingerprint: str = ""
+    content_hash: str = ""  # of every byte; "" until an audit has read it all
+    hashed_at: float = 0.0
+    problem: str = ""
+    missing_since: float = 0.0  # 0: it is there
+    moved_to: str = ""  # where the service put it when it had been processed
+    mounted: bool = False  # it lay on another device than the folder around the watched one
+
+    @property
+    def path(self) -> Path:
+        return Path(self.moved_to) if self.moved_to else Path(self.folder, self.file)
+
+
+class Places(Jobs):
+    """Places: one row a file of a folder."""
+
+    def take(self, place: Place, settings_key: str, *, again: bool) -> Job | None:
+        """Note what lies where and queue the work it needs, at once or not at all.
+
+        Returns the job, or None where the result is known or the file has no fingerprint.
+        """
+        known = sa.select(analyses.c.id).where(
+            (analyses.c.fingerprint == place.fingerprint)
+            & (analyses.c.settings_key == settings_key)
+        )
+        with self._write() as connection:
+            self._note(connection, place, settings_key)
+            if not place.fingerprint or connection.execute(known).first():
+                return None
+            path = Path(place.folder, place.file)
+            return self._enqueue(
+                connection, place.fingerprint, settings_key, path, force=False, again=again
+            )
+
+    def note(self, place: Place, settings_key: str) -> None:
+        """Note what lies where; the content it replaces is remembered as the previous one."""
+        with self._write() as connection:
+            self._note(connection, place, settings_key)
+
+    def _note(self, connection: sa.Connection, place: Place, settings_key: str) -> None:
+        where = _is(place.folder, place.file)
+        before = connection.execute(sa.select(files).where(where)).first()
+        values = _values(place) | {"settings_key": settings_key}
+        if before is None:
+            connection.execute(sa.insert(files).values(values))
+            return
+        if before.fingerprint == place.fingerprint:
+            values["previous_fingerprint"] = before.previous_fingerprint
+            if not place.content_hash:
+                values |= {"content_hash": before.content_hash, "hashed_at": before.hashed_at}
+        else:
+            values["previous_fingerprint"] = before.fingerprint or before.previous_fingerprint
+        connection.execute(sa.update(files).where(where).values(values))
+
+    def moved(self, place: Place, to: Path) -> None:
+        """Remember where a processed file was put."""
+        where = _is(place.folder, place.file) & (files.c.stamp == place.stamp)
+        with self._write() as connection:
+            connection.execute(sa.update(files).where(where).values(moved_to=os.fsencode(to)))
+
+    def mark_missing(self, folder: str, names: Iterable[str], since: float) -> None:
+        """Say that files are not where they were (`since` 0: they are there again)."""
+        todo = [os.fsencode(name) for name in names]
+        for start in range(0, len(todo), _AT_ONCE):
+            some = files.c.file.in_(todo[start : start + _AT_ONCE])
+            where = (files.c.folder == os.fsencode(folder)) & some
+            with self._write() as connection:
+                connection.execute(sa.update(files).where(where).values(missing_since=since))
+
+    def forget(self, folder: str, names: Collection[str]) -> None:
+        """Delete places, not results."""
+        todo = [os.fsencode(name) for name in names]
+        for start in range(0, len(todo), _AT_ONCE):
+            some = files.c.file.in_(todo[start : start + _AT_ONCE])
+            where = (files.c.folder == os.fsencode(folder)) & some
+            with self._write() as connection:
+                connection.execute(sa.delete(files).where(where))
+
+    def place(self, folder: str, file: str) -> Place | None:
+        """What was last recognised at one place."""
+        with self._read() as connection:
+            row = connection.execute(sa.select(files).where(_is(folder, file))).first()
+        return None if row is None else _place(row)
+
+    def places(self, folder: str) -> Iterator[Place]:
+        """The places of one folder by name, read a page at a time."""
+        after = b""
+        query = sa.select(files).where(files.c.folder == os.fsencode(folder))
+        query = query.order_by(files.c.file).limit(PAGE)
+        while True:
+            with self._read() as connection:
+                rows = connection.execute(query.where(files.c.file > after)).all()
+            if not rows:
+                return
+            for row in rows:
+                yield _place(row)
+            after = rows[-1].file
+
+    def stamps(self, folder: str, settings_key: str) -> Iterator[tuple[str, str, bool]]:
+        """(name, stamp, mounted) of the files that are there, recognised under one settings key.
+
+        Files that could not be recognised are left out.
+        """
+        query = sa.select(files.c.file, files.c.stamp, files.c.mounted).where(
+            (files.c.folder == os.fsencode(folder))
+            & (files.c.settings_key == settings_key)
+            & (files.c.missing_since == 0.0)
+            & (files.c.moved_to == b"")
+            & (files.c.problem == "")
+        )
+        with self._read() as connection:
+            for row in connection.execute(query):
+                yield os.fsdecode(row.file), row.stamp, row.mounted
+
+    def places_of(self, fingerprint: str) -> list[Place]:
+        """Every place that holds one content now."""
+        where = (
+            (files.c.fingerprint == fingerprint)
+            & (files.c.missing_since == 0.0)
+            & (files.c.moved_to == b"")
+        )
+        with self._read() as connection:
+            return [_place(row) for row in connection.execute(sa.select(files).where(where))]
+
+
+def _is(folder: str, file: str) -> sa.ColumnElement[bool]:
+    return (files.c.folder == os.fsencode(folder)) & (files.c.file == os.fsencode(file))
+
+
+def _values(place: Place) -> dict[str, Any]:
+    return {
+        "folder": os.fsencode(place.folder),
+        "file": os.fsencode(place.file),
+        "stamp": place.stamp,
+        "fingerprint": place.fingerprint,
+        "settings_key": place.settings_key,
+        "previous_fingerprint": place.previous_fingerprint,
+        "content_hash": place.content_hash,
+        "hashed_at": place.hashed_at,
+        "problem": place.problem,
+        "missing_since": place.missing_since,
+        "moved_to": os.fsencode(place.moved_to),
+        "mounted": place.mounted,
+    }
+
+
+def _place(row: Any) -> Place:
+    return Place(
+        folder=os.fsdecode(row.folder),
+        file=os.fsdecode(row.file),
+        stamp=row.stamp,
+        fingerprint=row.fingerprint,
+        settings_key=row.settings_key,
+        previous_fingerprint=row.previous_fingerprint,
+        content_hash=row.content_hash,
+        hashed_at=row.hashed_at,
+        problem=row.problem,
+        missing_since=row.missing_since,
+        moved_to=os.fsdecode(row.moved_to),
+        mounted=row.mounted,
+    )

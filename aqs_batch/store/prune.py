@@ -1,0 +1,44 @@
+"""What a database that lives for years may forget: old runs and files long gone, never results."""
+
+from __future__ import annotations
+
+import os
+
+import sqlalchemy as sa
+
+from aqs_batch.store.database import Database
+from aqs_batch.store.tables import analyses, files, jobs, runs
+
+
+class Pruning(Database):
+    """Deletes history; each method returns how many rows went, or would with `dry_run`."""
+
+    def prune_runs(self, keep: int, *, dry_run: bool = False) -> int:
+        """Forget all but the newest `keep` runs, and what they said of each file."""
+        newest = sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(keep)
+        return self._prune(runs, runs.c.id.not_in(newest.scalar_subquery()), dry_run)
+
+    def prune_missing(self, before: float, *, dry_run: bool = False) -> int:
+        """Forget files that have been missing since before `before` (seconds since the epoch)."""
+        gone = (files.c.missing_since > 0) & (files.c.missing_since < before)
+        return self._prune(files, gone, dry_run)
+
+    def prune_folder(self, folder: str, *, dry_run: bool = False) -> int:
+        """Forget which files a folder held."""
+        return self._prune(files, files.c.folder == os.fsencode(folder), dry_run)
+
+    def prune_jobs(self, *, dry_run: bool = False) -> int:
+        """Forget ended jobs that left no result and whose content is in no known place."""
+        placed = sa.select(files.c.fingerprint)
+        known = sa.select(analyses.c.fingerprint)
+        lone = jobs.c.fingerprint.not_in(placed) & jobs.c.fingerprint.not_in(known)
+        ended = jobs.c.status.in_(["done", "failed", "quarantined"])
+        return self._prune(jobs, lone & ended, dry_run)
+
+    def _prune(self, table: sa.Table, where: sa.ColumnElement[bool], dry_run: bool) -> int:
+        if dry_run:
+            with self._read() as connection:
+                query = sa.select(sa.func.count()).select_from(table).where(where)
+                return connection.execute(query).scalar_one()
+        with self._write() as connection:
+            return connection.execute(sa.delete(table).where(where)).rowcount

@@ -1,0 +1,115 @@
+"""Encodes of a source, saved together with the end of their job and found again by their key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from aqs_batch.records import Check, Rung, Vmaf, WorstFrame
+from aqs_batch.store.jobs import Job, Jobs
+from aqs_batch.store.tables import rung_frames, rungs
+
+_POOLED = ("vmaf", "vmaf_neg", "vmaf_v1")
+
+
+@dataclass(frozen=True)
+class StoredRung:
+    """A rung with the key of all that made it, and the fingerprint of its kept file, if any."""
+
+    rung: Rung
+    key: str
+    output_fingerprint: str = ""
+
+
+class Rungs(Jobs):
+    """Rungs by source and by key."""
+
+    def save_rungs(self, job: Job, made: Sequence[StoredRung], created_at: str) -> None:
+        """Commit the rungs of one source and the end of their job together.
+
+        A rung of the same key is replaced. Of a source's rungs only those of the newest call may
+        be recommended, so that a report never names two. Raises LostJob, and saves nothing, when
+        the job is no longer this worker's.
+        """
+        fingerprint = job.fingerprint
+        with self._write() as connection:
+            self._done(connection, job)
+            _withdraw(connection, fingerprint)
+            for stored in made:
+                connection.execute(sa.delete(rungs).where(rungs.c.rung_key == stored.key))
+                result = connection.execute(
+                    sa.insert(rungs).values(
+                        fingerprint=fingerprint,
+                        rung_key=stored.key,
+                        crf=stored.rung.crf,
+                        rung=_json(stored.rung),
+                        output_fingerprint=stored.output_fingerprint,
+                        created_at=created_at,
+                    )
+                )
+                assert result.inserted_primary_key is not None
+                key = result.inserted_primary_key[0]
+                frames = [
+                    {"rung_id": key, "number": n, "t_s": w.t_s, "vmaf": w.vmaf,
+                     "picture": w.picture}
+                    for n, w in enumerate(stored.rung.worst)
+                ]  # fmt: skip
+                if frames:
+                    connection.execute(sa.insert(rung_frames), frames)
+
+    def rung(self, key: str) -> Rung | None:
+        """The rung made before with the same key, None where there is none."""
+        found = self._rungs(rungs.c.rung_key == key)
+        return found[0] if found else None
+
+    def rungs(self, fingerprint: str) -> tuple[Rung, ...]:
+        """Every rung of one source, by CRF."""
+        return tuple(self._rungs(rungs.c.fingerprint == fingerprint))
+
+    def is_encode(self, fingerprint: str) -> bool:
+        """Whether a content is an encode that this database knows the making of."""
+        query = sa.select(rungs.c.id).where(rungs.c.output_fingerprint == fingerprint).limit(1)
+        with self._read() as connection:
+            return bool(fingerprint) and connection.execute(query).first() is not None
+
+    def _rungs(self, where: sa.ColumnElement[bool]) -> list[Rung]:
+        with self._read() as connection:
+            rows = connection.execute(sa.select(rungs).where(where).order_by(rungs.c.crf)).all()
+            frames = connection.execute(
+                sa.select(rung_frames)
+                .where(rung_frames.c.rung_id.in_([row.id for row in rows]))
+                .order_by(rung_frames.c.number)
+            ).all()
+        return [_rung(row, [f for f in frames if f.rung_id == row.id]) for row in rows]
+
+
+def _withdraw(connection: sa.Connection, fingerprint: str) -> None:
+    mine = rungs.c.fingerprint == fingerprint
+    for row in connection.execute(sa.select(rungs.c.id, rungs.c.rung).where(mine)).all():
+        if row.rung.get("recommended"):
+            parts = {**row.rung, "recommended": ""}
+            connection.execute(sa.update(rungs).where(rungs.c.id == row.id).values(rung=parts))
+
+
+def _json(rung: Rung) -> dict[str, Any]:
+    parts = asdict(rung)
+    del parts["worst"], parts["on_hull"]
+    return parts
+
+
+def _rung(row: Any, frames: Sequence[Any]) -> Rung:
+    parts: dict[str, Any] = dict(row.rung)
+    for name in _POOLED:
+        parts[name] = _vmaf(parts.get(name))
+    parts["checks"] = tuple(Check(**part) for part in parts.get("checks", ()))
+    for name in ("strip", "warnings"):
+        parts[name] = tuple(parts.get(name, ()))
+    parts["worst"] = tuple(WorstFrame(f.t_s, f.vmaf, f.picture) for f in frames)
+    return Rung(**parts)
+
+
+def _vmaf(parts: Mapping[str, float] | None) -> Vmaf | None:
+    return None if parts is None else Vmaf(**parts)

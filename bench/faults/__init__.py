@@ -1,0 +1,1 @@
+"""The fault suite: real service processes, killed, starved and lied to. `make faults`."""

@@ -1,0 +1,55 @@
+"""BD-rate against known answers, and the pairs it must refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aqs_batch.encode.bd_rate import Incomparable, bd_rate, bd_rates, hull, ladders
+from aqs_batch.records import Rung, Vmaf
+
+
+def ladder(share: float = 1.0, lift: float = 0.0, **changes: object) -> list[Rung]:
+    rungs = []
+    for crf, kbps, score in ((22, 8000, 97), (26, 4000, 94), (30, 2000, 88), (34, 1000, 78)):
+        pooled = Vmaf(score + lift, score + lift, score - 9, score - 4)
+        rung = Rung(crf, "medium", None, kbps * 1000, kbps * share, pooled, pooled, 40.0, "exact")
+        rungs.append(replace(rung, **changes))
+    return rungs
+
+
+def test_half_the_bits_is_minus_fifty_percent() -> None:
+    assert bd_rate(ladder(), ladder(0.5)) == pytest.approx(-50, abs=0.01)
+    assert bd_rate(ladder(), ladder()) == pytest.approx(0, abs=1e-6)
+    assert bd_rate(ladder(0.5), ladder()) == pytest.approx(100, abs=0.02)
+
+
+def test_too_few_rungs_no_overlap_or_no_rise_give_no_number() -> None:
+    with pytest.raises(Incomparable, match="3 rungs"):
+        bd_rate(ladder()[:3], ladder())
+    with pytest.raises(Incomparable, match="share only"):
+        bd_rate(ladder(lift=-30), ladder())
+    bent = ladder()
+    bent[1] = replace(bent[1], vmaf=bent[0].vmaf)
+    with pytest.raises(Incomparable, match="does not rise"):
+        bd_rate(bent, ladder())
+
+
+def test_ladders_are_told_apart_by_all_but_their_crf() -> None:
+    rungs = [*ladder(), *ladder(0.9, preprocess="pre-v1"), *ladder(preset="slow")]
+    assert sorted(len(found.rungs) for found in ladders(rungs)) == [4, 4, 4]
+    rates, reasons = bd_rates(rungs)
+    assert rates["vmaf x265 medium pre-v1"] == pytest.approx(-10, abs=0.01)
+    assert not reasons
+    assert set(bd_rates([*ladder(), *ladder(0.9, codec="x264")])[0]) == {"vmaf", "vmaf_neg"}
+    _, reasons = bd_rates([*ladder(), *ladder(codec="svtav1")[:2]])
+    assert "2 rungs" in reasons[0]
+
+
+def test_the_hull_leaves_out_what_a_mixture_beats() -> None:
+    rungs = ladder()
+    beaten = replace(rungs[2], kbps=3900.0)
+    assert hull([rungs[0], rungs[1], beaten, rungs[3]]) == [rungs[3], rungs[1], rungs[0]]
+    unmeasured = replace(rungs[1], vmaf=None)
+    assert unmeasured not in hull([rungs[0], unmeasured])

@@ -1,0 +1,110 @@
+"""The encoders' commands, as lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.encode import codec, command
+from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.command import Piped, Target
+from aqs_batch.encode.plan import Window
+from aqs_batch.errors import EncodeError
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import Video
+
+WHOLE = Window(0, None, None, 0.0, 2.0)
+RECIPE = Recipe(Codec.X265, "slow", "aq-mode=3")
+
+
+@pytest.fixture(scope="module")
+def video(make_clip) -> Video:
+    return probe(make_clip())
+
+
+def after(argv: list[str], word: str) -> str:
+    return argv[argv.index(word) + 1]
+
+
+def test_one_decode_feeds_every_rung(video: Video) -> None:
+    targets = [Target(crf, Path(f"/s/{crf}.mkv"), "matroska") for crf in (22, 30)]
+    argv = command.encoder_argv("ffmpeg", video, WHOLE, RECIPE, targets)
+    assert argv.count("-i") == 1
+    assert after(argv, "-i") == f"file:{video.path}"
+    assert after(argv, "-format_whitelist")
+    assert [argv[n + 1] for n, word in enumerate(argv) if word == "-crf:0"] == ["22", "30"]
+    assert after(argv, "-x265-params:0") == "log-level=error:aq-mode=3"
+    assert after(argv, "-fps_mode:0") == "passthrough"
+    assert "-noautorotate" in argv[: argv.index("-i")]
+    assert argv[-1] == "file:/s/30.mkv"
+
+
+def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
+    video = replace(video, stream_index=2)
+    target = Target(28, Path("/s/x.mp4"), "mp4", (0, 1, 3))
+    argv = command.encoder_argv("ffmpeg", video, WHOLE, RECIPE, [target])
+    maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
+    assert maps == ["0:0", "0:1", "0:2", "0:3"]
+    assert after(argv, "-c:2") == "libx265"
+    assert after(argv, "-tag:2") == "hvc1"
+    assert after(argv, "-map_chapters") == "0"
+    assert target.place(video) == 2
+
+
+def test_a_window_is_sought_between_frames_and_counted_out(video: Video) -> None:
+    window = Window(50, 20, 1.98, 2.0, 0.8)
+    argv = command.encoder_argv(
+        "ffmpeg", video, window, RECIPE, [Target(30, Path("/s/x.mkv"), "matroska")]
+    )
+    assert argv.index("-ss") < argv.index("-i")
+    assert after(argv, "-seek_timestamp") == "1"
+    assert after(argv, "-filter:0").startswith("trim=end_frame=20,")
+
+
+def test_pixels_stay_as_deep_and_as_coloured_as_the_encoder_goes(video: Video) -> None:
+    cases = {
+        ("yuv420p", 8): ("yuv420p", "yuv420p"),
+        ("yuv422p10le", 10): ("yuv422p10le", "yuv420p10le"),
+        ("gbrp12le", 12): ("yuv444p12le", "yuv420p10le"),
+        ("p010le", 10): ("yuv420p10le", "yuv420p10le"),
+    }
+    for (pixel_format, depth), expected in cases.items():
+        source = replace(video, pixel_format=pixel_format, bit_depth=depth)
+        found = tuple(codec.pixel_format(source, c) for c in (Codec.X265, Codec.SVTAV1))
+        assert found == expected
+
+
+def test_interlaced_and_odd_sources_go_through_filters_that_measuring_repeats(
+    video: Video,
+) -> None:
+    source = replace(video, field_order="tt", coded_width=321, coded_height=241)
+    filters = dict(command.source_filters(source, RECIPE))
+    assert filters["bwdif"]["mode"] == "send_frame"
+    assert (filters["crop"]["w"], filters["crop"]["h"]) == (320, 240)
+    assert list(dict(command.source_filters(video, RECIPE))) == ["format"]
+
+
+def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:
+    piped = Piped(("-f", "ivf", "-i", "pipe:0"), "setparams=range=limited")
+    target = Target(30, Path("/s/x.mkv"), "matroska", (1,))
+    argv = command.encoder_argv("ffmpeg", video, WHOLE, RECIPE, [target], piped)
+    inputs = [argv[n + 1] for n, word in enumerate(argv) if word == "-i"]
+    assert inputs == ["pipe:0", f"file:{video.path}"]
+    assert after(argv, "-filter:0") == "setparams=range=limited"
+    assert "-progress" not in argv  # nobody reads its stdout, so a full pipe would stop it
+    maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
+    assert maps == ["0:v:0", "1:1"]
+    reading = command.decoder_argv("ffmpeg", video, WHOLE, RECIPE, planar="yuv420p")
+    assert reading[-1] == "pipe:1"
+
+
+def test_every_codec_goes_through_the_same_code() -> None:
+    assert codec.options(Recipe(Codec.X264, "fast"), 23)[:2] == ["-c:v", "libx264"]
+    assert codec.options(Recipe(Codec.SVTAV1, "8"), 35) == [
+        "-c:v", "libsvtav1", "-preset", "8", "-crf", "35",
+    ]  # fmt: skip
+    with pytest.raises(EncodeError, match="outside 0 to 51"):
+        codec.check_crf(Codec.X265, 60)
+    codec.check_crf(Codec.SVTAV1, 60)

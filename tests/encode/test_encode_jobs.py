@@ -1,0 +1,277 @@
+"""Re-encodes as their user gets them: stored, cached, kept, replaced, and clean when they fail."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aqs_batch import encoding, ffmpeg
+from aqs_batch.clock import SystemClock
+from aqs_batch.config import load
+from aqs_batch.encode import trash
+from aqs_batch.encode_jobs import EncodeJobs
+from aqs_batch.errors import EncodeError, Misaligned, TargetError
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.records import Status
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop
+from aqs_batch.store import JobStatus, RunFile, Store
+
+
+@pytest.fixture
+def film(make_clip, tmp_path: Path) -> Path:
+    """A clip with enough bits that encoding it again saves some."""
+    options = ("-c:v", "libx264", "-crf", "4", "-preset", "ultrafast", "-g", "10")
+    source = make_clip("film.mp4", seconds=1.2, size="320x240", options=options)
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    return Path(shutil.copy(source, folder / "film.mp4"))
+
+
+def asked(tmp_path: Path, **encode: object) -> Settings:
+    base = {"enabled": True, "preset": "ultrafast", "crf": (24, 34), "aqs": False}
+    flags = {f"encode.{key}": value for key, value in (base | encode).items()}
+    return load(None, {}, {"output.dir": str(tmp_path / "out"), **flags}).settings
+
+
+def job(path: Path, settings: Settings, **changes: object) -> encoding.Job:
+    made = encoding.Job(
+        path, fingerprint(path), settings, ffmpeg.find(), known=lambda key: None, score=None
+    )
+    return replace(made, **changes)
+
+
+def jobs_for(store: Store, settings: Settings) -> EncodeJobs:
+    clock = SystemClock()
+    return EncodeJobs(store, settings, "key", "me", clock, Stop(clock, 0.0))
+
+
+def leftovers(folder: Path) -> list[str]:
+    hidden = (".part", ".tmp", ".aqs-encode")
+    return [p.name for p in folder.rglob("*") if any(word in p.name for word in hidden)]
+
+
+def test_a_ladder_is_measured_and_one_rung_recommended(film: Path, tmp_path: Path) -> None:
+    seen: list[tuple[float, float]] = []
+    order = job(film, asked(tmp_path), progress=lambda done, of, what: seen.append((done, of)))
+    rungs = [stored.rung for stored in encoding.encode(order).rungs]
+    assert [rung.crf for rung in rungs] == [24, 34]
+    assert rungs[0].vmaf and rungs[1].vmaf and rungs[0].vmaf_neg
+    assert rungs[0].vmaf.mean > rungs[1].vmaf.mean > 30
+    assert rungs[0].kbps > rungs[1].kbps > 0
+    assert {rung.alignment for rung in rungs} == {"exact"}
+    assert {rung.frames for rung in rungs} == {30}
+    assert sum(bool(rung.recommended) for rung in rungs) == 1
+    (best,) = [rung for rung in rungs if rung.recommended]
+    assert best.worst[0].vmaf == pytest.approx(best.vmaf.min, abs=0.01)
+    assert best.worst[0].picture.startswith(b"\xff\xd8")
+    assert len(best.strip) == 30
+    log = json.loads(gzip.decompress((tmp_path / "out" / best.vmaf_log).read_bytes()))
+    assert len(log["vmaf"]) == len(log["vmaf_neg"]) == len(log["xpsnr"]) == 30
+    assert log["models"]["vmaf"] == "vmaf_v0.6.1"
+    assert all(done <= of for done, of in seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert not leftovers(tmp_path)
+
+
+def test_samples_are_told_as_such(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, samples=2, sample_s=0.2, crf=(30,))
+    (stored,) = encoding.encode(job(film, settings)).rungs
+    assert stored.rung.plan == "2 x 0.2 s of 1.2 s"
+    assert stored.rung.frames == 10
+    whole = encoding.encode(job(film, asked(tmp_path, full=True, crf=(30,)))).rungs[0]
+    assert whole.rung.plan == "full"
+    assert whole.key != stored.key
+    assert stored.rung.vmaf.mean == pytest.approx(whole.rung.vmaf.mean, abs=4)
+
+
+def test_a_repeated_call_costs_nothing(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path)
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: list[str] = []
+    jobs = jobs_for(store, settings)
+    assert jobs.after(film, entry, lambda kind, facts: told.append(kind)) == entry
+    assert told.count("encoding") > 2
+    assert len(store.rungs(entry.fingerprint)) == 2
+    told.clear()
+    jobs.after(film, entry, lambda kind, facts: told.append(kind))
+    assert told == ["encoded"]
+    told.clear()
+    wider = asked(tmp_path, crf=(24, 29, 34))  # another job, two of its rungs known
+    jobs_for(store, wider).after(film, entry, lambda k, f: told.append(k))
+    rungs = store.rungs(entry.fingerprint)
+    assert [rung.crf for rung in rungs] == [24, 29, 34]
+    assert sum(bool(rung.recommended) for rung in rungs) == 1
+    assert store.job_counts()["done"] == 2
+    store.close()
+
+
+def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, target_vmaf=85.0)
+    rungs = [stored.rung for stored in encoding.encode(job(film, settings)).rungs]
+    (best,) = [rung for rung in rungs if rung.recommended]
+    assert best.vmaf.mean >= 85
+    assert all(rung.vmaf.mean < 85 for rung in rungs if rung.crf > best.crf)
+    assert "VMAF at least 85" in best.recommended
+    with pytest.raises(TargetError, match="the best was"):
+        encoding.encode(job(film, asked(tmp_path, max_kbps=0.5)))
+
+
+@pytest.mark.parametrize(("codec", "preset"), [("x264", "ultrafast"), ("svtav1", "12")])
+def test_other_encoders_go_through_the_same_code(
+    codec: str, preset: str, film: Path, tmp_path: Path
+) -> None:
+    settings = asked(tmp_path, codec=codec, preset=preset, crf=(40,), keep="all")
+    (stored,) = encoding.encode(job(film, settings)).rungs
+    assert stored.rung.codec == codec
+    assert stored.rung.alignment == "exact"
+    assert Path(stored.rung.output).suffix == ".mp4"
+
+
+def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
+    before = film.read_bytes()
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
+    store = Store(settings.output.url)
+    jobs = jobs_for(store, settings)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: dict[str, dict] = {}
+    assert jobs.after(film, entry, lambda k, f: told.update({k: f})).reason == ""
+    assert "replaced" in told
+    assert film.stat().st_size < len(before)
+    (rung,) = store.rungs(entry.fingerprint)
+    assert all(check.kept for check in rung.checks)
+    # The next night sees new content under the old name: our own, so it is left alone.
+    told.clear()
+    again = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    jobs.after(film, again, lambda k, f: told.update({k: f}))
+    assert told == {}
+    (kept,) = trash.entries(film.parent)
+    trash.restore(kept)
+    assert film.read_bytes() == before
+    store.close()
+
+
+def test_an_original_stays_when_no_encode_is_worth_it(make_clip, tmp_path: Path) -> None:
+    options = ("-c:v", "libx265", "-crf", "45", "-preset", "ultrafast")
+    film = Path(shutil.copy(make_clip("small.mp4", options=options), tmp_path / "small.mp4"))
+    settings = asked(tmp_path, crf=(10,), replace=True, keep="best")
+    store = Store(settings.output.url)
+    entry = RunFile("small.mp4", fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert "the original stays" in after.reason
+    assert fingerprint(film) == entry.fingerprint
+    store.close()
+
+
+def test_hdr_is_encoded_without_a_vmaf(media: Path, tmp_path: Path) -> None:
+    source = media / "odd" / "tc_bt2020_10bit.mp4"
+    (stored,) = encoding.encode(job(source, asked(tmp_path, crf=(35,)))).rungs
+    assert stored.rung.vmaf is None
+    assert stored.rung.xpsnr > 20
+    assert "no VMAF model is valid" in stored.rung.warnings[0]
+    with pytest.raises(EncodeError, match="no VMAF can be aimed at"):
+        encoding.encode(job(source, asked(tmp_path, target_vmaf=93.0)))
+    with pytest.raises(EncodeError, match="Dolby Vision"):
+        encoding.encode(job(media / "odd" / "fate_dovi-p5.mp4", asked(tmp_path)))
+
+
+# Faults: an ffmpeg that lies, dies or fills the disk.
+
+
+def pretend(tmp_path: Path, body: str) -> ffmpeg.Ffmpeg:
+    """An ffmpeg whose encodes go through a shell `body`; "$REAL" is the real one."""
+    real = ffmpeg.find()
+    script = tmp_path / "ffmpeg"
+    script.write_text(
+        f'#!/bin/sh\nREAL="{real.path}"\ncase "$*" in *libx265*) ;; *) exec "$REAL" "$@" ;; esac\n'
+        + body
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return replace(real, path=str(script))
+
+
+FAULTS = {
+    "killed": ('"$REAL" "$@" & sleep 0.02; kill -9 $!; kill -9 $$\n', EncodeError, "signal 9"),
+    "half the frames, exit 0": (
+        'exec "$REAL" $(echo "$@" | sed "s/-filter:0 /-frames:0 15 -filter:0 /g")\n',
+        Misaligned, "15 frames, the source 30",
+    ),
+    "disk full": (
+        'echo "av_interleaved_write_frame(): No space left on device" >&2; exit 228\n',
+        EncodeError, "No space left",
+    ),
+    "no such stream": (
+        'echo "Could not write header (incorrect codec parameters ?)" >&2; exit 234\n',
+        EncodeError, "Could not write header",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_leaves_nothing_behind_and_says_what_failed(
+    fault: str, film: Path, tmp_path: Path
+) -> None:
+    body, kind, says = FAULTS[fault]
+    broken = pretend(tmp_path, body)
+    settings = asked(tmp_path, crf=(30,), keep="all")
+    with pytest.raises(kind, match=says) as caught:
+        encoding.encode(job(film, settings, ffmpeg=broken))
+    if kind is EncodeError:
+        assert "libx265" in caught.value.hint
+    assert not leftovers(tmp_path)
+    assert not (tmp_path / "out" / "encodes").exists()
+
+
+def test_a_source_that_changes_is_not_kept(film: Path, tmp_path: Path) -> None:
+    def meddle(done: float, planned: float, what: str) -> None:
+        os.utime(film, (1, 1))
+
+    settings = asked(tmp_path, crf=(30,), keep="all")
+    with pytest.raises(EncodeError, match="changed while it was being encoded"):
+        encoding.encode(job(film, settings, progress=meddle))
+    assert not leftovers(tmp_path)
+    assert not (tmp_path / "out" / "encodes").exists()
+
+
+def test_an_interrupt_leaves_no_file_and_the_job_for_later(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, crf=(30,))
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+
+    def stop(kind: str, facts: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs_for(store, settings).after(film, entry, stop)
+    assert not leftovers(tmp_path)
+    assert [j.status for j in store.open_jobs()] == [JobStatus.QUEUED]
+    assert jobs_for(store, settings).after(film, entry, lambda k, f: None) == entry
+    assert len(store.rungs(entry.fingerprint)) == 1
+    store.close()
+
+
+def test_a_failed_job_is_retried_by_the_next_run(film: Path, tmp_path: Path, monkeypatch) -> None:
+    settings = asked(tmp_path, crf=(30,))
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    body, _, says = FAULTS["disk full"]
+    broken = pretend(tmp_path, body)
+    with monkeypatch.context() as patch:
+        patch.setattr("aqs_batch.encode_jobs.find_ffmpeg", lambda setting: broken)
+        failed = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert says in failed.reason
+    assert failed.status is Status.SCORED  # the score stands
+    assert store.rungs(entry.fingerprint) == ()
+    assert [j.status for j in store.open_jobs()] == [JobStatus.FAILED]
+    again = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert again.reason == ""
+    assert store.job_counts()["done"] == 1
+    store.close()

@@ -1,0 +1,156 @@
+"""Kept encodes: everything beside the picture survives, and nothing false gets a final name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aqs_batch import ffmpeg
+from aqs_batch.encode import child, command, inventory, output
+from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.inventory import Stream
+from aqs_batch.encode.plan import Window
+from aqs_batch.errors import EncodeError
+from aqs_batch.ingest.probe import probe
+
+RECIPE = Recipe(Codec.X265, "ultrafast")
+WHOLE = Window(0, None, None, 0.0, 0.0)
+META = """;FFMETADATA1
+title=A title
+artist=Someone
+[CHAPTER]
+TIMEBASE=1/1000
+START=0
+END=400
+title=First
+[CHAPTER]
+TIMEBASE=1/1000
+START=400
+END=1000
+title=Second
+"""
+
+
+@pytest.fixture(scope="module")
+def rich(ffmpeg_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A Matroska and an MP4 file with sound in two languages, subtitles, chapters and tags."""
+    folder = tmp_path_factory.mktemp("rich")
+    (folder / "meta.txt").write_text(META)
+    (folder / "subs.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nhello\n")
+    (folder / "font.ttf").write_bytes(b"\0\1\0\0not really a font")
+    made = {}
+    for suffix, subtitle in ((".mkv", "srt"), (".mp4", "mov_text")):
+        target = folder / f"rich{suffix}"
+        argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-y"]
+        argv += ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=1"]
+        argv += ["-f", "lavfi", "-i", "sine=duration=1", "-f", "lavfi", "-i", "sine=220:duration=1"]
+        argv += ["-i", f"{folder}/subs.srt", "-f", "ffmetadata", "-i", f"{folder}/meta.txt"]
+        argv += ["-map", "0", "-map", "1", "-map", "2", "-map", "3", "-map_metadata", "4"]
+        argv += ["-map_chapters", "4", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac"]
+        argv += ["-c:s", subtitle, "-color_primaries", "bt709", "-color_trc", "bt709"]
+        argv += ["-colorspace", "bt709", "-color_range", "tv", "-metadata:s:1", "language=eng"]
+        argv += ["-metadata:s:2", "language=deu", "-disposition:2", "comment"]
+        argv += ["-metadata:s:3", "language=fra"]
+        if suffix == ".mkv":
+            argv += ["-attach", f"{folder}/font.ttf", "-metadata:s:4", "mimetype=font/ttf"]
+        done = ffmpeg.run([*argv, f"file:{target}"], timeout_s=120)
+        assert done.returncode == 0, done.tail
+        made[suffix] = target
+    return made
+
+
+def reencode(source: Path, ffmpeg_path: str, folder: Path) -> tuple[Path, inventory.Inventory]:
+    video = probe(source)
+    held = inventory.take(source, video.stream_index)
+    container = output.container_for(source, held, video.stream_index, Codec.X265)
+    path = folder / f"x{container.suffix}"
+    target = command.Target(30, path, container.name, container.others, container.dispositions)
+    child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, RECIPE, [target]), "encoding")
+    return target.path, held
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_everything_beside_the_picture_survives(
+    suffix: str, rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
+) -> None:
+    part, held = reencode(rich[suffix], ffmpeg_path, tmp_path)
+    final = tmp_path / "kept" / f"film{suffix}"
+    checks = output.finish(ffmpeg_path, part, final, held, 25, 0)
+    assert not output.losses(checks, ())
+    assert {c.what for c in checks} >= {"frames", "colour tags", "chapters", "file tags"}
+    assert final.exists()
+    assert not part.exists()
+    assert len(held.chapters) == 2
+    assert [c.what for c in checks if c.what.startswith("stream")] == [
+        f"stream {n}" for n in range(5 if suffix == ".mkv" else 4)
+    ]
+
+
+def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
+    part, held = reencode(media / "odd" / "fate_hdr10tags-both.mkv", ffmpeg_path, tmp_path)
+    assert held.picture.rotation_deg == 270
+    assert len(held.picture.side_data) == 2
+    checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", held, 10, 0)
+    kept = {c.what: c.kept for c in checks}
+    assert kept["HDR side data"]
+    assert kept["rotation"]
+    assert kept["colour tags"]
+    assert kept["chapters"]
+
+
+@pytest.mark.parametrize("name", ["cam_with-gps.mov", "exo_hdr10-video-with-sdr-container.mp4"])
+def test_odd_files_keep_clock_and_orientation(
+    name: str, media: Path, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    part, held = reencode(media / "odd" / name, ffmpeg_path, tmp_path)
+    after = inventory.take(part)
+    kept = {c.what: c for c in inventory.compare(held, after, after.picture.frames)}
+    for what in ("rotation", "colour tags", "picture from and to"):
+        assert kept[what].kept, kept[what]
+
+
+def test_half_the_frames_never_get_a_final_name(
+    rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
+) -> None:
+    part, held = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
+    with pytest.raises(EncodeError, match="50 frames were measured, 25 are in the file"):
+        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", held, 50, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_encode_never_gets_a_final_name(
+    rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
+) -> None:
+    part, held = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
+    raw = bytearray(part.read_bytes())
+    raw[len(raw) // 2 :] = b""
+    part.write_bytes(raw)
+    with pytest.raises(EncodeError):
+        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", held, 25, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_that_no_container_takes_is_named(rich: dict[str, Path]) -> None:
+    held = inventory.take(rich[".mp4"], 0)
+    odd = tuple(Stream(n, "data", "bin_data", "", 0, {}) for n in range(4, 14))
+    found = output.container_for(
+        Path("film.mp4"), replace(held, streams=held.streams + odd), 0, Codec.X265
+    )
+    assert len(found.left_out) == 10
+    assert "data bin_data" in found.left_out[0]
+    assert found.name == "mp4"
+    assert output.losses([], found.left_out)
+
+
+def test_the_own_container_is_kept_where_it_takes_everything(
+    rich: dict[str, Path], make_clip: Callable[..., Path]
+) -> None:
+    held = inventory.take(rich[".mkv"], 0)
+    assert output.container_for(Path("a.mkv"), held, 0, Codec.X265).suffix == ".mkv"
+    assert output.container_for(Path("a.MP4"), held, 0, Codec.X265).name == "matroska"
+    plain = inventory.take(make_clip(), 0)
+    assert output.container_for(Path("a.avi"), plain, 0, Codec.X264).suffix == ".mkv"
+    assert output.container_for(Path("a.m4v"), plain, 0, Codec.X265).suffix == ".m4v"

@@ -1,0 +1,145 @@
+"""`--preprocess`: both ladders, a verdict, and a kept file that loses nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aqs_batch import encoding, ffmpeg, preprocessing
+from aqs_batch.config import load
+from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.errors import RefusedMedia, SettingsError
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import Rung, Vmaf
+from aqs_batch.settings import Settings
+
+CRFS = (20, 27, 34, 41)
+# Uneven times (every third frame is gone), sound, colour tags, and bits enough to save some.
+OPTIONS = (
+    "-vf", "select='mod(n,3)',setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709",
+    "-fps_mode", "vfr", "-c:v", "libx264", "-crf", "4", "-preset", "ultrafast",
+    "-pix_fmt", "yuv420p", "-c:a", "aac",
+)  # fmt: skip
+
+
+@pytest.fixture
+def film(make_clip: Callable[..., Path], tmp_path: Path) -> Path:
+    sound = ("-f", "lavfi", "-t", "1.2", "-i", "sine")
+    source = make_clip("film.mkv", seconds=1.2, inputs=sound, options=OPTIONS)
+    return Path(shutil.copy(source, tmp_path / "film.mkv"))
+
+
+def asked(tmp_path: Path, **encode: object) -> Settings:
+    base = {"enabled": True, "preset": "ultrafast", "crf": CRFS, "aqs": False, "full": True}
+    flags = {f"encode.{key}": value for key, value in (base | encode).items()}
+    return load(None, {}, {"output.dir": str(tmp_path / "out"), **flags}).settings
+
+
+def encode(path: Path, settings: Settings) -> encoding.Result:
+    return encoding.encode(
+        encoding.Job(
+            path, fingerprint(path), settings, ffmpeg.find(), known=lambda key: None, score=None
+        )
+    )
+
+
+def damage(strength: float, weights: Path | None = None) -> Callable[[float], object]:
+    """A filter that no encode can be better for."""
+
+    def apply(window: Sequence[Luma], bit_depth: int) -> Luma:
+        return np.roll(window[1], 3, axis=1)
+
+    return lambda crf: apply
+
+
+def test_a_strength_encodes_both_ways_and_keeps_the_filtered_file_whole(
+    film: Path, tmp_path: Path
+) -> None:
+    result = encode(film, asked(tmp_path, preprocess="1", keep="best", good_vmaf=60))
+    rungs = [stored.rung for stored in result.rungs]
+    label = preprocessing.label(1.0)
+    assert sorted((r.preprocess or "", r.crf) for r in rungs) == sorted(
+        (name, crf) for name in ("", label) for crf in CRFS
+    )
+    assert {r.alignment for r in rungs} == {"exact"}
+    (best,) = [r for r in rungs if r.recommended]
+    assert best.preprocess == label
+    assert "preprocess" in best.recommended
+    assert result.best is not None
+    before, after = probe(film), probe(result.best)
+    assert after.frame_times_s == pytest.approx(before.frame_times_s, abs=1.1e-3)
+    assert [s.split()[1] for s in after.streams] == ["video", "audio"]
+    for name in ("color_primaries", "color_transfer", "color_matrix", "color_range"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert [c for c in best.checks if not c.kept] == []
+
+
+def test_auto_leaves_the_filter_out_where_it_does_harm(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preprocessing, "filters", damage)
+    result = encode(film, asked(tmp_path, preprocess="auto"))
+    (best,) = [s.rung for s in result.rungs if s.rung.recommended]
+    assert best.preprocess is None
+    assert len(result.rungs) == 2 * len(CRFS)
+
+
+def test_a_target_is_looked_for_with_the_filter_that_was_asked_for(
+    film: Path, tmp_path: Path
+) -> None:
+    result = encode(film, asked(tmp_path, preprocess="0.5", target_vmaf=70, samples=1))
+    (best,) = [s.rung for s in result.rungs if s.rung.recommended]
+    assert best.preprocess == preprocessing.label(0.5)
+    assert best.vmaf is not None
+    assert best.vmaf.mean >= 70
+
+
+def test_hdr_is_refused_for_a_strength_and_left_alone_by_auto(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    hdr = make_clip(
+        "hdr.mkv", seconds=0.4, size="160x120",
+        options=("-vf", "setparams=color_trc=smpte2084", "-c:v", "libx265", "-preset", "ultrafast",
+                 "-pix_fmt", "yuv420p10le"),
+    )  # fmt: skip
+    with pytest.raises(RefusedMedia, match="SDR"):
+        encode(hdr, asked(tmp_path, preprocess="1", crf=(30,)))
+    result = encode(hdr, asked(tmp_path, preprocess="auto", crf=(30,)))
+    assert [s.rung.preprocess for s in result.rungs] == [None]
+    assert any("left out" in w for w in result.rungs[0].rung.warnings)
+
+
+def rung(kbps: float, vmaf: float, neg: float) -> Rung:
+    pooled = [Vmaf(v, v, v, v) for v in (vmaf, neg)]
+    return Rung(30, "medium", None, int(kbps), kbps, pooled[0], pooled[1], 40.0, "exact")
+
+
+def ladder(bytes_ratio: float, vmaf: float, neg: float) -> list[Rung]:
+    """Four rungs, cheaper by `bytes_ratio` and better by these points than the plain ladder."""
+    rates = ((400, 60), (800, 72), (1600, 84), (3200, 94))
+    return [rung(rate * bytes_ratio, q + vmaf, q + neg) for rate, q in rates]
+
+
+@pytest.mark.parametrize(
+    ("filtered", "worth_it"),
+    [
+        (ladder(0.9, 0, 0), True),
+        (ladder(1.0, 3, -1), False),  # VMAF inflated, NEG paid for it
+        (ladder(1.1, 0, 0), False),
+        (ladder(0.995, 0, 0), False),  # too little for the time
+        (ladder(1.0, 200, 200), False),  # the curves do not meet
+    ],
+)
+def test_the_verdict_asks_vmaf_and_neg(filtered: list[Rung], worth_it: bool) -> None:
+    assert preprocessing.judge(ladder(1.0, 0, 0), filtered).worth_it is worth_it
+
+
+@pytest.mark.parametrize("value", ["yes", "-1", "2.5", "1e9", ""])
+def test_a_strength_outside_0_to_2_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError):
+        asked(tmp_path, preprocess=value)

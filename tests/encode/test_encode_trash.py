@@ -1,0 +1,83 @@
+"""Originals are never deleted, and come back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.encode import trash
+from aqs_batch.errors import EncodeError
+
+NOW = "2026-03-01T22:00:00+00:00"
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    original, encode = tmp_path / "archive" / "film.avi", tmp_path / "out" / "film.x265.mkv"
+    for path, text in ((original, "original"), (encode, "encode")):
+        path.parent.mkdir()
+        path.write_text(text)
+    return original, encode
+
+
+def test_an_original_is_replaced_and_restored(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert not original.exists()
+    assert original.with_suffix(".mkv").read_text() == "encode"
+    assert entry.kept.read_text() == "original"
+    for place in (original, original.with_suffix(".mkv"), original.parent):
+        assert [e.fingerprint for e in trash.entries_for(place)] == ["f00d"]
+    assert trash.restore(entry) == original
+    assert original.read_text() == "original"
+    assert not original.with_suffix(".mkv").exists()
+    assert "encode" in {p.read_text() for p in entry.folder.iterdir()}
+    assert trash.entries(original.parent) == []
+
+
+def test_the_same_name_can_be_replaced_twice(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    original = original.rename(original.with_suffix(".mkv"))
+    trash.replace(original, encode, "one", NOW)
+    encode.write_text("again")
+    trash.replace(original, encode, "two", NOW)
+    kept = {e.fingerprint: e.kept.read_text() for e in trash.entries(original.parent)}
+    assert kept == {"one": "original", "two": "encode"}
+
+
+def test_nothing_is_moved_when_something_stands_in_the_way(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    other = original.with_suffix(".mkv")
+    other.write_text("mine")
+    with pytest.raises(EncodeError, match="exists already"):
+        trash.replace(original, encode, "f00d", NOW)
+    assert (original.read_text(), other.read_text()) == ("original", "mine")
+    other.unlink()
+    entry = trash.replace(original, encode, "f00d", NOW)
+    original.write_text("newcomer")
+    with pytest.raises(EncodeError, match="exists already"):
+        trash.restore(entry)
+    assert original.read_text() == "newcomer"
+    assert other.read_text() == "encode"
+
+
+def test_names_need_not_be_utf8(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    odd = original.rename(original.with_name(os.fsdecode(b"\xff\xfe.avi")))
+    trash.replace(odd, encode, "f00d", NOW)
+    (entry,) = trash.entries(odd.parent)
+    trash.restore(entry)
+    assert odd.read_text() == "original"
+
+
+def test_a_move_that_fails_leaves_the_original_where_it_was(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    original, encode = pair
+    encode.unlink()
+    with pytest.raises(EncodeError, match="could not be replaced"):
+        trash.replace(original, encode, "f00d", NOW)
+    assert original.read_text() == "original"
+    assert [p.name for p in original.parent.iterdir() if ".part" in p.name] == []

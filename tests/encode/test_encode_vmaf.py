@@ -1,0 +1,154 @@
+"""The measurement: its command as a list, and its figures against a hand-written one's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aqs_batch import ffmpeg
+from aqs_batch.encode import child, command, pair, vmaf
+from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.plan import Window
+from aqs_batch.encode.segments import measure_in_parts
+from aqs_batch.errors import EncodeError
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import Video
+
+RECIPE = Recipe(Codec.X265, "ultrafast")
+WHOLE = Window(0, None, None, 0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def source(make_clip) -> Video:
+    return probe(make_clip(name="it's; a [clip],a:b.mp4", seconds=1.2))
+
+
+@pytest.fixture(scope="module")
+def encoded(source: Video, ffmpeg_path: str, tmp_path_factory) -> Path:
+    return encode(source, ffmpeg_path, tmp_path_factory.mktemp("rung"))
+
+
+def encode(video: Video, ffmpeg_path: str, folder: Path, window: Window = WHOLE) -> Path:
+    target = command.Target(32, folder / "rung.mkv", "matroska")
+    child.run(command.encoder_argv(ffmpeg_path, video, window, RECIPE, [target]), "encoding")
+    return target.path
+
+
+def measuring(ffmpeg_path: str, video: Video, **changes: object) -> vmaf.Measuring:
+    models = vmaf.models(video.width, video.height, with_v1=False)
+    return replace(vmaf.Measuring(ffmpeg_path, models, 2), **changes)
+
+
+def test_the_command_has_the_encode_first_and_no_clock_of_a_file(source: Video) -> None:
+    sides = pair.own(Path("/x/rung.mkv"), 0, source, Window(50, 20, 1.98, 2.0, 0.8), RECIPE)
+    argv = vmaf.argv(*sides, measuring("ffmpeg", source), Path("/tmp/it's"))
+    inputs = [word for before, word in pairwise(argv) if before == "-i"]
+    assert inputs == ["file:/x/rung.mkv", f"file:{source.path}"]
+    assert argv[argv.index("-ss") + 1] == "1.980000"
+    graph = argv[argv.index("-filter_complex") + 1]
+    assert graph.count("setpts=N") == graph.count("settb=1/25") == 2
+    assert graph.count("trim=end_frame=20") == 1  # the source's window; the rung is read whole
+    assert "vmaf_v0.6.1neg" in graph
+    assert "xpsnr" in graph
+
+
+def test_models_follow_the_size() -> None:
+    assert vmaf.models(1920, 1080, with_v1=False)["vmaf"] == "vmaf_v0.6.1"
+    assert vmaf.models(3840, 2160, with_v1=False)["vmaf_neg"] == "vmaf_4k_v0.6.1neg"
+    assert vmaf.models(2160, 3840, with_v1=False)["vmaf"] == "vmaf_4k_v0.6.1"
+    assert vmaf.models(640, 360, with_v1=True)["vmaf_v1"] == "vmaf_v1.0.16_3d0h"
+
+
+def test_our_figures_are_those_of_a_hand_written_command(
+    source: Video, encoded: Path, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    sides = pair.own(encoded, 0, source, WHOLE, RECIPE)
+    frames = vmaf.measure(*sides, measuring(ffmpeg_path, source))
+    log = tmp_path / "hand.json"
+    graph = (
+        "[0:v]settb=AVTB,setpts=N/25/TB[d];[1:v]settb=AVTB,setpts=N/25/TB[r];"
+        f"[d][r]libvmaf=log_fmt=json:log_path={log}"
+    )
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-i", f"file:{encoded}"]
+    argv += ["-i", f"file:{source.path}", "-lavfi", graph, "-f", "null", "-"]
+    assert ffmpeg.run(argv, timeout_s=120).returncode == 0
+    hand = json.loads(log.read_text())["pooled_metrics"]["vmaf"]
+    pooled = vmaf.pool(frames.vmaf["vmaf"])
+    assert pooled.mean == pytest.approx(hand["mean"], abs=0.05)
+    assert pooled.harmonic_mean == pytest.approx(hand["harmonic_mean"], abs=0.05)
+    assert pooled.min == pytest.approx(hand["min"], abs=0.05)
+    assert frames.vmaf["vmaf_neg"].mean() <= frames.vmaf["vmaf"].mean()
+    assert len(frames.xpsnr) == len(source.frame_times_s) == 30
+
+
+def test_swapped_sides_give_another_figure(source: Video, encoded: Path, ffmpeg_path: str) -> None:
+    distorted, reference = pair.own(encoded, 0, source, WHOLE, RECIPE)
+    right = vmaf.measure(distorted, reference, measuring(ffmpeg_path, source))
+    wrong = vmaf.measure(reference, distorted, measuring(ffmpeg_path, source))
+    assert wrong.vmaf["vmaf"].mean() > right.vmaf["vmaf"].mean() + 0.5
+
+
+def test_parts_give_the_scores_of_one_pass(source: Video, encoded: Path, ffmpeg_path: str) -> None:
+    sides = pair.own(encoded, 0, source, WHOLE, RECIPE)
+    settings = measuring(ffmpeg_path, source)
+    one = vmaf.measure(*sides, settings)
+    times = probe(encoded).frame_times_s, source.frame_times_s
+    counted: list[int] = []
+    parts = measure_in_parts(sides, settings, times, counted.append, most=11)
+    assert len(parts.xpsnr) == len(one.xpsnr)
+    np.testing.assert_allclose(parts.vmaf["vmaf"], one.vmaf["vmaf"], atol=1e-3)
+    np.testing.assert_allclose(parts.vmaf["vmaf_neg"], one.vmaf["vmaf_neg"], atol=1e-3)
+
+
+def test_a_window_is_the_same_frames_on_both_sides(
+    source: Video, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    from aqs_batch.encode import plan
+
+    window = plan.window(source.frame_times_s, 13, 9, source.duration_s)
+    rung = encode(source, ffmpeg_path, tmp_path, window)
+    sides = pair.own(rung, 0, source, window, RECIPE)
+    frames = vmaf.measure(*sides, measuring(ffmpeg_path, source))
+    assert frames.alignment.words == "exact"
+    assert len(frames.xpsnr) == 9
+    assert frames.vmaf["vmaf"].min() > 60
+
+
+def test_ten_bit_xpsnr_is_right_in_rows_of_any_length(
+    make_clip: Callable[..., Path], ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """ffmpeg 9's xpsnr answers about -2 dB here, for a row of 352 deep pixels."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-pix_fmt", "yuv420p10le")
+    video = probe(make_clip(name="deep.mp4", size="352x288", seconds=0.4, options=options))
+    rung = encode(video, ffmpeg_path, tmp_path)
+    shallow = vmaf.xpsnr_format("yuv420p10le", 352)
+    frames = vmaf.measure(
+        *pair.own(rung, 0, video, WHOLE, RECIPE),
+        measuring(ffmpeg_path, video, xpsnr_format=shallow),
+    )
+    assert frames.xpsnr.mean() > 25
+    assert (vmaf.xpsnr_format("yuv420p10le", 1920), vmaf.xpsnr_format("yuv420p", 352)) == ("", "")
+
+
+def test_without_a_model_alignment_and_xpsnr_remain(
+    source: Video, encoded: Path, ffmpeg_path: str
+) -> None:
+    sides = pair.own(encoded, 0, source, WHOLE, RECIPE)
+    frames = vmaf.measure(*sides, measuring(ffmpeg_path, source, models={}))
+    assert not frames.vmaf
+    assert frames.xpsnr.mean() > 20
+
+
+def test_a_failing_command_names_itself_and_its_last_lines(
+    source: Video, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    sides = pair.own(tmp_path / "missing.mkv", 0, source, WHOLE, RECIPE)
+    with pytest.raises(EncodeError, match="No such file") as caught:
+        vmaf.measure(*sides, measuring(ffmpeg_path, source))
+    assert "missing.mkv" in caught.value.hint

@@ -1,0 +1,129 @@
+"""`aqs-batch preprocess`: luma alone changes; times, sound, tags and colours stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from aqs_batch import preprocessing
+from aqs_batch.cli import commands
+from aqs_batch.encode import lossless
+from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.errors import AqsError, MediaError, RefusedMedia
+from aqs_batch.ingest.probe import probe
+
+Make = Callable[..., Path]
+
+SOUND = ("-f", "lavfi", "-t", "1", "-i", "sine")
+TAGGED = (
+    "-c:v", "libx264", "-preset", "ultrafast", "-vf",
+    "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited,setsar=4/3",
+    "-pix_fmt", "yuv420p", "-metadata", "title=A title", "-c:a", "aac",
+)  # fmt: skip
+# Every third frame is left out, so that times are uneven.
+UNEVEN = (
+    "-vf", "select='mod(n,3)'", "-fps_mode", "vfr", "-c:v", "libx264", "-preset", "ultrafast",
+    "-pix_fmt", "yuv420p10le",
+)  # fmt: skip
+
+
+def pictures(path: Path) -> list[tuple[float, np.ndarray]]:
+    """Time and raw planes of every frame."""
+    with av.open(str(path)) as container:
+        return [(f.time, f.to_ndarray()) for f in container.decode(video=0)]
+
+
+def identity(window: Sequence[Luma], bit_depth: int) -> Luma:
+    return window[1]
+
+
+def test_a_filter_that_does_nothing_changes_no_bit_and_no_time(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    source = make_clip("uneven.mp4", options=UNEVEN)
+    target = tmp_path / "out.mkv"
+    count = lossless.write(ffmpeg_path, probe(source), target, identity)
+    before, after = pictures(source), pictures(target)
+    assert count == len(before) == len(after)
+    assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=1.1e-3)
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(before, after, strict=True))
+
+
+def test_luma_changes_and_chroma_does_not(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    source = make_clip()
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", preprocessing.filters(1.0)(37))
+    (_, before), (_, after) = pictures(source)[5], pictures(tmp_path / "o.mkv")[5]
+    assert not np.array_equal(before[:240], after[:240])
+    assert np.array_equal(before[240:], after[240:])
+
+
+def test_what_belongs_to_the_picture_is_kept(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    source = make_clip("tagged.mp4", inputs=SOUND, options=TAGGED)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    before, after = probe(source), probe(tmp_path / "o.mkv")
+    for name in ("color_primaries", "color_transfer", "color_matrix", "color_range"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert [s.split()[1:] for s in after.streams] == [["video", "ffv1"], ["audio", "aac"]]
+    with av.open(str(tmp_path / "o.mkv")) as container:
+        assert container.metadata["title"] == "A title"
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_rotation_is_kept(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
+    source = media / "clips" / "phone_dog_room_lowlight.mp4"
+    video = probe(source)
+    assert video.rotation_deg
+    lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
+    assert probe(tmp_path / "o.mkv").rotation_deg == video.rotation_deg
+
+
+def test_hdr_is_refused(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
+    video = replace(probe(make_clip()), hdr="PQ")
+    with pytest.raises(RefusedMedia, match="SDR only"):
+        lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
+
+
+def test_other_containers_are_refused(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="cannot hold"):
+        lossless.write(ffmpeg_path, probe(make_clip()), tmp_path / "o.mp4", identity)
+
+
+def test_nothing_is_left_when_the_filter_fails(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    def broken(window: Sequence[Luma], bit_depth: int) -> Luma:
+        raise AqsError("the filter broke")
+
+    with pytest.raises(AqsError, match="broke"):
+        lossless.write(ffmpeg_path, probe(make_clip()), tmp_path / "o.mkv", broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_filters_and_never_touches_the_source(make_clip: Make, tmp_path: Path) -> None:
+    source = make_clip("command.mp4", seconds=0.4)
+    before = source.read_bytes()
+    target = tmp_path / "o.mkv"
+    done = CliRunner().invoke(
+        commands, ["preprocess", str(source), str(target), "--crf", "34"], standalone_mode=False
+    )
+    assert done.return_value == 0, done.output
+    assert source.read_bytes() == before
+    assert len(pictures(target)) == 10
+
+
+def test_the_source_is_not_written_over(make_clip: Make, tmp_path: Path) -> None:
+    source = make_clip("same.mkv", seconds=0.4)
+    done = CliRunner().invoke(commands, ["preprocess", str(source), str(source)])
+    assert done.exit_code == 1
+    assert "the output is the source" in done.output

@@ -1,0 +1,224 @@
+"""Backoff, dead workers, upgrades and what may be forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import alembic.script
+import pytest
+import sqlalchemy as sa
+
+from aqs_batch.errors import LostJob, StoreError
+from aqs_batch.records import Status
+from aqs_batch.store import Job, JobStatus, Place, RunFile, Store, database, places
+from bench.standin import KEY, analysis_of
+
+LEASE_S, BACKOFF_S, ATTEMPTS = 60.0, 10.0, 3
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
+
+
+def queued(store: Store, name: str = "print") -> Job:
+    return store.enqueue(name, KEY, Path(f"/{name}.mp4"), force=False)
+
+
+def test_the_longest_waiting_job_is_next_and_only_under_ones_own_settings(store: Store) -> None:
+    first, _ = queued(store, "a"), queued(store, "b")
+    assert store.claim_next("other key", "w", 0.0, LEASE_S) is None
+    job = store.claim_next(KEY, "w", 0.0, LEASE_S)
+    assert job is not None
+    assert job.id == first.id
+
+
+def test_two_processes_never_get_the_same_job(store: Store) -> None:
+    for number in range(40):
+        queued(store, str(number))
+    got: list[int] = []
+    barrier = threading.Barrier(4)
+
+    def take() -> None:
+        mine = Store(store.url)
+        barrier.wait()
+        while job := mine.claim_next(KEY, threading.current_thread().name, 0.0, LEASE_S):
+            got.append(job.id)
+        mine.close()
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == sorted(set(got))
+    assert len(got) == 40
+
+
+def test_dead_workers_lose_their_jobs_to_a_backoff_and_at_last_to_quarantine(store: Store) -> None:
+    queued(store)
+    now = 0.0
+    for attempt in range(1, ATTEMPTS + 1):
+        job = store.claim_next(KEY, "dead", now, LEASE_S)
+        assert job is not None
+        assert job.attempts == attempt
+        (taken,) = store.reap(now, lambda name: name == "dead", BACKOFF_S, ATTEMPTS)
+        if attempt < ATTEMPTS:
+            assert store.claim_next(KEY, "w", now, LEASE_S) is None
+            assert taken.retry_at == now + BACKOFF_S * 2 ** (attempt - 1)
+            now = taken.retry_at
+    assert taken.status is JobStatus.QUARANTINED
+    assert "died 3 times" in taken.reason
+
+
+def test_the_living_keep_their_jobs_until_their_lease_ends(store: Store) -> None:
+    queued(store)
+    job = store.claim_next(KEY, "alive", 0.0, LEASE_S)
+    assert job is not None
+    assert store.reap(LEASE_S - 1, lambda name: False, BACKOFF_S, ATTEMPTS) == []
+    assert len(store.reap(LEASE_S + 1, lambda name: False, BACKOFF_S, ATTEMPTS)) == 1
+    assert not store.heartbeat(job, LEASE_S + 2, LEASE_S)
+
+
+def test_an_old_hand_cannot_end_a_job_that_moved_on(store: Store, tmp_path: Path) -> None:
+    queued(store)
+    old = store.claim_next(KEY, "w", 0.0, LEASE_S)
+    assert old is not None
+    store.reap(LEASE_S + 1, lambda name: False, 0.0, ATTEMPTS)
+    new = store.claim_next(KEY, "w", LEASE_S + 1, LEASE_S)  # the same worker, a later attempt
+    assert new is not None
+    store.fail(old, "late", "")
+    store.release(old)
+    store.drop(old)
+    with pytest.raises(LostJob):
+        store.save(old, analysis_of(b"x", "print", tmp_path), 0.5)
+    assert store.counts()["analyses"] == store.counts()["videos"] == 0
+    (job,) = store.open_jobs()
+    assert (job.status, job.attempts) == (JobStatus.RUNNING, 2)
+
+
+def test_a_place_remembers_what_it_held_before(store: Store) -> None:
+    store.take(Place("/in", "a.mp4", "1:1:1:1", "first"), KEY, again=False)
+    store.take(Place("/in", "a.mp4", "2:2:2:2", "second"), KEY, again=False)
+    place = store.place("/in", "a.mp4")
+    assert place is not None
+    assert (place.fingerprint, place.previous_fingerprint) == ("second", "first")
+    assert {job.fingerprint for job in store.open_jobs()} == {"first", "second"}
+    assert list(store.stamps("/in", KEY)) == [("a.mp4", "2:2:2:2", False)]
+    assert list(store.stamps("/in", "other key")) == []
+
+
+def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr(places, "PAGE", 5)
+    names = [f"{n:04}.mp4" for n in range(11)] + ["\udcff.mp4", "a'b\n.mp4"]
+    for name in names:
+        store.note(Place("/in", name, "1:1:1:1", "p"), KEY)
+    assert sorted(p.file for p in store.places("/in")) == sorted(names)
+
+
+def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path) -> None:
+    queued(store)
+    job = store.claim_next(KEY, "w", 0.0, LEASE_S)
+    assert job is not None
+    store.save(job, analysis_of(b"x", "print", tmp_path), 0.5)
+    failed = store.claim_next(KEY, "w", 0.0, LEASE_S) or queued(store, "lone")
+    claimed = store.claim(failed.id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert claimed is not None
+    store.fail(claimed, "bad", "")
+    for number in range(5):
+        run = store.start_run(str(number), "", "", {})
+        store.record_file(run, RunFile("a.mp4", "print", KEY, Status.SCORED))
+    store.note(Place("/in", "gone.mp4", "1:1:1:1", "p"), KEY)
+    store.mark_missing("/in", ["gone.mp4"], 100.0)
+    assert store.prune_runs(2, dry_run=True) == 3
+    assert store.counts()["runs"] == 5
+    assert store.prune_runs(2) == 3
+    assert store.prune_missing(99.0) == 0
+    assert store.prune_missing(101.0) == 1
+    assert store.prune_jobs() == 1
+    assert store.counts() == {"videos": 1, "runs": 2, "analyses": 1, "sequences": 1}
+
+
+def test_the_head_in_the_file_names_is_alembics() -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(database._MIGRATIONS))
+    assert alembic.script.ScriptDirectory.from_config(config).get_heads() == [database.HEAD]
+
+
+def older(file: Path) -> None:
+    """A database of the first version, with a job in it."""
+    engine = sa.create_engine(f"sqlite:///{file}")
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(database._MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO jobs (fingerprint, settings_key, path, status) "
+            f"VALUES ('print', '{KEY}', X'2f61', 'queued')"
+        )
+    engine.dispose()
+
+
+def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.db"
+    older(file)
+    store = Store(f"sqlite:///{file}")
+    (job,) = store.open_jobs()
+    assert (job.path, job.retry_at) == (Path("/a"), 0.0)
+    store.close()
+    copy = tmp_path / f"aqs.db.before-{database.HEAD}"
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+    copy.unlink()
+    Store(f"sqlite:///{file}").close()
+    assert not copy.exists()  # what is up to date needs no copy
+
+
+def test_two_processes_upgrade_once(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.db"
+    older(file)
+    barrier, wrong = threading.Barrier(4), []
+
+    def open_it() -> None:
+        barrier.wait()
+        try:
+            Store(f"sqlite:///{file}").close()
+        except StoreError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    with sqlite3.connect(tmp_path / f"aqs.db.before-{database.HEAD}") as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+def test_an_upgrade_that_cannot_be_backed_up_does_not_happen(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.db"
+    older(file)
+    (tmp_path / f".aqs.db.before-{database.HEAD}.part").mkdir()
+    with pytest.raises(StoreError, match="cannot open"):
+        Store(f"sqlite:///{file}")
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.db"
+    Store(f"sqlite:///{file}").close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match="version 9999, this one knows") as caught:
+        Store(f"sqlite:///{file}")
+    assert "Nothing was changed" in caught.value.hint
+    assert sorted(p.name for p in tmp_path.iterdir() if "before" in p.name) == []

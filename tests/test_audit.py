@@ -1,0 +1,238 @@
+"""Nights over an archive: every kind of finding, on a clock of our own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from aqs_batch import batch as batches
+from aqs_batch.audit import Audit, gates
+from aqs_batch.errors import FolderGone
+from aqs_batch.events import Event
+from aqs_batch.findings import Findings
+from aqs_batch.ingest import files
+from aqs_batch.stop import Stop
+from aqs_batch.store import Analysis, Store
+from bench.faults.clock import FakeClock
+from bench.standin import StandIn, settings_for
+
+
+@dataclass
+class Archive:
+    """A folder with a clock; the stand-in scores by content, or as `scores` says."""
+
+    place: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: list[Event] = field(default_factory=list)
+    more: dict[str, object] = field(default_factory=dict)
+    work_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.folder, self.out = self.place / "archive", self.place / "out"
+        self.folder.mkdir()
+
+    def write(self, name: str, content: bytes) -> Path:
+        file = self.folder / name
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_bytes(content)
+        return file
+
+    def night(self, until_s: float = float("inf")) -> Findings:
+        settings = settings_for(self.folder, self.out, **self.more)
+        store = Store(settings.output.url)
+        try:
+            audit = Audit(store, settings, self.events.append, self.clock, Stop(self.clock, 1.0))
+            until = self.clock.now() + until_s
+            return audit.run(str(self.folder), command="test", until=until)
+        finally:
+            store.close()
+            self.clock.advance(86400.0)
+
+    key: str = ""
+
+    def process(self, path: Path, print_: str, progress):
+        self.clock.advance(self.work_s)
+        analysis = StandIn()(path, print_, progress)
+        content = path.read_bytes()
+        if content.startswith(b"poor"):
+            analysis = _only(analysis, 0.1)
+        elif content.startswith(b"fine"):
+            analysis = _only(analysis, 0.9)
+        return replace(analysis, settings_key=self.key)
+
+
+def _only(analysis: Analysis, aqs: float) -> Analysis:
+    return replace(analysis, sequences=(replace(analysis.sequences[0], aqs=aqs),))
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    house = Archive(tmp_path)
+
+    def process_for(settings, checkpoint, upcoming):
+        house.key = settings.key(checkpoint.digest)
+        return house.process
+
+    monkeypatch.setattr(batches, "real_process", process_for)
+    return house
+
+
+def kinds(found: Findings) -> dict[str, list[str]]:
+    return {kind: sorted(f.file for f in entries) for kind, entries in found.kinds.items()}
+
+
+def test_a_quiet_night_finds_nothing_and_reads_little(archive: Archive) -> None:
+    for name in ("a.mp4", "b.mp4", "sub/c.mkv"):
+        archive.write(name, name.encode())
+    assert kinds(archive.night()) == {"new": ["a.mp4", "b.mp4", "sub/c.mkv"]}
+    found = archive.night()
+    assert kinds(found) == {}
+    assert found.unchanged == 3
+    assert found.verified == 1  # a thirtieth, rounded up
+
+
+def test_new_changed_renamed_and_missing(archive: Archive) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4", "d.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    (archive.folder / "a.mp4").rename(archive.folder / "z.mp4")
+    archive.write("b.mp4", b"another content")
+    (archive.folder / "c.mp4").unlink()
+    archive.write("e.mp4", b"e")
+    found = archive.night()
+    assert kinds(found) == {
+        "new": ["e.mp4"], "changed": ["b.mp4"], "renamed": ["z.mp4"], "missing": ["c.mp4"],
+    }  # fmt: skip
+    assert found.kinds["renamed"][0].why == "was a.mp4"
+    assert found.unchanged == 1
+    assert gates(found, ["corrupt", "missing"]) == ["missing"]
+    assert kinds(archive.night()) == {}  # told once
+
+
+def test_rot_is_told_every_night_until_it_is_repaired(archive: Archive) -> None:
+    archive.more["audit__verify_nights"] = 1
+    file = archive.write("a.mp4", bytes(20 << 20))  # larger than what the fingerprint reads
+    archive.write("b.mp4", b"b")
+    archive.night()
+    assert archive.night().verified == 2
+    info = os.stat(file)
+    with file.open("r+b") as handle:
+        handle.seek((1 << 20) + 4096)  # between the samples
+        handle.write(b"\x01")
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    # The inode's own time cannot be set back; on a rotten disk it would not have moved.
+    settings = settings_for(archive.folder, archive.out)
+    store = Store(settings.output.url)
+    place = store.place(str(archive.folder), "a.mp4")
+    assert place is not None
+    now = os.stat(file)
+    text = f"{now.st_size}:{now.st_mtime_ns}:{now.st_ctime_ns}:{now.st_ino}"
+    store.note(replace(place, stamp=text), place.settings_key)
+    store.close()
+    for _ in range(2):
+        found = archive.night()
+        assert kinds(found) == {"corrupt": ["a.mp4"]}
+        assert found.unchanged == 1
+    with file.open("r+b") as handle:
+        handle.seek((1 << 20) + 4096)
+        handle.write(b"\x00")
+    assert kinds(archive.night()) == {}
+
+
+def test_a_change_that_kept_size_and_time_is_rot(archive: Archive) -> None:
+    file = archive.write("a.mp4", b"fine content")
+    archive.night()
+    info = os.stat(file)
+    file.write_bytes(b"fine contend")
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert kinds(archive.night()) == {"corrupt": ["a.mp4"]}
+    os.utime(file)  # "I meant it"
+    assert kinds(archive.night()) == {"changed": ["a.mp4"]}
+    assert kinds(archive.night()) == {}
+
+
+def test_a_worse_version_is_degraded_and_an_unreadable_one_corrupt(archive: Archive) -> None:
+    archive.write("a.mp4", b"fine")
+    archive.write("b.mp4", b"fine too")
+    archive.night()
+    archive.write("a.mp4", b"poor copy")
+    archive.write("b.mp4", b"bad")
+    found = kinds(archive.night())
+    assert found["degraded"] == ["a.mp4"]
+    assert found["corrupt"] == found["failed"] == ["b.mp4"]
+    assert found["changed"] == ["a.mp4", "b.mp4"]
+
+
+def test_other_settings_score_again_and_are_not_compared(archive: Archive) -> None:
+    archive.write("a.mp4", b"fine")
+    archive.night()
+    archive.more["analysis__tiles"] = 7
+    assert kinds(archive.night()) == {"re-scored": ["a.mp4"]}
+
+
+def test_a_night_ends_at_its_hour_and_the_next_goes_on(archive: Archive) -> None:
+    archive.work_s = 100.0
+    for number in range(10):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    found = archive.night(until_s=250.0)
+    assert found.scored == 3
+    assert len(found.pending) == 7
+    nights = found.nights_left(250.0)
+    assert nights == pytest.approx(7 * 100 / 250, rel=0.02)
+    assert "more nights" in found.as_text(250.0)
+    assert archive.night(until_s=250.0).scored == 3
+    archive.night(until_s=250.0)
+    last = archive.night(until_s=250.0)
+    assert last.pending == []
+    assert last.nights_left(250.0) == 0.0
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    assert store.counts()["analyses"] == 10
+    store.close()
+
+
+def test_an_empty_folder_that_was_not_is_no_empty_archive(archive: Archive) -> None:
+    archive.write("a.mp4", b"a")
+    archive.night()
+    shutil.rmtree(archive.folder)
+    with pytest.raises(FolderGone):
+        archive.night()
+    archive.folder.mkdir()
+    with pytest.raises(FolderGone, match="nothing is taken as missing"):
+        archive.night()
+    archive.write("a.mp4", b"a")
+    assert "missing" not in kinds(archive.night())
+
+
+def test_files_of_a_mount_that_is_gone_are_not_missing(archive: Archive, monkeypatch) -> None:
+    archive.write("disk/a.mp4", b"a")
+    archive.write("b.mp4", b"b")
+    from aqs_batch import audit as audits
+
+    monkeypatch.setattr(audits, "is_mounted", lambda folder, device: True)
+    archive.night()
+    shutil.rmtree(archive.folder / "disk")
+    found = archive.night()
+    assert found.unreachable == ["disk/a.mp4"]
+    assert kinds(found) == {}
+    assert "cannot be reached" in found.as_text(3600.0)
+    assert not files.is_lost(str(archive.folder), "disk/a.mp4", mounted=True)
+
+
+def test_the_summary_is_short_and_names_the_worst_first(archive: Archive) -> None:
+    for number in range(40):
+        archive.write(f"{number}.mp4", b"x%d" % number)
+    archive.work_s = 0.0
+    archive.night()
+    for number in range(0, 40, 2):
+        (archive.folder / f"{number}.mp4").unlink()
+    archive.write("1.mp4", b"bad")
+    found = archive.night()
+    lines = found.as_text(3600.0).splitlines()
+    assert len(lines) < 20
+    assert lines[2].startswith("  corrupt: 1.mp4")
+    assert "  missing: and 10 more" in lines
+    assert found.as_json(3600.0)["counts"]["missing"] == 20

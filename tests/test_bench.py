@@ -1,0 +1,114 @@
+"""`bench` and `inspect-model`: their figures hang together; nothing here fails for being slow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.analysis import anatomy
+from aqs_batch.analysis.checkpoint import inspect, load_model, shipped_path
+from aqs_batch.measure import Measured, ModelSpeed, bottleneck, forecast
+from aqs_batch.resources import Sample, page, sampling, summary
+
+
+def aqs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "AQS_ANALYSIS_TILES": "1", "AQS_ANALYSIS_MAX_SEQUENCES": "2"}
+    return subprocess.run(
+        [sys.executable, "-m", "aqs_batch", *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+
+def test_bench_measures_forecasts_and_draws(make_clip, tmp_path: Path) -> None:
+    clip = make_clip(seconds=1)
+    done = aqs(
+        "bench", str(clip.parent), "--clip", str(clip), "--json",
+        "--profile-resources", "use.html", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["decode_fps"] > 0 and found["end_to_end_tiles_per_s"] > 0
+    assert {m["backend"] for m in found["model"]} == {"openvino", "torch"}
+    assert found["forecast"]["files"] == 1
+    assert found["forecast"]["sequences"] == 2
+    assert found["forecast"]["hours"] > 0
+    assert found["resources"]["own_peak_mb"] > 50
+    drawn = (tmp_path / "use.html").read_text()
+    assert "<svg" in drawn and "http" not in drawn
+
+
+def measured(**other) -> Measured:
+    speed = ModelSpeed("openvino", "cpu", 1, 20.0)
+    figures = {
+        "cores": 2, "decode_fps": 200.0, "model": (speed,), "end_to_end_tiles_per_s": 16.0,
+        "times_real_time": 4.0, "peak_memory_mb": 500.0, "model_share": 0.8, "bottleneck": "",
+    }  # fmt: skip
+    return Measured(**figures | other)
+
+
+def test_a_forecast_grows_with_the_work_and_counts_what_cannot_be_read(
+    make_clip, settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    clip = make_clip(seconds=1).read_bytes()
+    (folder / "a.mp4").write_bytes(clip)
+    one = forecast(settings, folder, measured())
+    (folder / "b.mp4").write_bytes(clip)
+    (folder / "c.mp4").write_text("not a video")
+    two = forecast(settings, folder, measured())
+    assert (one.files, two.files, two.unreadable) == (1, 3, 1)
+    assert two.hours == pytest.approx(2 * one.hours)
+    assert "c.mp4" in two.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "decode", "device", "says"),
+    [
+        (0.95, 0.3, "cpu", "a GPU, more cores"),
+        (0.95, 0.3, "cuda", "a faster GPU"),
+        (0.3, 0.9, "cuda", "decoding"),
+        (0.5, 0.3, "cpu", "neither"),
+    ],
+)
+def test_the_bottleneck_is_named(model: float, decode: float, device: str, says: str) -> None:
+    assert says in bottleneck(model, decode, device)
+
+
+def test_the_networks_parts_add_up_and_every_head_is_explained() -> None:
+    checkpoint = inspect(shipped_path())
+    found = anatomy.examine(checkpoint)
+    whole = sum(p.numel() for p in load_model(checkpoint).parameters())
+    # What belongs to no part is the position of the tokens.
+    assert 0 <= whole - sum(p.parameters for p in found.parts) < 0.01 * whole
+    backbone = sum(p.multiply_adds for p in found.parts if p.name.startswith("backbone"))
+    assert 7 * 0.35e9 < backbone < 7 * 0.42e9  # EfficientNet-B0 is 0.39 G a frame with its top
+    assert [s.stride for s in found.stages] == [2, 4, 8, 16, 32]
+    fields = [s.receptive_field_px for s in found.stages]
+    assert fields == sorted(fields) and fields[0] == 7
+    assert len(found.heads) == 11
+    assert all(sum(shares.values()) == pytest.approx(1) for shares in found.heads.values())
+
+
+def test_inspect_model_prints_it(tmp_path: Path) -> None:
+    done = aqs("inspect-model", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("multiply-adds", "sees (px)", "color_banding", "Slowest layers"):
+        assert word in done.stdout
+
+
+def test_resources_are_sampled_summed_up_and_drawn() -> None:
+    with sampling(interval_s=0.01) as samples:
+        while len(samples) < 3:
+            sum(range(10_000))
+    assert [s.t_s for s in samples] == sorted(s.t_s for s in samples)
+    assert summary(samples)["own_peak_mb"] > 10
+    made = [Sample(0.5 * n, 1.0, 0.5, 100.0, 20.0, 50.0) for n in range(4)]
+    assert summary(made)["peak_mb"] == 120.0
+    assert "GPU %" in page(made, "title")
+    assert summary([]) == {} and "<svg" in page([], "nothing")

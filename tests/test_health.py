@@ -1,0 +1,83 @@
+"""What monitoring sees: the heartbeat file, the check, systemd and Prometheus."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from aqs_batch import health
+from aqs_batch.errors import SettingsError
+
+PULSE = health.Pulse(
+    state="idle", file="", jobs={"queued": 2, "quarantined": 0}, files=7, waiting=1, scored=3,
+    failed=0, scan_s=0.1,
+)  # fmt: skip
+
+
+def beat(place: Path, now: float = 1000.0, **changes: object) -> None:
+    from dataclasses import replace
+
+    health.Health(place, "").beat(replace(PULSE, **changes), now, 0.0)
+
+
+def test_a_fresh_heartbeat_is_well_and_an_old_one_is_not(tmp_path: Path) -> None:
+    beat(tmp_path)
+    assert health.check(tmp_path, 1100.0, 300.0) == []
+    assert "last heard of 301 s ago" in health.check(tmp_path, 1301.0, 300.0)[0]
+    assert json.loads((tmp_path / "heartbeat.json").read_text())["files"] == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"state": "stopped"}, "was stopped"),
+        ({"state": "waiting"}, "waits for its database"),
+        ({"jobs": {"quarantined": 2}}, "2 quarantined"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, object], says: str) -> None:
+    beat(tmp_path, **changes)
+    (wrong,) = health.check(tmp_path, 1001.0, 300.0)
+    assert says in wrong
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"at_s": "x", "jobs": 1, "state": 1}'])
+def test_no_heartbeat_is_not_well(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "heartbeat.json").write_text(text)
+    assert "no heartbeat" in health.check(tmp_path, 0.0, 300.0)[0]
+
+
+def test_a_disk_that_is_full_does_not_stop_the_service(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    beat(tmp_path / "file" / "none")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets")
+def test_systemd_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        beat(tmp_path)
+        assert ear.recv(100) == b"WATCHDOG=1\nSTATUS=idle, 2 queued"
+    health.notify("READY=1")  # nobody listens: no matter
+
+
+def test_prometheus_reads_the_figures(tmp_path: Path) -> None:
+    file = tmp_path / "aqs.prom"
+    health.Health(tmp_path, str(file)).beat(PULSE, 1000.0, 0.0)
+    lines = file.read_text().splitlines()
+    assert 'aqs_jobs{status="queued"} 2.0' in lines
+    assert "aqs_watched_files 7.0" in lines
+
+
+def test_without_the_package_the_setting_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(SettingsError, match="prometheus-client"):
+        health.Health(tmp_path, "x.prom")

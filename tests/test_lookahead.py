@@ -1,0 +1,129 @@
+"""Files begun ahead: each gets its own answer or its own error, in its own turn."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.errors import MediaError
+from aqs_batch.lookahead import MOST_SEQUENCES, Lookahead
+
+
+@dataclass
+class Answer:
+    path: Path
+    thread: threading.Thread
+
+
+def nothing(done: int, of: int) -> None:
+    pass
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{n}.mp4" for n in range(4)]
+    for path in paths:
+        path.write_text(path.name)
+    return paths
+
+
+class Bench:
+    """Work that notes who did it; `trouble` maps a path to what it raises."""
+
+    def __init__(self, planned: int = 3) -> None:
+        self.planned, self.trouble, self.began = planned, {}, []
+
+    def __call__(self, path: Path, progress) -> Answer:
+        self.began.append(path)
+        for done in range(self.planned + 1):
+            progress(done, self.planned)
+        if path in self.trouble:
+            raise self.trouble[path]
+        return Answer(path, threading.current_thread())
+
+
+def test_the_next_file_is_worked_on_in_another_thread_and_only_once(files: list[Path]) -> None:
+    work = Bench()
+    ahead = Lookahead(work, lambda: 0.0, most=2)
+    ahead.begin(files[1:])
+    assert ahead.finish(files[0], nothing).thread is threading.current_thread()
+    steps = []
+    answer = ahead.finish(files[1], lambda done, of: steps.append((done, of)))
+    assert answer.path == files[1]
+    assert answer.thread is not threading.current_thread()
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert sorted(work.began) == files[:2]
+
+
+def test_an_error_waits_for_its_own_file(files: list[Path]) -> None:
+    work = Bench()
+    work.trouble[files[1]] = MediaError("broken")
+    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead.begin(files[1:])
+    assert ahead.finish(files[0], nothing).path == files[0]
+    with pytest.raises(MediaError, match="broken"):
+        ahead.finish(files[1], nothing)
+    assert ahead.finish(files[2], nothing).path == files[2]
+
+
+def test_a_file_that_changed_since_it_was_begun_is_read_again(files: list[Path]) -> None:
+    work = Bench()
+    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead.begin(files[:1])
+    files[0].write_text("longer than before")
+    assert ahead.finish(files[0], nothing).thread is threading.current_thread()
+
+
+def test_a_long_file_waits_for_its_turn(files: list[Path]) -> None:
+    ahead = Lookahead(Bench(planned=MOST_SEQUENCES + 1), lambda: 0.0, most=1)
+    ahead.begin(files[:1])
+    assert ahead.finish(files[0], nothing).thread is threading.current_thread()
+
+
+def test_a_file_that_vanished_is_told_in_its_turn(files: list[Path]) -> None:
+    ahead = Lookahead(Bench(), lambda: 0.0, most=1)
+    files[0].unlink()
+    ahead.begin(files[:1])
+    assert ahead.finish(files[0], nothing).path == files[0]  # the work itself would say so
+
+
+def test_as_many_files_are_begun_as_keep_the_model_busy(files: list[Path], monkeypatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("aqs_batch.lookahead.time.perf_counter", lambda: now)
+    busy = 0.0
+    ahead = Lookahead(Bench(), lambda: busy, most=3)
+    depths = []
+    for share in (0.1, 0.1, 0.1, 0.9, 1.0, 1.0, 1.0):
+        now += 10
+        busy += 10 * share
+        ahead.finish(files[0], nothing)
+        depths.append(ahead.depth)
+    assert depths == [2, 3, 3, 3, 2, 1, 1]
+
+
+def test_an_interrupt_while_waiting_drops_the_work(files: list[Path]) -> None:
+    gate = threading.Event()
+    dropped = threading.Event()
+
+    def work(path: Path, progress) -> Answer:
+        progress(0, 2)
+        gate.wait(30)
+        try:
+            progress(1, 2)
+        except BaseException:
+            dropped.set()
+            raise
+        return Answer(path, threading.current_thread())
+
+    def interrupt(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead.begin(files[:1])
+    with pytest.raises(KeyboardInterrupt):
+        ahead.finish(files[0], interrupt)
+    gate.set()
+    assert dropped.wait(30)

@@ -1,0 +1,378 @@
+"""The watch folder as a whole, on a clock of our own and with a stand-in for the model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.config import load
+from aqs_batch.errors import SettingsError
+from aqs_batch.events import Event
+from aqs_batch.identity import own_name
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.intake import check_folders
+from aqs_batch.service import Service, Summary
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop
+from aqs_batch.store import Job, JobStatus, Store
+from bench.faults.clock import FakeClock
+from bench.standin import KEY, StandIn, settings_for
+
+
+@dataclass
+class House:
+    """A service over one folder; everything a test needs to look at or to change."""
+
+    place: Path
+    more: dict[str, object] = field(default_factory=dict)
+    process: Callable[..., object] = field(default_factory=StandIn)
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inbox, self.out = self.place / "in", self.place / "out"
+        self.inbox.mkdir(exist_ok=True)
+        self.stop = Stop(self.clock, 1.0)
+
+    @property
+    def settings(self) -> Settings:
+        quiet = {"watch__events": "off", "watch__settle_s": 10.0, "watch__rescan_s": 60.0}
+        quiet |= {"limits__max_attempts": 3, "limits__backoff_s": 60.0}
+        return settings_for(self.inbox, self.out, **(quiet | self.more))
+
+    def store(self) -> Store:
+        return Store(f"sqlite:///{self.out / 'aqs.db'}", busy_timeout_s=0.1)
+
+    def run(self, *, once: bool = True, until: float = float("inf")) -> Summary:
+        store = self.store()
+        try:
+            service = Service(
+                store, self.settings, KEY, lambda: self.process, self.events.append, self.clock,
+                self.stop,
+            )  # fmt: skip
+            return service.run(command="test", once=once, until=until)
+        finally:
+            store.close()
+
+    def told(self, kind: str) -> list[str]:
+        return [Path(e.file).name for e in self.events if e.kind == kind]
+
+    def jobs(self) -> list[Job]:
+        store = self.store()
+        try:
+            return store.open_jobs()
+        finally:
+            store.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_what_lies_there_is_scored_once_and_then_known(house: House) -> None:
+    (house.inbox / "sub").mkdir()
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    (house.inbox / "sub" / "b.mp4").write_bytes(b"two")
+    (house.inbox / "same.mp4").write_bytes(b"one")
+    assert house.run() == Summary(scored=2)
+    house.events.clear()
+    (house.inbox / "a.mp4").rename(house.inbox / "renamed.mp4")
+    os.utime(house.inbox / "sub" / "b.mp4", (1, 1))
+    (house.inbox / "same.mp4").write_bytes(b"three")
+    assert house.run() == Summary(scored=1)
+    assert house.told("scored") == ["same.mp4"]
+
+
+def test_a_growing_file_is_taken_when_it_has_stood_still(house: House) -> None:
+    file = house.inbox / "a.mp4"
+    file.write_bytes(b"0")
+    grown: list[float] = []
+
+    def grow(seconds: float) -> None:
+        if len(grown) < 8:
+            grown.append(house.clock.steady())
+            with file.open("ab") as handle:
+                handle.write(b"more")
+
+    house.clock.on_wait = grow
+    assert house.run() == Summary(scored=1)
+    assert house.clock.steady() >= grown[-1] + 10
+    assert file.read_bytes() == b"0" + b"more" * 8
+
+
+def test_a_file_that_changes_while_it_is_read_is_taken_again_whole(house: House) -> None:
+    file = house.inbox / "a.mp4"
+    file.write_bytes(b"first content")
+    readings: list[bytes] = []
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        readings.append(path.read_bytes())
+        if len(readings) == 1:
+            path.write_bytes(b"second content")
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run() == Summary(scored=1)
+    assert readings == [b"first content", b"second content"]
+    store = house.store()
+    assert store.counts()["analyses"] == 1
+    assert store.analysis(fingerprint(file), KEY) is not None
+    store.close()
+    assert house.jobs() == []
+
+
+def test_a_file_deleted_while_queued_leaves_no_job(house: House) -> None:
+    first, second = house.inbox / "a.mp4", house.inbox / "b.mp4"
+    first.write_bytes(b"one")
+    second.write_bytes(b"two")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        (second if path == first else first).unlink()
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run() == Summary(scored=1)
+    assert house.jobs() == []
+
+
+def test_bad_media_fail_once_and_are_not_tried_again(house: House) -> None:
+    (house.inbox / "bad.mp4").write_bytes(b"bad")
+    (house.inbox / "empty.mp4").touch()
+    assert house.run() == Summary(failed=2)
+    house.events.clear()
+    house.run()
+    assert house.told("started") == []
+    assert [job.status for job in house.jobs()] == [JobStatus.FAILED]
+
+
+def test_what_goes_wrong_by_chance_is_tried_again_later_and_then_set_aside(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    times: list[float] = []
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        times.append(house.clock.steady())
+        raise MemoryError("no room")
+
+    house.process = process
+    house.run(once=False, until=house.clock.now() + 400)
+    assert len(times) == 3
+    assert 60 <= times[1] - times[0] <= 75
+    assert 120 <= times[2] - times[1] <= 135
+    (job,) = house.jobs()
+    assert job.status is JobStatus.QUARANTINED
+    assert "no room" in job.reason
+
+
+def test_a_job_whose_process_died_is_taken_up_by_the_next(house: House) -> None:
+    file = house.inbox / "a.mp4"
+    file.write_bytes(b"one")
+    store = house.store()
+    dead = f"{own_name().split(':')[0]}:999999999:1"
+    job = store.enqueue(fingerprint(file), KEY, file, force=False)
+    store.claim(job.id, dead, house.clock.now(), 300.0, 3)
+    store.close()
+    house.run(once=False, until=house.clock.now() + 150)
+    assert house.told("scored") == ["a.mp4"]
+
+
+def test_a_locked_database_is_waited_for(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    store = house.store()
+    store.close()
+    lock = sqlite3.connect(house.out / "aqs.db", isolation_level=None)
+    waits: list[float] = []
+
+    def on_wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            lock.execute("BEGIN IMMEDIATE")
+        if len(waits) == 6:
+            lock.execute("ROLLBACK")
+
+    house.clock.on_wait = on_wait
+    assert house.run(once=False, until=house.clock.now() + 300) == Summary(scored=1)
+    assert house.told("trouble")
+    assert "locked" in next(e for e in house.events if e.kind == "trouble").facts["reason"]
+    lock.close()
+
+
+def test_a_finished_result_outlasts_a_full_disk(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    begun: list[Path] = []
+    lock = None
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        nonlocal lock
+        begun.append(path)
+        lock = sqlite3.connect(house.out / "aqs.db", isolation_level=None, timeout=5)
+        lock.execute("BEGIN IMMEDIATE")  # from now on no write succeeds
+        return StandIn()(path, print_, progress)
+
+    waits: list[float] = []
+
+    def on_wait(seconds: float) -> None:
+        waits.append(seconds)
+        if begun and lock is not None and lock.in_transaction and len(waits) > 4:
+            lock.execute("ROLLBACK")
+
+    house.process, house.clock.on_wait = process, on_wait
+    assert house.run() == Summary(scored=1)
+    assert len(begun) == 1  # the work was kept, not done again
+
+
+def test_a_stop_releases_the_job_in_hand(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        house.stop.request()
+        house.clock.advance(2.0)
+        house.stop.check()  # what the alarm does to a real job
+        pytest.fail("the grace was over")
+
+    house.process = process
+    house.run()
+    (job,) = house.jobs()
+    assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_cancelled_work_is_not_saved(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        store = house.store()
+        assert store.cancel() == 1
+        store.close()
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run() == Summary()
+    (job,) = house.jobs()
+    assert (job.status, job.reason) == (JobStatus.FAILED, "cancelled")
+
+
+def test_processed_files_are_moved_and_never_over_another(house: House, tmp_path: Path) -> None:
+    done, failed = house.inbox / "done", tmp_path / "failed"
+    folder = {"dir": str(house.inbox), "move_done": str(done), "move_failed": str(failed)}
+    house.more["watch__folders"] = [folder]
+    (house.inbox / "sub").mkdir()
+    (house.inbox / "sub" / "a.mp4").write_bytes(b"one")
+    (house.inbox / "bad.mp4").write_bytes(b"bad")
+    (done / "sub").mkdir(parents=True)
+    (done / "sub" / "a.mp4").write_bytes(b"somebody else's")
+    assert house.run() == Summary(scored=1, failed=1)
+    assert (done / "sub" / "a.mp4").read_bytes() == b"somebody else's"
+    assert (done / "sub" / "a (2).mp4").read_bytes() == b"one"
+    assert (failed / "bad.mp4").exists()
+    assert not [p for p in house.inbox.rglob("*.mp4") if done not in p.parents]
+    (house.inbox / "sub" / "a.mp4").write_bytes(b"new under the old name")
+    assert house.run() == Summary(scored=1)
+    assert (done / "sub" / "a (3).mp4").exists()
+
+
+def test_the_gate_is_told_and_moves_to_failed(house: House, tmp_path: Path) -> None:
+    failed = tmp_path / "failed"
+    folder = {"dir": str(house.inbox), "fail_under": 1.0, "move_failed": str(failed)}
+    house.more["watch__folders"] = [folder]
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    assert house.run() == Summary(scored=1, below_gate=1)
+    assert (failed / "a.mp4").exists()
+
+
+def test_a_full_queue_leaves_files_where_they_are(house: House) -> None:
+    house.more["watch__queue_limit"] = 2
+    for number in range(7):
+        (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+    most = 0
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        nonlocal most
+        store = house.store()
+        most = max(most, store.job_counts()["queued"])
+        store.close()
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run() == Summary(scored=7)
+    assert most <= 2
+
+
+def test_a_vanished_folder_is_told_and_nothing_of_it_forgotten(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    house.run()
+    away = house.place / "away"
+
+    def on_wait(seconds: float) -> None:
+        if "vanished" in [e.kind for e in house.events] and away.exists():
+            away.rename(house.inbox)
+
+    house.inbox.rename(away)
+    house.clock.on_wait = on_wait
+    house.events.clear()
+    house.run(once=False, until=house.clock.now() + 600)
+    kinds = [e.kind for e in house.events]
+    assert kinds.count("vanished") == 1
+    assert kinds.index("vanished") < kinds.index("returned")
+    assert "started" not in kinds
+
+
+def test_until_begins_no_new_job(house: House) -> None:
+    for number in range(3):
+        (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        house.clock.advance(100.0)
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run(once=False, until=house.clock.now() + 150) == Summary(scored=2)
+    assert [job.status for job in house.jobs()] == [JobStatus.QUEUED]
+
+
+def test_links_are_taken_only_by_policy(house: House, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.mp4"
+    outside.write_bytes(b"one")
+    (house.inbox / "link.mp4").symlink_to(outside)
+    assert house.run() == Summary()
+    house.more["run__follow_symlinks"] = True
+    assert house.run() == Summary(scored=1)
+
+
+def test_a_folder_that_was_copied_in_is_taken_whole(house: House, tmp_path: Path) -> None:
+    (tmp_path / "show").mkdir()
+    for number in range(3):
+        (tmp_path / "show" / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+
+    def on_wait(seconds: float) -> None:
+        if not (house.inbox / "show").exists():
+            shutil.copytree(tmp_path / "show", house.inbox / "show")
+
+    house.clock.on_wait = on_wait
+    (house.inbox / "a.mp4").write_bytes(b"first")
+    assert house.run(once=False, until=house.clock.now() + 300) == Summary(scored=4)
+
+
+@pytest.mark.parametrize(
+    ("folders", "output", "says"),
+    [
+        ([], "out", "no folder"),
+        (["in", "in/sub"], "out", "overlap"),
+        (["in"], "in", "our own folder"),
+        (["in/sub"], "in", "our own folder"),
+    ],
+)
+def test_folders_that_cannot_work_are_refused(
+    tmp_path: Path, folders: list[str], output: str, says: str
+) -> None:
+    flags = {
+        "watch.folders": [str(tmp_path / f) for f in folders],
+        "output.dir": str(tmp_path / output),
+    }
+    with pytest.raises(SettingsError, match=says):
+        check_folders(load(None, {}, flags).settings)

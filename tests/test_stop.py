@@ -1,0 +1,75 @@
+"""How a stop reaches the job in hand, with real signals and a clock of our own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from aqs_batch.clock import SystemClock, next_at
+from aqs_batch.identity import is_gone, own_name
+from aqs_batch.stop import Stop, Stopped
+from bench.faults.clock import FakeClock
+
+
+def test_a_signal_asks_and_the_grace_ends_in_an_interruption() -> None:
+    stop = Stop(SystemClock(), grace_s=0.05)
+    with stop.on_signals():
+        with pytest.raises(Stopped), stop.interruptible():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.requested
+            time.sleep(30)  # interrupted by the alarm, long before
+        assert stop.signal == signal.SIGTERM
+
+
+def test_a_second_signal_ends_the_grace() -> None:
+    stop = Stop(SystemClock(), grace_s=1000.0)
+    with stop.on_signals(), pytest.raises(Stopped), stop.interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+
+def test_what_is_not_interruptible_is_not_torn() -> None:
+    clock = FakeClock()
+    stop = Stop(clock, grace_s=1.0)
+    stop.request()
+    clock.advance(2.0)
+    stop._on_alarm(signal.SIGALRM, None)  # between two stretches: nothing is raised
+    with pytest.raises(Stopped), stop.interruptible():
+        pytest.fail("a new stretch must not begin")
+
+
+def test_a_process_knows_its_own_name_and_a_dead_one(tmp_path) -> None:
+    name = own_name()
+    assert len(name) <= 64
+    assert not is_gone(name)
+    child = os.fork()
+    if child == 0:
+        (tmp_path / "name").write_text(own_name())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert is_gone((tmp_path / "name").read_text())
+    host, pid, _ = name.split(":")
+    assert is_gone(f"{host}:{pid}:1")  # the number is in use again, by a later process
+    assert not is_gone(f"elsewhere/1:{pid}:1")  # nobody here can know
+    assert not is_gone("")
+
+
+def test_until_is_the_next_time_the_clock_shows_it() -> None:
+    noon = time.mktime((2026, 3, 1, 12, 0, 0, 0, 0, -1))
+    assert next_at("13:30", noon) - noon == 5400
+    assert next_at("12:00", noon) - noon == 86400
+    assert next_at("06:00", noon) - noon == 18 * 3600
+
+
+def test_a_bell_ends_a_wait() -> None:
+    clock = SystemClock()
+    clock.ring()
+    clock.ring()
+    began = clock.steady()
+    clock.wait(30)
+    assert clock.steady() - began < 5
+    clock.close()

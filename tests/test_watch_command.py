@@ -1,0 +1,126 @@
+"""`aqs-batch watch`, `audit`, `status`, `cancel`, `retry` and `prune` as their users see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = {
+    "AQS_ANALYSIS_TILES": "1",
+    "AQS_ANALYSIS_MAX_SEQUENCES": "2",
+    "AQS_MODEL_BACKEND": "torch",
+    "AQS_WATCH_SETTLE_S": "0.2",
+    "AQS_WATCH_RESCAN_S": "0.5",
+    "PYTHONPATH": str(ROOT),
+}
+
+
+def aqs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "aqs_batch", *arguments]
+    if arguments[0] == "daemon":
+        command = [sys.executable, str(ROOT / "daemon.py"), *arguments[1:]]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **QUICK, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def place(make_clip, tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    shutil.copy(make_clip(seconds=0.4), tmp_path / "in" / "a.mp4")
+    return tmp_path
+
+
+def test_the_daemon_scores_what_is_dropped_and_the_report_shows_it(place: Path) -> None:
+    done = aqs("daemon", "--watch_dir", "in", "--output_dir", "out", "--once", "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["event"] for e in events if e["event"] in ("queued", "scored", "stopped")] == [
+        "queued", "scored", "stopped",
+    ]  # fmt: skip
+    assert all("at" in e for e in events)
+    document = json.loads((place / "out" / "results.json").read_text())
+    assert [v["file"] for v in document["videos"]] == ["a.mp4"]
+    assert "a.mp4" in (place / "out" / "index.html").read_text()
+    check = aqs("status", "--check", "--output_dir", "out", cwd=place)
+    assert check.returncode == 1
+    assert "was stopped" in check.stdout
+    again = aqs("report", "--output_dir", "out", cwd=place)
+    assert again.returncode == 0, again.stderr
+
+
+def test_an_audit_tells_the_night_and_hands_it_on(place: Path) -> None:
+    first = aqs("audit", "in", "--output_dir", "out", cwd=place)
+    assert first.returncode == 0, first.stderr
+    assert "1 new" in first.stdout
+    (place / "in" / "b.mp4").touch()
+    (place / "in" / "a.mp4").unlink()
+    night = aqs(
+        "audit", "in", "--output_dir", "out", "--fail_on", "missing",
+        "--notify_cmd", "tee note.json", cwd=place,
+    )  # fmt: skip
+    assert night.returncode == 3
+    assert "missing: a.mp4" in night.stdout
+    note = json.loads((place / "note.json").read_text())
+    assert note["exit_code"] == 3
+    assert note["counts"]["missing"] == 1
+    (place / "in" / "b.mp4").unlink()
+    empty = aqs("audit", "in", "--output_dir", "out", cwd=place)
+    assert empty.returncode == 1
+    assert "nothing is taken as missing" in empty.stderr
+    pruned = aqs("prune", "--folder", "in", "--output_dir", "out", cwd=place)
+    assert pruned.returncode == 0
+    assert aqs("audit", "in", "--output_dir", "out", cwd=place).returncode == 0
+
+
+def test_a_notice_that_fails_fails_the_night(place: Path) -> None:
+    (place / "in" / "a.mp4").unlink()
+    done = aqs("audit", "in", "--output_dir", "out", "--notify_cmd", "false", cwd=place)
+    assert done.returncode == 1
+    assert "--notify-cmd ended with 1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("watch", "--output_dir", "out"), "no folder to watch"),
+        (("watch", "--watch_dir", "in", "--output_dir", "in"), "our own folder"),
+        (("watch", "--watch_dir", "in", "--until", "25:00"), "watch.until"),
+        (("audit", "in", "--fail_on", "ugly"), "audit.fail_on"),
+        (("cancel", "--output_dir", "out"), "name files"),
+    ],
+)
+def test_wrong_usage_exits_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    (tmp_path / "in").mkdir()
+    done = aqs(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+
+
+def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
+    from aqs_batch.store import Store
+
+    (tmp_path / "out").mkdir()
+    store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
+    for name in ("a.mp4", "b.mp4"):
+        store.enqueue(name, "key", tmp_path / name, force=False)
+    store.close()
+    assert aqs("cancel", "c.mp4", "--output_dir", "out", cwd=tmp_path).returncode == 1
+    assert "1 job cancelled" in aqs("cancel", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout
+    status = json.loads(aqs("status", "--json", "--output_dir", "out", cwd=tmp_path).stdout)
+    assert status["jobs"] == {
+        "queued": 1, "running": 0, "done": 0, "failed": 1, "quarantined": 0,
+    }  # fmt: skip
+    assert "1 job queued" in aqs("retry", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout

@@ -1,0 +1,95 @@
+"""A watched folder whose files are re-encoded: scored, measured, moved, each once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.service import Service, Summary
+from aqs_batch.settings import Settings
+from aqs_batch.stop import Stop
+from aqs_batch.store import Store
+from bench.faults.clock import FakeClock
+from bench.standin import KEY, StandIn, settings_for
+
+ENCODE = {
+    "encode__crf": [30], "encode__preset": "ultrafast", "encode__aqs": False,
+    "encode__full": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+def inbox(make_clip, tmp_path: Path) -> Path:
+    """A watched folder with one clip that has bits to spare."""
+    options = ("-c:v", "libx264", "-crf", "4", "-preset", "ultrafast")
+    clip = make_clip("film.mp4", seconds=0.6, size="320x240", options=options)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(clip, folder / "film.mp4")
+    return folder
+
+
+def profile(inbox: Path, **more: object) -> Settings:
+    settings = settings_for(inbox, inbox.parent / "out", **ENCODE)
+    folder = settings.watch.folders[0].model_copy(update={"encode": "on", **more})
+    watch = settings.watch.model_copy(update={"folders": (folder,)})
+    return settings.model_copy(update={"watch": watch})
+
+
+def serve(settings: Settings) -> tuple[Summary, list[str], Store]:
+    told: list[str] = []
+    clock = FakeClock()
+    store = Store(settings.output.url)
+    stop = Stop(clock, 1.0)
+    service = Service(
+        store, settings, KEY, lambda: StandIn(), lambda e: told.append(e.kind), clock, stop
+    )
+    return service.run(command="test", once=True), told, store
+
+
+def test_a_folders_profile_has_its_files_encoded_before_they_move(inbox: Path) -> None:
+    done = inbox.parent / "done"
+    print_ = fingerprint(inbox / "film.mp4")
+    summary, told, store = serve(profile(inbox, move_done=str(done)))
+    assert summary == Summary(scored=1)
+    assert told.index("scored") < told.index("encoded") < told.index("moved")
+    assert (done / "film.mp4").is_file()
+    (rung,) = store.rungs(print_)
+    assert rung.vmaf is not None
+    assert rung.alignment == "exact"
+    assert not store.open_jobs()
+    store.close()
+
+
+def test_a_replacement_is_scored_and_not_encoded_again(inbox: Path) -> None:
+    settings = profile(inbox)
+    encode = settings.encode.model_copy(update={"keep": "best", "replace": True})
+    settings = settings.model_copy(update={"encode": encode})
+    before = fingerprint(inbox / "film.mp4")
+    _, told, store = serve(settings)
+    store.close()
+    assert told.count("encoded") == told.count("replaced") == 1
+    _, told, store = serve(settings)
+    store.close()
+    assert told.count("encoded") == 0
+    films = [p for p in inbox.iterdir() if p.is_file()]
+    assert len(films) == 1
+    assert fingerprint(films[0]) != before
+    assert os.stat(films[0]).st_size > 0
+
+
+def test_a_scored_file_is_encoded_after_a_restart(inbox: Path) -> None:
+    settings = profile(inbox)
+    plain = settings.watch.folders[0].model_copy(update={"encode": "off"})
+    watch = settings.watch.model_copy(update={"folders": (plain,)})
+    _, told, store = serve(settings.model_copy(update={"watch": watch}))
+    store.close()
+    assert "encoded" not in told
+    _, told, store = serve(settings)
+    store.close()
+    assert told.count("encoded") == 1
+    assert "scored" not in told

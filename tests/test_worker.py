@@ -1,0 +1,144 @@
+"""One job: its lease, and what becomes of it when it is lost."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.clock import SystemClock
+from aqs_batch.config import load
+from aqs_batch.errors import MediaError
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.stop import Stop
+from aqs_batch.store import Job, JobStatus, Store
+from aqs_batch.worker import End, Worker, scoring
+from bench.standin import KEY, StandIn
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
+
+
+def claimed(store: Store, file: Path, worker: str = "me") -> Job:
+    file.write_bytes(b"content")
+    queued = store.enqueue(fingerprint(file), KEY, file, force=False)
+    job = store.claim(queued.id, worker, SystemClock().now(), 300.0, 3)
+    assert job is not None
+    return job
+
+
+def worker(store: Store, process, **limits: float) -> Worker:
+    clock = SystemClock()
+    flags = {f"limits.{name}": value for name, value in limits.items()}
+    settings = load(None, {}, flags).settings
+    task = scoring(store, settings, process)
+    return Worker(store, settings.limits, task, clock, Stop(clock, 0.0))
+
+
+def quiet(done: int, of: int) -> None:
+    pass
+
+
+def test_a_lost_job_is_noticed_at_its_next_progress(store: Store, tmp_path: Path) -> None:
+    job = claimed(store, tmp_path / "a.mp4")
+    beaten = threading.Event()
+    heartbeat = store.heartbeat
+
+    def noticing(*arguments) -> bool:
+        held = heartbeat(*arguments)
+        beaten.set()
+        return held
+
+    store.heartbeat = noticing  # type: ignore[method-assign]
+
+    def process(path: Path, print_: str, progress):
+        store.cancel([job.id])
+        assert beaten.wait(30)
+        while True:  # the very next progress after the heartbeat raises
+            progress(1, 2)
+
+    ended = worker(store, process, lease_s=0.05).work(job, quiet, patient=True)
+    assert ended.end is End.LOST
+    assert store.counts()["analyses"] == 0
+
+
+def test_a_taken_over_job_is_not_saved_twice(store: Store, tmp_path: Path) -> None:
+    job = claimed(store, tmp_path / "a.mp4")
+
+    def process(path: Path, print_: str, progress):
+        now = SystemClock().now() + 1000
+        other = store.claim(job.id, "other", now, 300.0, 3)
+        assert other is not None
+        store.save(other, StandIn()(path, print_, progress), 0.5)
+        return StandIn()(path, print_, progress)
+
+    ended = worker(store, process).work(job, quiet, patient=True)
+    assert ended.end is End.LOST
+    assert store.counts()["analyses"] == 1
+    assert store.aqs(job.fingerprint, KEY) == 0.5
+
+
+def test_a_job_that_stands_still_is_let_go(store: Store, tmp_path: Path) -> None:
+    job = claimed(store, tmp_path / "a.mp4")
+    beats: list[float] = []
+    store.heartbeat = lambda *a: bool(beats.append(1.0)) or True  # type: ignore[method-assign]
+
+    def process(path: Path, print_: str, progress):
+        lease = next(t for t in threading.enumerate() if t.name == "lease")
+        lease.join(30)  # it ends by itself, as nothing moves
+        assert not lease.is_alive()
+        return StandIn()(path, print_, progress)
+
+    worker(store, process, lease_s=0.04, stall_s=0.1).work(job, quiet, patient=True)
+    assert len(beats) < 60
+
+
+def test_impatient_work_fails_at_once_and_patient_work_is_postponed(
+    store: Store, tmp_path: Path
+) -> None:
+    def process(path: Path, print_: str, progress):
+        raise RuntimeError("out of luck")
+
+    ended = worker(store, process).work(claimed(store, tmp_path / "a.mp4"), quiet, patient=False)
+    assert ended.end is End.FAILED
+    assert "RuntimeError: out of luck" in ended.reason
+    ended = worker(store, process).work(claimed(store, tmp_path / "a.mp4"), quiet, patient=True)
+    assert ended.end is End.LATER
+    (job,) = store.open_jobs()
+    assert job.status is JobStatus.QUEUED
+    assert job.retry_at > SystemClock().now()
+
+
+def test_ctrl_c_releases_the_job(store: Store, tmp_path: Path) -> None:
+    def process(path: Path, print_: str, progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worker(store, process).work(claimed(store, tmp_path / "a.mp4"), quiet, patient=False)
+    (job,) = store.open_jobs()
+    assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_a_file_that_holds_something_else_now_is_not_scored_under_the_old_name(
+    store: Store, tmp_path: Path
+) -> None:
+    job = claimed(store, tmp_path / "a.mp4")
+    (tmp_path / "a.mp4").write_bytes(b"something else")
+    ended = worker(store, StandIn()).work(job, quiet, patient=False)
+    assert ended.end is End.STALE
+    assert store.open_jobs() == []
+
+
+def test_media_that_fail_while_being_written_are_not_condemned(
+    store: Store, tmp_path: Path
+) -> None:
+    job = claimed(store, tmp_path / "a.mp4")
+
+    def process(path: Path, print_: str, progress):
+        path.write_bytes(b"the rest arrives")
+        raise MediaError("cut short")
+
+    assert worker(store, process).work(job, quiet, patient=False).end is End.STALE

@@ -1,0 +1,163 @@
+"""The codec proxy, the objective and the trainings built on them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aqs_batch.encode.preprocess import PreprocessNet
+from training.preprocess import ladders, vmaf_proxy
+from training.preprocess.codec_proxy import CodecProxy, ProxyFit, dct_matrix, load, tensors, warp
+from training.preprocess.ladders import RealLadder, build, motion
+from training.preprocess.objective import (
+    CROP,
+    MIXES,
+    OUTPUTS,
+    Judge,
+    Sampler,
+    exact_metrics,
+    slopes,
+)
+from training.preprocess.real_decode import RealDecode
+from training.preprocess.train_filter import Plan, Run, apply, train
+
+
+@pytest.fixture(scope="module")
+def ladder() -> RealLadder:
+    """A real ladder of a sliding texture with grain."""
+    from training.preprocess.clips import YuvClip
+
+    rng = np.random.default_rng(4)
+    big = sum(np.roll(rng.normal(0, 1, (232, 312)), k, axis=k % 2) for k in range(5))
+    picture = np.clip(128 + 25 * np.asarray(big), 16, 235)
+    y = [picture[n : n + 208, 2 * n : 2 * n + 272] + rng.normal(0, 2, (208, 272)) for n in range(7)]
+    grey = np.full((7, 104, 136), 128, np.uint8)
+    return build(YuvClip("texture", np.clip(np.stack(y), 0, 255).astype(np.uint8), grey, grey))
+
+
+def test_the_transform_is_orthonormal() -> None:
+    matrix = dct_matrix()
+    assert torch.allclose(matrix @ matrix.T, torch.eye(8), atol=1e-6)
+
+
+def test_motion_leads_back_to_the_frame_before(ladder: RealLadder) -> None:
+    luma, _ = tensors(ladder, 2)
+    flow = torch.from_numpy(motion(ladder.y[:2]).astype(np.float32))[1:2]
+    dense = torch.nn.functional.interpolate(flow, luma.shape[-2:], mode="bilinear")
+    moved = warp(luma[:, :1], dense)
+    inside = (slice(None), slice(None), slice(24, -24), slice(24, -24))
+    still = (luma[:, 1:] - luma[:, :1])[inside].abs().mean()
+    assert float((luma[:, 1:] - moved)[inside].abs().mean()) < 0.7 * float(still)
+
+
+def test_bits_fall_and_damage_rises_with_crf(ladder: RealLadder) -> None:
+    luma, flow = tensors(ladder, 4)
+    bits, damage = [], []
+    with torch.no_grad():
+        for crf in (22.0, 32.0, 42.0):
+            decoded, spent = CodecProxy()(luma, flow, torch.tensor([crf]))
+            bits.append(float(spent))
+            damage.append(float((decoded - luma).square().mean()))
+    assert bits == sorted(bits, reverse=True)
+    assert damage == sorted(damage)
+    assert bits[0] > 2 * bits[2]
+
+
+def test_the_gradient_says_that_detail_costs_bits(ladder: RealLadder) -> None:
+    luma, flow = tensors(ladder, 3)
+    gain = torch.tensor(1.0, requires_grad=True)
+    mean = luma.mean((-1, -2), keepdim=True)
+    _, bits = CodecProxy()(mean + gain * (luma - mean), flow, torch.tensor([27.0]))
+    bits.sum().backward()
+    assert gain.grad is not None
+    assert float(gain.grad) > 0
+
+
+def test_slopes_turn_score_into_bytes(ladder: RealLadder) -> None:
+    found = slopes(ladder)
+    assert all(value > 0 for value in found.per_score.values())
+    assert np.mean(found.weight) == pytest.approx(1.0)
+
+
+def test_doing_nothing_gains_and_costs_nothing(ladder: RealLadder) -> None:
+    batch = Sampler([ladder]).at(np.random.default_rng(0), [0, 0], [24.0, 36.0])
+    assert batch.source.shape == (2, OUTPUTS, *CROP)
+    judge = Judge(CodecProxy(), exact_metrics())
+    with torch.no_grad():
+        judged = judge.judge(batch.source, batch, ["vmaf", "neg", "ms_ssim", "psnr"], True)
+    for name in ("vmaf", "neg", "ms_ssim", "psnr"):
+        assert judged.bd_rate(batch, name).abs().max() < 1e-5
+
+
+def test_real_decodes_have_real_values_and_the_proxys_gradient(ladder: RealLadder) -> None:
+    luma, flow = tensors(ladder, 3)
+    luma.requires_grad_()
+    real = RealDecode(CodecProxy(), preset="ultrafast")
+    real.active = True
+    decoded, _ = real(luma, flow, torch.tensor([30.0]))
+    assert torch.equal(decoded.detach(), decoded.detach().round())  # 8-bit codes
+    decoded.sum().backward()
+    assert luma.grad is not None
+    assert float(luma.grad.abs().sum()) > 0
+
+
+def test_a_training_goes_on_where_it_stopped(
+    ladder: RealLadder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sampler, judge = Sampler([ladder]), Judge(CodecProxy(), exact_metrics())
+    plan = Plan(steps=2, batch=1, judge_every=1, judge_samples=1, warmup=1)
+    run = Run(tmp_path, plan, judge, None)
+    before = {k: v.clone() for k, v in run.net.state_dict().items()}
+    train(run, sampler, sampler, None)
+    assert any(not torch.equal(v, before[k]) for k, v in run.net.state_dict().items())
+    again = Run(tmp_path, Plan(**{**asdict(plan), "steps": 3}), judge, None)
+    assert again.progress.step == 2
+    for key, value in run.net.state_dict().items():
+        assert torch.equal(value, again.net.state_dict()[key])
+    train(again, sampler, sampler, None)
+    assert again.progress.step == 3
+    assert "validation vmaf" in capsys.readouterr().out
+
+
+def test_rounding_passes_its_gradient(ladder: RealLadder) -> None:
+    batch = Sampler([ladder]).at(np.random.default_rng(0), [0], [30.0])
+    net = PreprocessNet()
+    filtered = apply(net, batch)
+    assert torch.equal(filtered.detach(), filtered.detach().round())
+    filtered.square().mean().backward()
+    assert net.habit.weight.grad is not None
+    assert float(net.habit.weight.grad.abs().sum()) > 0
+
+
+def test_every_mix_guards_against_mere_contrast() -> None:
+    for mix in MIXES.values():
+        assert sum(mix.values()) == pytest.approx(1)
+        assert mix["ms_ssim"] > 0
+
+
+def test_the_fit_survives_its_file(tmp_path: Path) -> None:
+    fitted = ProxyFit(qp_inter=3.5)
+    (tmp_path / "codec_proxy.json").write_text(json.dumps({"fit": asdict(fitted)}))
+    assert load(tmp_path).fit == fitted
+
+
+def test_ladders_survive_their_file(ladder: RealLadder, tmp_path: Path) -> None:
+    ladders.save(ladder, tmp_path / "a.npz")
+    stored = ladders.load(tmp_path / "a.npz")
+    assert stored.name == ladder.name
+    assert np.array_equal(stored.decoded, ladder.decoded)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_vmaf_proxy_learns_its_crops(ladder: RealLadder, tmp_path: Path) -> None:
+    data = vmaf_proxy.label([ladder], 48, "test")
+    assert data.score.std() > 5
+    judged = vmaf_proxy.train(tmp_path, data, data, epochs=6, rate=4e-3)
+    assert judged.mae < np.abs(data.score - np.median(data.score)).mean()
+    scores = vmaf_proxy.load(tmp_path)(*(torch.rand(1, 4, 64, 64) * 255 for _ in range(2)), None)
+    assert scores.shape == (1, 4)
