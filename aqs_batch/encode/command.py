@@ -170,7 +170,6 @@ def _belongings(source: str, target: Target, place: int) -> list[str]:
         argv += [f"-disposition:{number}", str(flags)]
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += [f"-map_metadata:s:{place}", f"{source}:s:v:0"]
-        argv += ["-avoid_negative_ts", "make_non_negative"]
     if target.container in {"mp4", "mov"}:
         argv += ["-movflags", "+faststart+use_metadata_tags"]
     return [*argv, "-max_muxing_queue_size", "4096"]
