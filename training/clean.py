@@ -8,10 +8,10 @@ from typing import Any
 from aqs_batch import ffmpeg
 from aqs_batch.analysis import tiles
 from aqs_batch.analysis.score import Scoring, score_sequence, score_video
-from aqs_batch.config import Analysis
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Pixels, QualityLevel, SequenceScore, TileScores
+from aqs_batch.settings import Analysis
 from training.sources import Source
 
 DECODE_LIMIT_S = 300.0

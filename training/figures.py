@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aqs_batch.config import Analysis
 from aqs_batch.records import Artifact, QualityLevel
+from aqs_batch.settings import Analysis
 from training.dataset import Truth
 from training.detector import Read
 from training.judge import (

@@ -1,8 +1,8 @@
 """NIQE and BRISQUE as their packages compute them: scikit-video's and brisque's.
 
 Both packages are older than the numpy and scipy here, and brisque reads a pickle at start; what
-stands in their way is replaced for them alone. scikit-video comes with the `training` extra, brisque
-with `rivals`, since its libsvm needs a compiler.
+stands in their way is replaced for them alone. scikit-video comes with the `training` extra and
+brisque with `rivals`, since its libsvm needs a compiler.
 """
 
 from __future__ import annotations
