@@ -35,6 +35,7 @@ from training.sources import NATIVE_CLEAN, Library, Source, read_manifest
 from training.targets import targets
 
 TEST_SAMPLES, HELD_OUT_SAMPLES = 768, 320
+BATCH = 8
 HEADINGS = ("resolution", "codec", "content")
 
 Say = Callable[[str], None]
@@ -145,8 +146,10 @@ def main() -> None:
         print(f"{time.monotonic() - began:5.0f} s  {step}", flush=True)
 
     checkpoint = inspect(args.checkpoint)
-    backend = choose_backend(checkpoint, args.backend, args.device)
-    detector = Detector(checkpoint, backend, args.cache)
+    backend = choose_backend(
+        checkpoint, args.backend, args.device, batch=BATCH, cache_dir=args.cache / "networks"
+    )
+    detector = Detector(checkpoint, backend, args.cache, BATCH)
     results = evaluate(args.media, args.cache, detector, say)
     results["backend"] = f"{backend.name} on {backend.device}"
     write(results, args.out)
