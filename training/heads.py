@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -20,14 +21,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aqs_batch.analysis.checkpoint import ModelCard, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits
+from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits
 from aqs_batch.analysis.transform import transform
 from training.dataset import SHARD, Shards, Truth, sampling_weights
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.start import imagenet_start, warm_start
 
-STEPS, BATCH, RATE, JUDGE_EVERY = 2000, 128, 1.5e-3, 250
+STEPS, BATCH, RATE, JUDGE_EVERY = 1250, 128, 1.5e-3, 250
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
 NOISE = 0.05  # added to normalised features in training, in their own deviations
 DECAY = 0.05
@@ -94,56 +95,65 @@ def gather(model: AqsNet, cache: Path, names: Rows[str], place: str) -> Pool:
     return Pool(Truth(**columns), Features(*joined))
 
 
-def fit(model: AqsNet, training: Pool, check: Pool, seed: int = 3) -> Judged:
-    """Train what lies behind the backbone; leaves the best average of weights in the model."""
+def fit(juror: Juror, training: Pool, check: Pool, seed: int) -> Judged:
+    """Train one juror; leaves the best running average of its weights in it."""
     torch.manual_seed(seed)
-    heads = {n: p for n, p in model.named_parameters() if not n.startswith("backbone.")}
-    decayed = [p for n, p in heads.items() if p.ndim > 1]
-    plain = [p for n, p in heads.items() if p.ndim <= 1]
+    decayed = [p for p in juror.parameters() if p.ndim > 1]
+    plain = [p for p in juror.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}], RATE
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, STEPS)
     weights, rng = sampling_weights(training.truth), np.random.default_rng(seed)
     spread = [f.float().std((0, 1)) for f in (training.features.seen, training.features.moved)]
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    average = {k: v.detach().clone() for k, v in juror.state_dict().items()}
     best: tuple[float, Judged | None, dict[str, Tensor]] = (-1.0, None, {})
     for step in range(1, STEPS + 1):
         chosen = rng.choice(len(training), BATCH, p=weights)
-        model.train()
+        juror.train()
         given = [f[chosen].float() for f in (training.features.seen, training.features.moved)]
         given = [f + NOISE * s * torch.randn_like(f) for f, s in zip(given, spread, strict=True)]
         truth = training.truth
         labels = (truth.presence, truth.intensity, truth.quality)
-        value = loss(model.judge(*given), *(torch.from_numpy(a[chosen]) for a in labels))
+        value = loss(juror(*given), *(torch.from_numpy(a[chosen]) for a in labels))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         schedule.step()
         keep = min(KEEP, 1 - 1 / (step + 1))
-        for name, now in model.state_dict().items():
-            if not name.startswith("backbone.") and now.is_floating_point():
+        for name, now in juror.state_dict().items():
+            if now.is_floating_point():
                 average[name].lerp_(now, 1 - keep)
         if step % JUDGE_EVERY == 0:
-            judged = _judged(model, average, check)
+            own = {k: v.detach().clone() for k, v in juror.state_dict().items()}
+            juror.load_state_dict(average)
+            judged = judged_on(juror, check)
+            juror.load_state_dict(own)
             print(f"step {step}  train {value.item():.3f}  {judged.line()}", flush=True)
             if judged.macro_ap > best[0]:
                 best = (judged.macro_ap, judged, {k: v.clone() for k, v in average.items()})
     assert best[1] is not None
-    model.load_state_dict(best[2])
+    juror.load_state_dict(best[2])
     return best[1]
 
 
 @torch.no_grad()
-def _judged(model: AqsNet, state: dict[str, Tensor], check: Pool) -> Judged:
-    """What `state` does on the samples to check; the model keeps its own weights."""
-    own = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    model.load_state_dict(state)
-    model.eval()
-    features = check.features
-    logits: Logits = model.judge(features.seen.float(), features.moved.float())
-    model.load_state_dict(own)
+def judged_on(judging: Callable[[Tensor, Tensor], Logits], check: Pool) -> Judged:
+    """What a juror, or the jury, makes of the samples to check."""
+    if isinstance(judging, Juror):
+        judging.eval()
+    logits = judging(check.features.seen.float(), check.features.moved.float())
     return judge(Predicted(*(t.numpy() for t in logits)), check.truth)
+
+
+def trained(juror: Juror, file: Path, training: Pool, check: Pool, seed: int) -> None:
+    """Train a juror, or take it from `file` where a run that was stopped has left it."""
+    if file.exists():
+        juror.load_state_dict(load_file(file))
+    else:
+        fit(juror, training, check, seed)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(juror.state_dict(), file)
 
 
 def main() -> None:
@@ -151,14 +161,23 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--init", type=Path, help="checkpoint whose backbone to use")
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
+    parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
+    torch.manual_seed(args.seed)
     model = AqsNet()
     start = imagenet_start(model) if args.init is None else warm_start(model, args.init)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     place = args.init.stem if args.init else "imagenet"
     check = gather(model, args.cache, ["val"], place)
     training = gather(model, args.cache, SETS, place)
-    judged = fit(model, training, check)
+    for number, juror in enumerate(model.jury):
+        assert isinstance(juror, Juror)
+        trained(
+            juror, args.out.parent / f"juror{number}.safetensors", training, check,
+            args.seed + number,
+        )  # fmt: skip
+    model.eval()
+    judged = judged_on(model.judge, check)
     card = ModelCard(
         name="aqs-b0",
         version="0.1.0",

@@ -107,8 +107,8 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
     as the batch norms saw them in training; a share of the sum over all groups.
     """
     torch.manual_seed(0)
-    seen, seen_spread = _drawn(network.frame_in, (SAMPLES, frames))
-    moved, moved_spread = _drawn(network.change_in, (SAMPLES, frames - 1))
+    seen, seen_spread = _drawn(network.jury[0].frame_in, (SAMPLES, frames))
+    moved, moved_spread = _drawn(network.jury[0].change_in, (SAMPLES, frames - 1))
     logits = network.judge(seen, moved)
     columns = {"quality": logits.quality}
     for number, artifact in enumerate(Artifact):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from aqs_batch.analysis import facts
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-3"
+ARCHITECTURE = "aqsnet-b0-4"
 ARTIFACTS = len(Artifact)
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 CHANGE_STAGES = 2  # judder and ghosting are read from how the two shallowest maps change
@@ -54,20 +54,11 @@ class Attend(nn.Module):
         return out
 
 
-class AqsNet(nn.Module):
-    """Scores tiles: float[B,7,3,H,W] (normalised by analysis/transform) -> Logits."""
+class Juror(nn.Module):
+    """From features to scores: a token a frame, a token a step between frames, attention, heads."""
 
-    def __init__(self, width: int = 192, dropout: float = 0.2) -> None:
+    def __init__(self, pooled: int, change: int, width: int, dropout: float) -> None:
         super().__init__()
-        facts.prepare(TILE_PX)
-        self.backbone = timm.create_model(
-            "efficientnet_b0",
-            pretrained=False,
-            features_only=True,
-            out_indices=tuple(range(len(STAGE_CHANNELS))),
-        )
-        pooled = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS  # mean and deviation over space
-        change = 2 * sum(STAGE_CHANNELS[:CHANGE_STAGES]) + facts.CHANGE_FACTS
         # BatchNorm, not LayerNorm: the features' own scales differ by orders of magnitude, and
         # the faint ones are those that tell banding and saturation.
         self.frame_in = _entry(pooled, width, dropout)
@@ -87,23 +78,7 @@ class AqsNet(nn.Module):
         self.presence = nn.Linear(2 * width, ARTIFACTS)
         self.intensity = nn.Linear(2 * width, ARTIFACTS)
 
-    def forward(self, tiles: Tensor) -> Logits:
-        return self.judge(*self.features(tiles))
-
-    def features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
-        batch, frames = tiles.shape[:2]
-        maps = self.backbone(tiles.flatten(0, 1))  # five maps [B*T,C,h,w]
-        pooled = torch.cat([_pool(m) for m in maps], dim=1).reshape(batch, frames, -1)
-        stirred = self._change(maps[:CHANGE_STAGES], batch, frames)
-        # Facts count single levels and thin shares: half precision would wash them out.
-        with torch.autocast(tiles.device.type, enabled=False):
-            planes = facts.planes(tiles)
-            still, moved = facts.frame_facts(planes), facts.change_facts(planes)
-        return torch.cat([pooled, still], dim=2), torch.cat([stirred, moved], dim=2)
-
-    def judge(self, seen: Tensor, moved: Tensor) -> Logits:
-        """Scores from features: the part that can be trained on cached ones."""
+    def forward(self, seen: Tensor, moved: Tensor) -> Logits:
         batch, frames = seen.shape[:2]
         look = self.frame_in(seen.flatten(0, 1)).reshape(batch, frames, -1)  # [B,T,width]
         change = self.change_in(moved.flatten(0, 1)).reshape(batch, frames - 1, -1)
@@ -121,6 +96,45 @@ class AqsNet(nn.Module):
         return Logits(
             self.quality(features).squeeze(1), self.presence(features), self.intensity(features)
         )
+
+
+class AqsNet(nn.Module):
+    """Scores tiles: float[B,7,3,H,W] (normalised by analysis/transform) -> Logits."""
+
+    def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 3) -> None:
+        super().__init__()
+        facts.prepare(TILE_PX)
+        self.backbone = timm.create_model(
+            "efficientnet_b0",
+            pretrained=False,
+            features_only=True,
+            out_indices=tuple(range(len(STAGE_CHANNELS))),
+        )
+        pooled = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS  # mean and deviation over space
+        change = 2 * sum(STAGE_CHANNELS[:CHANGE_STAGES]) + facts.CHANGE_FACTS
+        # Trained apart from different beginnings: where samples are few their errors differ, and
+        # next to the backbone they cost nothing.
+        self.jury = nn.ModuleList(Juror(pooled, change, width, dropout) for _ in range(jurors))
+
+    def forward(self, tiles: Tensor) -> Logits:
+        return self.judge(*self.features(tiles))
+
+    def features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
+        batch, frames = tiles.shape[:2]
+        maps = self.backbone(tiles.flatten(0, 1))  # five maps [B*T,C,h,w]
+        pooled = torch.cat([_pool(m) for m in maps], dim=1).reshape(batch, frames, -1)
+        stirred = self._change(maps[:CHANGE_STAGES], batch, frames)
+        # Facts count single levels and thin shares: half precision would wash them out.
+        with torch.autocast(tiles.device.type, enabled=False):
+            planes = facts.planes(tiles)
+            still, moved = facts.frame_facts(planes), facts.change_facts(planes)
+        return torch.cat([pooled, still], dim=2), torch.cat([stirred, moved], dim=2)
+
+    def judge(self, seen: Tensor, moved: Tensor) -> Logits:
+        """The jury's mean scores of features: the part that can be trained on cached ones."""
+        votes = [juror(seen, moved) for juror in self.jury]
+        return Logits(*(torch.stack(column).mean(0) for column in zip(*votes, strict=True)))
 
     def _change(self, maps: list[Tensor], batch: int, frames: int) -> Tensor:
         """How much each channel changes from frame to frame, log scale: [B,T-1,2C].
