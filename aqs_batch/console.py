@@ -106,6 +106,9 @@ def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
         return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
     if kind == "encoded":
         return "\n".join(f"{name}  {_rung_words(rung)}" for rung in facts["rungs"])
+    if kind == "left":
+        hint = f" ({facts['hint']})" if facts.get("hint") else ""
+        return f"{name}  {facts['reason']}{hint}"
     if kind == "replaced":
         return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
     return ""
@@ -137,7 +140,8 @@ def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
 
 def _rung_words(rung: Mapping[str, Any]) -> str:
     vmaf = "VMAF not measured" if rung["vmaf"] is None else f"VMAF {rung['vmaf']:.2f}"
-    words = f"{rung['codec']} CRF {rung['crf']:g}: {vmaf}, {rung['kbps']:,.0f} kbit/s"
+    filtered = " with preprocess" if rung["preprocess"] else ""
+    words = f"{rung['codec']} CRF {rung['crf']:g}{filtered}: {vmaf}, {rung['kbps']:,.0f} kbit/s"
     words += f", {rung['alignment']} ({rung['plan']})"
     kept = f", kept as {shown(rung['output'])}" if rung["output"] else ""
     return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,7 @@ class EncodeJobs:
         if not asked.enabled or not entry.fingerprint or entry.reason:
             return entry
         if self._store.is_encode(entry.fingerprint):
+            tell("left", {"reason": "is an encode of ours and is not encoded again"})
             return entry
         try:
             self._now(path, entry.fingerprint, tell, force)
@@ -74,8 +76,13 @@ class EncodeJobs:
 
     def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:
         queued = self._store.enqueue(fingerprint, self.key, path, force=force)
+        if queued.status is JobStatus.DONE and self._has_lost_files(fingerprint):
+            queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
             tell("encoded", _facts(self._store.rungs(fingerprint)) | {"known": True})
+            if self._settings.encode.replace:  # a person who restored it would not have it again
+                why = "stays where it is: replacing it was tried before with these settings"
+                tell("left", {"reason": why, "hint": "--force tries it again."})
             return
         now, limits = self._clock.now(), self._settings.limits
         job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
@@ -88,6 +95,17 @@ class EncodeJobs:
             raise Stopped
         if ended.end is not End.SAVED:
             raise EncodeError(ended.reason, hint=ended.hint)
+
+    def _has_lost_files(self, fingerprint: str) -> bool:
+        """Whether files that were to be kept are not there any more, so that they are made again.
+
+        Nothing is missed of an encode that took its original's place.
+        """
+        asked = self._settings.encode
+        if asked.keep == "none" or asked.replace:
+            return False
+        kept = [rung.output for rung in self._store.rungs(fingerprint) if rung.output]
+        return not all(os.path.exists(output) for output in kept)
 
     def work(
         self, job: Job, tell: Tell, progress: Progress, *, patient: bool, force: bool = False
@@ -166,6 +184,7 @@ class EncodeJobs:
                 hint=f"The encode is {result.best}.",
             )
         entry = trash.replace(path, result.best, fingerprint, iso(self._clock.now()))
+        self._store.move_output(fingerprint, str(result.best), str(entry.replacement))
         tell("replaced", {"by": str(entry.replacement), "kept": str(entry.kept)})
 
 
@@ -175,6 +194,7 @@ def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:
             {
                 "crf": r.crf,
                 "codec": r.codec,
+                "preprocess": r.preprocess,
                 "kbps": round(r.kbps, 1),
                 "bytes": r.size_bytes,
                 "vmaf": None if r.vmaf is None else round(r.vmaf.mean, 3),

@@ -15,7 +15,7 @@ from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.search import Goal, goals, search
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import Limits, probe
@@ -129,7 +129,9 @@ class _Work:
         verdict = preprocessing.judge(*([m.rung for m in made] for made, _ in climbed))
         use = verdict.worth_it or asked.preprocess != "auto"
         made, best = self._searched(ladders[use]) if asked.searches else climbed[use]
-        return [*made, *climbed[not use][0]], best, verdict.words
+        seen = {m.key for m in made}
+        others = [m for ladder, _ in climbed for m in ladder if m.key not in seen]
+        return [*made, *others], best, verdict.words
 
     def kept(self, made: list[Made]) -> Result:
         """Finish the files that are to be kept; the others go with the scratch folder."""
@@ -186,7 +188,8 @@ class _Work:
             rung = self._job.known(key)
             if rung is None or (self._asked.aqs and rung.aqs is None and self._job.score):
                 return None
-            if wanted.others is None or (rung.output and Path(rung.output).exists()):
+            final = self._final(rung)
+            if wanted.others is None or (rung.output == str(final) and final.exists()):
                 return rung
             return None
 
@@ -212,7 +215,7 @@ class _Work:
         crf = found[0][1]
         if len(found) > 1 and found[0][0].at_least and crf < max(c for _, c in found[1:]):
             goal = found[0][0]
-            raise EncodeError(
+            raise TargetError(
                 f"{goal.what} of {goal.bound:g} needs CRF {crf:g}, which is too large a file",
                 hint="Ask for less quality, more bytes, or a slower preset.",
             )
@@ -289,17 +292,17 @@ def _with(made: Made, **changes: object) -> Made:
 
 
 def _admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
-    """What a person should know of the encodes of this source; raises EncodeError to refuse it."""
+    """What a person should know of the encodes of this source; raises AqsError to refuse it."""
     dolby = any("DOVI" in name for name in held.picture.side_data)
     if dolby and not video.hdr:
-        raise EncodeError(
+        raise RefusedMedia(
             "Dolby Vision without an HDR10 or HLG base: its colours would come out wrong",
             hint="Keep this file as it is.",
         )
     warnings = []
     if video.hdr:
         if asked.target_vmaf:
-            raise EncodeError(
+            raise TargetError(
                 f"HDR ({video.hdr}): no VMAF model is valid for it, so no VMAF can be aimed at",
                 hint="Use --crf or --max-kbps for this file.",
             )

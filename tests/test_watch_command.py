@@ -116,11 +116,12 @@ def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
     for name in ("a.mp4", "b.mp4"):
         store.enqueue(name, "key", tmp_path / name, force=False)
+    store.enqueue("a.mp4", "encode-key", tmp_path / "a.mp4", force=False)
     store.close()
     assert aqs("cancel", "c.mp4", "--output_dir", "out", cwd=tmp_path).returncode == 1
-    assert "1 job cancelled" in aqs("cancel", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout
+    assert "2 jobs cancelled" in aqs("cancel", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout
     status = json.loads(aqs("status", "--json", "--output_dir", "out", cwd=tmp_path).stdout)
     assert status["jobs"] == {
-        "queued": 1, "running": 0, "done": 0, "failed": 1, "quarantined": 0,
+        "queued": 1, "running": 0, "done": 0, "failed": 2, "quarantined": 0,
     }  # fmt: skip
-    assert "1 job queued" in aqs("retry", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout
+    assert "2 jobs queued" in aqs("retry", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout

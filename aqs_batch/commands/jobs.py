@@ -13,7 +13,7 @@ from aqs_batch.commands.frame import EXIT_FAILED, load, open_store, plain_errors
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
-    from aqs_batch.store import Job, Store
+    from aqs_batch.store import Store
 
 FOLLOW_S = 2.0
 
@@ -142,11 +142,13 @@ def _ids(store: Store, files: tuple[str, ...]) -> list[int] | None:
     if not files:
         return None
     wanted = {Path(file).absolute(): file for file in files}
-    found: dict[Path, Job] = {job.path.absolute(): job for job in store.open_jobs()}
+    found: dict[Path, list[int]] = {}  # a file may have two: its score, and its re-encode
+    for job in store.open_jobs():
+        found.setdefault(job.path.absolute(), []).append(job.id)
     for path, name in wanted.items():
         if path not in found:
             raise StoreError(f"{name} has no open job", hint="`aqs-batch status` lists them.")
-    return [found[path].id for path in wanted]
+    return [number for path in wanted for number in found[path]]
 
 
 def _jobs(count: int) -> str:

@@ -90,14 +90,16 @@ def bd_rate(anchor: Sequence[Rung], test: Sequence[Rung], measure: str = "vmaf")
 def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
     """BD-rates of every ladder against the first plain one, and why others have none.
 
-    With a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where it was
+    A ladder with enough rungs goes first. The anchor's own encodes of other frames (a kept file
+    beside the samples) are no other ladder. With a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where it was
     measured), else the ladder is named.
     """
-    all_ladders = sorted(ladders(rungs), key=lambda ladder: ladder.rungs[0].preprocess is not None)
-    if len(all_ladders) < 2:
+    all_ladders = sorted(ladders(rungs), key=_rank)
+    if not all_ladders:
         return {}, []
     found, reasons = {}, []
-    anchor, *others = all_ladders
+    anchor = all_ladders[0]
+    others = [other for other in all_ladders[1:] if _recipe(other) != _recipe(anchor)]
     for other in others:
         with_v1 = all(rung.vmaf_v1 for rung in (*anchor.rungs, *other.rungs))
         for measure in ("vmaf", "vmaf_neg", *(("vmaf_v1",) if with_v1 else ())):
@@ -110,6 +112,15 @@ def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
     return found, reasons
 
 
+def _recipe(ladder: Ladder) -> tuple[str | None, ...]:
+    rung = ladder.rungs[0]
+    return rung.codec, rung.preset, rung.params, rung.preprocess
+
+
+def _rank(ladder: Ladder) -> tuple[bool, bool]:
+    return ladder.rungs[0].preprocess is not None, len(ladder.rungs) < LEAST_RUNGS
+
+
 def _points(rungs: Sequence[Rung], measure: str) -> list[tuple[float, float]]:
     """(kbps, score) by rising rate; raises Incomparable where they cannot be a curve."""
     points = []
@@ -119,7 +130,8 @@ def _points(rungs: Sequence[Rung], measure: str) -> list[tuple[float, float]]:
             points.append((rung.kbps, score.mean))
     points.sort()
     if len(points) < LEAST_RUNGS:
-        raise Incomparable(f"{len(points)} rungs, {LEAST_RUNGS} are needed")
+        rungs_said = "1 rung" if len(points) == 1 else f"{len(points)} rungs"
+        raise Incomparable(f"{rungs_said}, {LEAST_RUNGS} are needed")
     if any(b[0] <= a[0] or b[1] <= a[1] for a, b in pairwise(points)):
         raise Incomparable(f"{measure} does not rise with the bit rate")
     return points

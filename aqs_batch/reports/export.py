@@ -42,7 +42,7 @@ _VIDEO_COLUMNS = (
     "variable_frame_rate",
 )
 _PROVENANCE_COLUMNS = ("checkpoint", "settings_key")
-# Of the recommended rung; the ladder as a whole is in results.json.
+# Of the recommended rung, and of the two ladders where there are two; all else is in results.json.
 ENCODE_COLUMNS = (
     "encode_count",
     "encode_crf",
@@ -57,6 +57,11 @@ ENCODE_COLUMNS = (
     "encode_alignment",
     "encode_plan",
     "encode_output",
+    "encode_preset",
+    "encode_preprocess",
+    "encode_ratio",
+    "bd_rate_vmaf",
+    "bd_rate_vmaf_neg",
 )
 RESULT_COLUMNS = (
     "file",
@@ -178,6 +183,7 @@ def _result_row(document: dict[str, Any], outcome: Outcome) -> list[object]:
         document["processing_time"],
         json_value(outcome.previous_aqs),
         *_encode_cells(document["encodes"]),
+        *(document["bd_rate"].get(measure) for measure in ("vmaf", "vmaf_neg")),
         *(provenance.get(key) for key in _PROVENANCE_COLUMNS),
         document["fingerprint"],
         "; ".join(document["warnings"]),
@@ -187,7 +193,7 @@ def _result_row(document: dict[str, Any], outcome: Outcome) -> list[object]:
 def _encode_cells(encodes: list[dict[str, Any]]) -> list[object]:
     best = next((rung for rung in encodes if rung["recommended"]), None)
     if best is None:
-        return [len(encodes), *[None] * (len(ENCODE_COLUMNS) - 1)]
+        return [len(encodes), *[None] * (len(ENCODE_COLUMNS) - 3)]
     vmaf, neg = best["vmaf"] or {}, best["vmaf_neg"] or {}
     return [
         len(encodes),
@@ -196,6 +202,7 @@ def _encode_cells(encodes: list[dict[str, Any]]) -> list[object]:
         vmaf.get("p5"),
         neg.get("mean"),
         *(best[key] for key in ("xpsnr", "aqs", "alignment", "plan", "output")),
+        *(best[key] for key in ("preset", "preprocess", "ratio")),
     ]
 
 

@@ -45,7 +45,8 @@ def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
 
 def _words(rung: Rung) -> str:
     sampled = "" if rung.plan == "full" else f", {rung.plan}"
-    return f"{rung.codec} {rung.preset}, CRF {rung.crf:g}{sampled}"
+    filtered = " with preprocess" if rung.preprocess else ""
+    return f"{rung.codec} {rung.preset}{filtered}, CRF {rung.crf:g}{sampled}"
 
 
 def _strip(rung: Rung) -> str:

@@ -69,6 +69,15 @@ class Rungs(Jobs):
         """Every rung of one source, by CRF."""
         return tuple(self._rungs(rungs.c.fingerprint == fingerprint))
 
+    def move_output(self, fingerprint: str, old: str, new: str) -> None:
+        """Note that a source's kept encode lies elsewhere now, as when it took its place."""
+        mine = rungs.c.fingerprint == fingerprint
+        with self._write() as connection:
+            for row in connection.execute(sa.select(rungs.c.id, rungs.c.rung).where(mine)).all():
+                if row.rung.get("output") == old:
+                    change = sa.update(rungs).where(rungs.c.id == row.id)
+                    connection.execute(change.values(rung={**row.rung, "output": new}))
+
     def is_encode(self, fingerprint: str) -> bool:
         """Whether a content is an encode that this database knows the making of."""
         query = sa.select(rungs.c.id).where(rungs.c.output_fingerprint == fingerprint).limit(1)

@@ -47,6 +47,17 @@ def test_ladders_are_told_apart_by_all_but_their_crf() -> None:
     assert "2 rungs" in reasons[0]
 
 
+def test_the_kept_file_is_no_ladder_beside_its_own_samples() -> None:
+    kept = ladder(plan="full")[1:2]
+    assert bd_rates([*kept, *ladder(plan="12 x 5 s of 600 s")]) == ({}, [])
+    # A single rung of another call, at a lower CRF, is not what ladders are measured against.
+    alone = [replace(ladder(preset="slow")[0], crf=18.0)]
+    rates, reasons = bd_rates([*alone, *ladder(), *ladder(0.9, codec="x264")])
+    assert rates["vmaf x264 medium"] == pytest.approx(-10, abs=0.01)
+    assert len(reasons) == 1
+    assert "1 rung," in reasons[0]
+
+
 def test_the_hull_leaves_out_what_a_mixture_beats() -> None:
     rungs = ladder()
     beaten = replace(rungs[2], kbps=3900.0)

@@ -17,7 +17,7 @@ from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
 from aqs_batch.encode import trash
 from aqs_batch.encode_jobs import EncodeJobs
-from aqs_batch.errors import EncodeError, Misaligned, TargetError
+from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
 from aqs_batch.settings import Settings
@@ -149,13 +149,43 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     (rung,) = store.rungs(entry.fingerprint)
     assert all(check.kept for check in rung.checks)
     # The next night sees new content under the old name: our own, so it is left alone.
+    assert rung.output == str(film)  # where the encode is now
     told.clear()
     again = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
     jobs.after(film, again, lambda k, f: told.update({k: f}))
-    assert told == {}
+    assert set(told) == {"left"}
     (kept,) = trash.entries(film.parent)
     trash.restore(kept)
     assert film.read_bytes() == before
+    # Who brought it back does not want it replaced by the next night, but may say so.
+    told.clear()
+    jobs.after(film, entry, lambda k, f: told.update({k: f}))
+    assert "--force" in told["left"]["hint"]
+    assert film.read_bytes() == before
+    jobs.after(film, entry, lambda k, f: told.update({k: f}), force=True)
+    assert "replaced" in told
+    store.close()
+
+
+def test_a_kept_encode_that_was_lost_is_made_again(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, crf=(30,), keep="all")
+    store = Store(settings.output.url)
+    jobs = jobs_for(store, settings)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: list[str] = []
+    for _ in range(2):
+        told.clear()
+        jobs.after(film, entry, lambda k, f: told.append(k))
+    assert told == ["encoded"]
+    (rung,) = store.rungs(entry.fingerprint)
+    Path(rung.output).unlink()
+    assert jobs.after(film, entry, lambda k, f: told.append(k)).reason == ""
+    assert Path(rung.output).exists()
+    # Under its source's new name another call finds the rung, but keeps its own file.
+    moved = film.rename(film.with_name("other.mp4"))
+    wider = asked(tmp_path, crf=(30, 40), keep="all")
+    assert jobs_for(store, wider).after(moved, entry, lambda k, f: None).reason == ""
+    assert all(Path(r.output).name.startswith("other.") for r in store.rungs(entry.fingerprint))
     store.close()
 
 
@@ -177,9 +207,9 @@ def test_hdr_is_encoded_without_a_vmaf(media: Path, tmp_path: Path) -> None:
     assert stored.rung.vmaf is None
     assert stored.rung.xpsnr > 20
     assert "no VMAF model is valid" in stored.rung.warnings[0]
-    with pytest.raises(EncodeError, match="no VMAF can be aimed at"):
+    with pytest.raises(TargetError, match="no VMAF can be aimed at"):
         encoding.encode(job(source, asked(tmp_path, target_vmaf=93.0)))
-    with pytest.raises(EncodeError, match="Dolby Vision"):
+    with pytest.raises(RefusedMedia, match="Dolby Vision"):
         encoding.encode(job(media / "odd" / "fate_dovi-p5.mp4", asked(tmp_path)))
 
 

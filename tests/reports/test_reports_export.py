@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqs_batch.records import Outcome, RunRecord, Status
+from aqs_batch.records import Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import RESULT_COLUMNS, SEQUENCE_COLUMNS, export, text_cell
 from aqs_batch.reports.names import original
 
@@ -52,6 +52,22 @@ def test_the_three_files_tell_the_same(
     moments = table(tmp_path / "sequences.csv")
     assert tuple(moments[0]) == SEQUENCE_COLUMNS
     assert [float(row["t"]) for row in moments] == [s["t"] for s in scored["sequences"]]
+
+
+def test_the_table_says_how_the_recommended_encode_was_made(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    plain = [replace(rung, recommended="", preprocess=None) for rung in rungs]
+    best = replace(plain[0], recommended="the smallest", preprocess="aqs-preprocess x1", ratio=0.4)
+    rates = {"vmaf": -3.1, "vmaf_neg": -0.4}
+    filtered, unread = build(encodes=(best, *plain[1:]), bd_rate=rates), build(encodes=plain)
+    export(tmp_path, [filtered, unread, build()], run)
+    rows = table(tmp_path / "results.csv")
+    assert rows[0]["encode_preset"] == best.preset and float(rows[0]["encode_ratio"]) == 0.4
+    assert rows[0]["encode_preprocess"] == "aqs-preprocess x1"
+    assert (rows[0]["bd_rate_vmaf"], rows[0]["bd_rate_vmaf_neg"]) == ("-3.1", "-0.4")
+    assert rows[1]["encode_count"] == str(len(plain)) and rows[1]["encode_crf"] == ""
+    assert rows[2]["bd_rate_vmaf"] == "" and rows[2]["fingerprint"] != ""
 
 
 @pytest.mark.parametrize(

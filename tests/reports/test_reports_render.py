@@ -97,6 +97,28 @@ def test_one_video(
     assert page.tags.count("svg") >= 6
 
 
+def test_the_filter_is_named_wherever_an_encode_is(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    best = replace(rungs[0], recommended="it is best", preprocess="pre x1", strip=(90.0, 95.0))
+    outcome = build(encodes=(best,))
+    render(tmp_path, [outcome], run)
+    words = Page(video_path(tmp_path, outcome)).text()
+    assert f"at CRF {best.crf:g} with preprocess: it is best" in words
+    assert f"{best.codec} {best.preset} with preprocess, CRF {best.crf:g}" in words
+
+
+def test_why_no_rung_is_recommended(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    plain = tuple(replace(rung, recommended="") for rung in rungs)
+    hdr = tuple(replace(rung, vmaf=None, vmaf_neg=None) for rung in plain)
+    for encodes, why in ((plain, "none of them saves bytes"), (hdr, "no VMAF was measured")):
+        outcome = build(encodes=encodes)
+        render(tmp_path, [outcome], run)
+        assert why in Page(video_path(tmp_path, outcome)).text()
+
+
 def test_the_index_lists_and_links_its_pages(
     tmp_path: Path, build: Callable[..., Outcome], failure: Outcome, run: RunRecord
 ) -> None:
