@@ -54,9 +54,12 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         origin = origins.get(key, "settings")
+        words = first["msg"].lower().removeprefix("value error, ")
+        if first["type"] == "string_pattern_mismatch":  # a pattern is no words for a person
+            words = f"{first['input']!r} is not understood"
         raise SettingsError(
-            f"{origin}: {key}: {first['msg'].lower()}",
-            hint="`aqs-batch config` lists every setting with its value and origin.",
+            f"{origin}: {key}: {words}",
+            hint="aqs.toml explains every setting; `aqs-batch config` lists what is in force.",
         ) from error
 
 

@@ -154,8 +154,8 @@ def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:
         at = datetime.now().astimezone().isoformat(timespec="milliseconds")
         if form == "json":
             _json_line(event, stream, {"at": at})
-        elif line := describe(event):
-            stream.write(f"{at[:19].replace('T', ' ')}  {line}\n")
+        elif lines := describe(event).splitlines():
+            stream.write("".join(f"{at[:19].replace('T', ' ')}  {line}\n" for line in lines))
             stream.flush()
 
     return listen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +104,7 @@ class EncodeJobs:
         if asked.keep == "none" or asked.replace:
             return False
         kept = [rung.output for rung in self._store.rungs(fingerprint) if rung.output]
-        return not all(os.path.exists(output) for output in kept)
+        return not all(Path(output).exists() for output in kept)
 
     def work(
         self, job: Job, tell: Tell, progress: Progress, *, patient: bool, force: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from aqs_batch.reports.wording import count, size
 from aqs_batch.wording import shown
 
 KINDS = (
@@ -20,7 +21,6 @@ KINDS = (
 )
 _NAMED = ("corrupt", "degraded", "missing", "failed", "renamed", "changed", "new")
 _MOST_NAMED = 10
-_GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Findings:
     def as_text(self, night_s: float) -> str:
         """A summary short enough for a mail."""
         parts = ", ".join(f"{n} {kind}" for kind, n in self.counts().items() if n)
-        size = f"{self.files:,} files, {self.bytes / _GIB:,.1f} GiB"
+        files = count(self.files, "file")
         lines = [
-            f"Audit of {shown(self.folder)}, {self.at}: {size}",
+            f"Audit of {shown(self.folder)}, {self.at}: {files}, {size(self.bytes)}",
             f"  {parts or 'nothing new'}; {self.unchanged:,} unchanged",
         ]
         for kind in _NAMED:
@@ -94,8 +94,8 @@ class Findings:
                 f"{shown(self.unreachable[0])}: a folder or mount is gone; not counted as missing"
             )
         if self.verified:
-            size = f"{self.verified_bytes / _GIB:,.1f} GiB"
-            lines.append(f"  {self.verified:,} files ({size}) read to the last byte and compared")
+            read = f"{count(self.verified, 'file')} ({size(self.verified_bytes)})"
+            lines.append(f"  {read} read to the last byte and compared")
         if self.pending:
             nights = self.nights_left(night_s)
             rest = "no rate was measured" if nights is None else f"{nights:.1f} more nights"

@@ -61,6 +61,8 @@ def check(output_dir: Path, now_s: float, most_s: float) -> list[str]:
     try:
         beat = json.loads(file.read_text(encoding="utf-8"))
         state, at_s, jobs = str(beat["state"]), float(beat["at_s"]), dict(beat["jobs"])
+    except FileNotFoundError:
+        return [f"no service has written {file} yet"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"no heartbeat in {file} ({error})"]
     found = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from aqs_batch.records import Artifact
 
@@ -89,6 +89,13 @@ class Run(_Section):
     follow_symlinks: bool = False
 
 
+_X26X_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    "placebo",
+)  # fmt: skip
+_AV1_PRESETS = tuple(str(number) for number in range(14))
+
+
 class Encode(_Section):
     """Whether and how files are re-encoded and measured."""
 
@@ -110,6 +117,18 @@ class Encode(_Section):
     replace: bool = False
     parallel: int = Field(0, ge=0)
     preprocess: str = Field("off", pattern=r"^(off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?)$")
+
+    @model_validator(mode="after")
+    def _fits_its_codec(self) -> Self:
+        """A preset or CRF that the encoder lacks is told here, not by every file."""
+        is_av1 = self.codec == "svtav1"
+        if self.preset not in (_AV1_PRESETS if is_av1 else _X26X_PRESETS):
+            known = "0 to 13" if is_av1 else ", ".join(_X26X_PRESETS)
+            raise ValueError(f"preset {self.preset} is none of {self.codec}, which has {known}")
+        most = 63 if is_av1 else 51
+        if not all(0 <= crf <= most for crf in self.crf):
+            raise ValueError(f"crf of {self.codec} goes from 0 to {most}")
+        return self
 
     @property
     def strength(self) -> float:

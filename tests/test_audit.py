@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -233,6 +234,7 @@ def test_the_summary_is_short_and_names_the_worst_first(archive: Archive) -> Non
     found = archive.night()
     lines = found.as_text(3600.0).splitlines()
     assert len(lines) < 20
+    assert re.search(r": 20 files, \d+ B$", lines[0])
     assert lines[2].startswith("  corrupt: 1.mp4")
     assert "  missing: and 10 more" in lines
     assert found.as_json(3600.0)["counts"]["missing"] == 20

@@ -88,3 +88,23 @@ def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
     assert keys["standard"] == Settings().key("weights")
     mixed = load(None, {}, {**PROFILES["quick"], "analysis.tiles": 9}).settings.analysis
     assert (mixed.tiles, mixed.interval_s) == (9, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"encode.preset": "nonsense"}, "preset nonsense is none of x265"),
+        ({"encode.codec": "svtav1"}, "preset medium is none of svtav1, which has 0 to 13"),
+        ({"encode.crf": ["60"]}, "crf of x265 goes from 0 to 51"),
+        ({"encode.preprocess": "7"}, "encode.preprocess: '7' is not understood"),
+        ({"watch.until": "25:99"}, "watch.until: '25:99' is not understood"),
+    ],
+)
+def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
+    flags: dict[str, object], says: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, {}, flags)
+    assert says in str(caught.value)
+    fine = {"encode.codec": "svtav1", "encode.preset": "8", "encode.crf": ["55"]}
+    assert load(None, {}, fine).settings.encode.crf == (55.0,)

@@ -131,7 +131,7 @@ def prune(
             gone.append(("jobs without a file", store.prune_jobs, ()))
             for name, forget, arguments in gone:
                 count = forget(*arguments, dry_run=dry_run)
-                click.echo(f"{count} {name} {'would be ' if dry_run else ''}forgotten")
+                click.echo(f"{name}: {count} {'would be ' if dry_run else ''}forgotten")
     return 0
 
 

@@ -91,8 +91,8 @@ def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
     """BD-rates of every ladder against the first plain one, and why others have none.
 
     A ladder with enough rungs goes first. The anchor's own encodes of other frames (a kept file
-    beside the samples) are no other ladder. With a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where it was
-    measured), else the ladder is named.
+    beside the samples) are no other ladder. With a single pair the keys are the measures alone
+    (vmaf, vmaf_neg, and vmaf_v1 where it was measured), else the ladder is named.
     """
     all_ladders = sorted(ladders(rungs), key=_rank)
     if not all_ladders:

@@ -9,6 +9,8 @@ from aqs_batch.errors import EncodeError
 from aqs_batch.ffmpeg import Finished, child
 
 _LINES_SHOWN = 4
+# How libx265 and libx264 tell of a parameter that they go on without.
+_IGNORED = ("Unknown option:", "Invalid value for", "Error parsing option")
 
 
 def run(
@@ -29,6 +31,9 @@ def run(
         finished = running.wait(timeout_s=60.0)
     if finished.returncode != 0:
         raise failure(what, argv, finished)
+    if ignored := [line for line in finished.tail if any(words in line for words in _IGNORED)]:
+        said = ignored[0].rpartition("] ")[2]
+        raise EncodeError(f"{what}: the encoder says: {said}", hint="Look at --params.")
     return frames
 
 

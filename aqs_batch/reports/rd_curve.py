@@ -135,6 +135,10 @@ def _told_apart(key: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> list[s
     if len(keys) == 1:
         return [*key[:2], *(part for part in key[3:] if part)]
     differ = [len({other[n] for other in keys}) > 1 for n in range(len(key))]
+    filters = {other[3] for other in keys}
+    if len(filters) == 2 and "" in filters:  # its name and version are in the table
+        key = (*key[:3], "preprocess" if key[3] else "plain", key[4])
+    key = (*key[:4], key[4] or "whole file")
     return [part for part, differs in zip(key, differ, strict=True) if differs and part] or [key[1]]
 
 

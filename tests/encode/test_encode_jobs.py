@@ -305,3 +305,13 @@ def test_a_failed_job_is_retried_by_the_next_run(film: Path, tmp_path: Path, mon
     assert again.reason == ""
     assert store.job_counts()["done"] == 1
     store.close()
+
+
+@pytest.mark.parametrize(("codec", "params"), [("x265", "bogus=7"), ("x264", "bogus=7")])
+def test_a_parameter_that_the_encoder_ignores_is_an_error(
+    codec: str, params: str, film: Path, tmp_path: Path
+) -> None:
+    settings = asked(tmp_path, crf=(30,), codec=codec, params=params)
+    with pytest.raises(EncodeError, match="bogus") as caught:
+        encoding.encode(job(film, settings))
+    assert "--params" in caught.value.hint

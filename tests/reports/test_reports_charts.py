@@ -159,6 +159,16 @@ def test_the_rd_curve_has_a_pair_per_preprocess(rungs: tuple[Rung, ...]) -> None
     parsed(rd_curve(rungs[:1]))
 
 
+def test_curves_are_named_by_what_tells_them_apart(rungs: tuple[Rung, ...]) -> None:
+    plain, filtered = (replace(rungs[0], preprocess=words) for words in (None, "pre 0.1.0 x1"))
+    whole, sampled = replace(plain, plan="full"), replace(plain, plan="12 x 5 s of 600 s")
+    for pair, names in (
+        ((plain, filtered), {"VMAF plain", "NEG plain", "VMAF preprocess", "NEG preprocess"}),
+        ((whole, sampled), {"VMAF whole file", "NEG whole file", "VMAF sampled", "NEG sampled"}),
+    ):
+        assert names <= {node.text for node in parsed(rd_curve(pair)).iter()}
+
+
 def test_the_rd_curve_without_scores_is_empty(rungs: tuple[Rung, ...]) -> None:
     broken = replace(rungs[0], vmaf=replace(rungs[0].vmaf, mean=math.nan))
     assert rd_curve(()) == "" == rd_curve([broken])
