@@ -72,6 +72,11 @@ class Intake:
         return [folder.dir for folder in self._folders]
 
     @property
+    def unreachable(self) -> int:
+        """Folders that were not there, or not whole, at the last look."""
+        return sum(bool(folder.trouble) for folder in self._folders)
+
+    @property
     def waiting(self) -> int:
         """Files that are not complete yet, or not recognised."""
         return len(self._tracker) + len(self._ready)

@@ -38,6 +38,7 @@ class Summary:
     scored: int = 0
     failed: int = 0
     below_gate: int = 0
+    unreachable: int = 0  # folders that were not there at the end
 
 
 class Service:
@@ -101,6 +102,7 @@ class Service:
             finally:
                 notify("STOPPING=1")
                 self._close(once)
+        self._summary.unreachable = self._intake.unreachable
         return self._summary
 
     def _is_over(self) -> bool:

@@ -313,6 +313,7 @@ def test_a_vanished_folder_is_told_and_nothing_of_it_forgotten(house: House) -> 
             away.rename(house.inbox)
 
     house.inbox.rename(away)
+    assert house.run() == Summary(unreachable=1)  # what cron started must not say that all is well
     house.clock.on_wait = on_wait
     house.events.clear()
     house.run(once=False, until=house.clock.now() + 600)

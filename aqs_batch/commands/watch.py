@@ -97,4 +97,4 @@ def _exit_code(summary: Summary, stop: Stop, *, ends: bool) -> int:
         return 0
     if summary.below_gate:
         return EXIT_GATE
-    return EXIT_FAILED if summary.failed else 0
+    return EXIT_FAILED if summary.failed or summary.unreachable else 0
