@@ -34,6 +34,8 @@ def write(
         raise MediaError("the output is the source", hint="Name another output.")
     pixels = codec.pixel_format(video, _LIKE.codec)
     raw = RawFormat(pixels, *command.even_size(video))
+    if target.exists():  # it may be somebody's original
+        raise MediaError(f"{target.name} exists already", hint="Move it away, or name another.")
     window = plan.whole(video).windows[0]
     partial = target.with_name(f".{target.name}.part")
     try:

@@ -127,3 +127,14 @@ def test_the_source_is_not_written_over(make_clip: Make, tmp_path: Path) -> None
     done = CliRunner().invoke(commands, ["preprocess", str(source), str(source)])
     assert done.exit_code == 1
     assert "the output is the source" in done.output
+
+
+def test_no_other_file_is_written_over(make_clip: Make, tmp_path: Path) -> None:
+    other = tmp_path / "other.mkv"
+    other.write_bytes(b"somebody's original")
+    done = CliRunner().invoke(
+        commands, ["preprocess", str(make_clip("a.mkv", seconds=0.4)), str(other)]
+    )
+    assert done.exit_code == 1
+    assert "exists already" in done.output
+    assert other.read_bytes() == b"somebody's original"
