@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -30,6 +31,7 @@ _CONTEXT = {
 
 def main() -> None:
     """Entry point: errors become one plain message and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = commands.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -41,6 +43,11 @@ def main() -> None:
         click.echo("interrupted: what was finished is saved; run again to go on", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(*_: object) -> None:
+    """End like Ctrl-C where a command does not know better: children and scratch files go too."""
+    raise KeyboardInterrupt
 
 
 @click.group(context_settings=_CONTEXT)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from aqs_batch import cli
 from aqs_batch.clock import SystemClock, next_at
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.stop import Stop, Stopped
@@ -73,3 +74,23 @@ def test_a_bell_ends_a_wait() -> None:
     clock.wait(30)
     assert clock.steady() - began < 5
     clock.close()
+
+
+def test_a_plain_command_ends_on_sigterm_as_on_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    cleaned = []
+
+    def command(**_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            cleaned.append(True)
+
+    monkeypatch.setattr(cli.commands, "main", command)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 130
+    assert cleaned
