@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
+from aqs_batch.encode.scratch import scratch
 from aqs_batch.encode.search import Goal, goals, search
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ffmpeg import Ffmpeg
@@ -80,10 +80,8 @@ def encode(job: Job) -> Result:
         {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
     )  # fmt: skip
     wanted = _complete(wanted, container) if whole else wanted
-    output_dir = Path(job.settings.output.dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aqs-encode-", dir=output_dir) as scratch:
-        work = _Work(job, wanted, container, held, Path(scratch))
+    with scratch(Path(job.settings.output.dir)) as folder:
+        work = _Work(job, wanted, container, held, folder)
         made = work.rungs(warnings)
         return work.kept(made)
 

@@ -13,8 +13,10 @@ from aqs_batch.encode.bd_rate import bd_rates, with_hull
 from aqs_batch.records import Outcome, RunRecord, Status
 from aqs_batch.reports.export import export
 from aqs_batch.reports.render import render
-from aqs_batch.settings import Settings
+from aqs_batch.settings import ENCODE_KEY, Settings
 from aqs_batch.store import Analysis, JobStatus, Place, RunRow, Store
+
+_FAILED = (JobStatus.FAILED, JobStatus.QUARANTINED)
 
 
 def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
@@ -82,9 +84,13 @@ def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
             yield Outcome(name, Status.FAILED, place.fingerprint, reason=reason, hint=hint)
             continue
         before = place.previous_fingerprint
+        encode = store.newest_job(place.fingerprint, ENCODE_KEY)
+        failed = encode is not None and encode.status in _FAILED
         yield replace(
             _scored(store, name, analysis, threshold),
             status=status,
+            reason=f"re-encode: {encode.reason}" if encode and failed else "",
+            hint=encode.hint if encode and failed else "",
             previous_aqs=store.aqs(before, place.settings_key) if before else None,
         )
 
@@ -100,7 +106,7 @@ def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Stat
             yield place, Status.SCORED
         else:
             job = store.job(place.fingerprint, place.settings_key)
-            if job is not None and job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
+            if job is not None and job.status in _FAILED:
                 yield place, Status.FAILED
 
 

@@ -17,6 +17,9 @@ _VIDEO_EXTENSIONS = (
 )
 
 
+ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -147,7 +150,7 @@ class Encode(_Section):
         if not self.aqs:
             settings_key = ""
         text = json.dumps([parts, settings_key, ffmpeg_version], sort_keys=True)
-        return "encode-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+        return ENCODE_KEY + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class LimitSettings(_Section):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch import reporting
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.service import Service, Summary
 from aqs_batch.settings import Settings
@@ -93,3 +94,17 @@ def test_a_scored_file_is_encoded_after_a_restart(inbox: Path) -> None:
     store.close()
     assert told.count("encoded") == 1
     assert "scored" not in told
+
+
+def test_a_failed_re_encode_is_in_the_report_beside_the_score(inbox: Path) -> None:
+    settings = profile(inbox)
+    encode = settings.encode.model_copy(update={"target_vmaf": 100.0, "crf": (30.0,)})
+    summary, told, store = serve(settings.model_copy(update={"encode": encode}))
+    run = store.last_run()
+    assert run is not None
+    (outcome,) = reporting.outcomes(store, run, 0.2)
+    store.close()
+    assert summary.failed == 1
+    assert "scored" in told and "encoded" not in told
+    assert outcome.score is not None
+    assert outcome.reason.startswith("re-encode: ")

@@ -238,6 +238,14 @@ class Jobs(Database):
             row = connection.execute(sa.select(jobs).where(where)).first()
         return None if row is None else _job(row)
 
+    def newest_job(self, fingerprint: str, prefix: str) -> Job | None:
+        """The job of one content that was queued last of those whose key begins with `prefix`."""
+        where = (jobs.c.fingerprint == fingerprint) & jobs.c.settings_key.startswith(prefix)
+        query = sa.select(jobs).where(where).order_by(jobs.c.id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _job(row)
+
     def job_counts(self) -> dict[str, int]:
         """Number of jobs by status, every status named."""
         query = sa.select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)

@@ -1,0 +1,38 @@
+"""Where a ladder's files lie until they are done with; what a killed process left is swept away."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aqs_batch.identity import is_gone, own_name
+
+PREFIX = ".aqs-encode-"
+_OWNER = "owner"
+
+
+@contextmanager
+def scratch(output_dir: Path) -> Iterator[Path]:
+    """A folder below `output_dir` that goes when the block ends, however it ends.
+
+    After kill -9 it stays; the next scratch folder made there takes it along, once its owner is
+    known to have ended on this machine.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    for left in output_dir.glob(f"{PREFIX}*"):
+        if _is_abandoned(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=output_dir) as name:
+        folder = Path(name)
+        (folder / _OWNER).write_text(own_name(), encoding="utf-8")
+        yield folder
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        return is_gone((folder / _OWNER).read_text(encoding="utf-8"))
+    except OSError:
+        return False  # just made, or just gone
