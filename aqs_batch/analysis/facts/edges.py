@@ -119,7 +119,7 @@ def _stairs(luma: Tensor, step: Tensor) -> Tensor:
         facts += [
             torch.log(zone.mean((1, 2, 3)) + 1e-3) for zone in (slope, (reach <= 1.5).float())
         ]
-        facts += [_mean_in(share, slope) for share in means[:, 1:].split(1, dim=1)]
+        facts += [_mean_in(share, slope) for share in torch.split(means[:, 1:], 1, dim=1)]
         facts.append(_mean_in(means[:, :1] / (reach + 1e-3), slope))
     return torch.stack(facts, dim=1)
 

@@ -23,7 +23,7 @@ def motion_facts(luma: Tensor, steps: Tensor) -> Tensor:
     fine = luma - F.avg_pool2d(luma, 3, 1, 1, count_include_pad=False)
     changes = torch.cat([steps, *(luma[:, lag:] - luma[:, :-lag] for lag in LAGS[1:])], dim=1)
     moving = F.max_pool2d((changes.abs() > 5.0).float(), 5, 1, 2)
-    by_lag = moving.split([frames - lag for lag in LAGS], dim=1)
+    by_lag = torch.split(moving, [frames - lag for lag in LAGS], dim=1)
     power = fine.square()
     columns = [_shared(fine, power, *pair) for pair in zip(LAGS, by_lag, strict=True)]
     columns += [_mixture(luma, steps, power)]
