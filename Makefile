@@ -41,6 +41,7 @@ faults: $(VENV)/.everything
 
 bench: $(VENV)/.everything
 	$(BIN)/python -m bench.first_light
+	$(BIN)/python -m bench.speed --write docs/performance.md
 	$(BIN)/python -m bench.encode
 
 # Resumable: samples and checkpoints that are there are kept.

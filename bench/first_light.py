@@ -30,12 +30,12 @@ class Row:
     unit: str
 
 
-def clip(folder: Path, size: str) -> Path:
+def clip(folder: Path, size: str, seconds: int = SECONDS) -> Path:
     """A noisy moving test picture, so that decoding has something to do."""
-    target = folder / f"{size}.mp4"
+    target = folder / f"{size}-{seconds}s.mp4"
     graph = f"testsrc2=size={size}:rate={RATE},noise=alls=8:allf=t"
     argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
-    argv += ["-t", str(SECONDS), "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"]
+    argv += ["-t", str(seconds), "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"]
     finished = ffmpeg.run([*argv, "-pix_fmt", "yuv420p", f"file:{target}"], timeout_s=600)
     if finished.returncode:
         raise SystemExit("\n".join(finished.tail))

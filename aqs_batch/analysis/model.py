@@ -127,8 +127,7 @@ class AqsNet(nn.Module):
         stirred = self._change(maps[:CHANGE_STAGES], batch, frames)
         # Facts count single levels and thin shares: half precision would wash them out.
         with torch.autocast(tiles.device.type, enabled=False):
-            planes = facts.planes(tiles)
-            still, moved = facts.frame_facts(planes), facts.change_facts(planes)
+            still, moved = facts.of(tiles)
         return torch.cat([pooled, still], dim=2), torch.cat([stirred, moved], dim=2)
 
     def judge(self, seen: Tensor, moved: Tensor) -> Logits:

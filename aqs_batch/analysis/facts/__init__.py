@@ -18,13 +18,13 @@ FRAME_FACTS = levels.FRAME_FACTS + edges.EDGE_FACTS + spectrum.SPECTRUM_FACTS + 
 CHANGE_FACTS = levels.CHANGE_FACTS + motion.MOTION_FACTS + spectrum.CEPSTRUM_FACTS
 
 
-def planes(tiles: Tensor) -> Tensor:
-    """Y, Cb, Cr in levels (chroma around 0) from normalised RGB: [B,T,3,H,W] -> the same shape."""
+def planes(tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Y, Cb, Cr in levels (chroma around 0) from normalised RGB: [B,T,3,H,W] -> each [B,T,H,W]."""
     std = torch.tensor(IMAGENET_STD, device=tiles.device).reshape(3, 1, 1)
     mean = torch.tensor(IMAGENET_MEAN, device=tiles.device).reshape(3, 1, 1)
     red, green, blue = ((tiles.float() * std + mean) * 255).unbind(2)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return torch.stack([luma, 0.564 * (blue - luma), 0.713 * (red - luma)], dim=2)
+    return luma, 0.564 * (blue - luma), 0.713 * (red - luma)
 
 
 def prepare(side_px: int) -> None:
@@ -32,26 +32,28 @@ def prepare(side_px: int) -> None:
     spectrum.prepare(side_px)
 
 
-def frame_facts(planes: Tensor) -> Tensor:
-    """Facts of single frames: [B,T,3,H,W] (Y, Cb, Cr in levels) -> [B,T,FRAME_FACTS]."""
-    chosen = planes[:, list(LOOKED_AT)].flatten(0, 1)
-    facts = torch.cat(
-        [
-            levels.frame_facts(chosen),
-            edges.edge_facts(chosen),
-            spectrum.spectrum_facts(spectrum.log_power(chosen[:, 0])),
-            colour.chroma_facts(chosen),
-        ],
-        dim=1,
-    )
-    return facts.reshape(planes.shape[0], len(LOOKED_AT), -1)[:, list(STANDS_FOR)]
+def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
+    """Facts of frames and of the steps between them, from normalised RGB.
 
-
-def change_facts(planes: Tensor) -> Tensor:
-    """Facts of steps between frames: [B,T,3,H,W] -> [B,T-1,CHANGE_FACTS]."""
-    batch, frames = planes.shape[:2]
-    luma = planes[:, :, 0]
-    power = spectrum.log_power(luma[:, list(LOOKED_AT)].flatten(0, 1))
+    [B,T,3,H,W] -> [B,T,FRAME_FACTS] and [B,T-1,CHANGE_FACTS].
+    """
+    batch, frames = tiles.shape[:2]
+    luma, blue, red = planes(tiles)
+    chosen = [p[:, list(LOOKED_AT)].flatten(0, 1) for p in (luma, blue, red)]
+    power = spectrum.log_power(chosen[0])
+    parts = [
+        levels.frame_facts(*chosen),
+        edges.edge_facts(*chosen),
+        spectrum.spectrum_facts(power),
+        colour.chroma_facts(*chosen),
+    ]
+    still = torch.cat(parts, dim=1).reshape(batch, len(LOOKED_AT), -1)[:, list(STANDS_FOR)]
     mean_power = power.reshape(batch, len(LOOKED_AT), *power.shape[1:]).mean(1)
     repeated = spectrum.cepstrum_facts(mean_power)[:, None].expand(-1, frames - 1, -1)
-    return torch.cat([levels.change_facts(planes), motion.motion_facts(luma), repeated], dim=2)
+    steps = luma[:, 1:] - luma[:, :-1]
+    moved = [
+        levels.change_facts(luma, steps, blue, red),
+        motion.motion_facts(luma, steps),
+        repeated,
+    ]
+    return still, torch.cat(moved, dim=2)

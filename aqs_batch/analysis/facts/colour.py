@@ -14,17 +14,18 @@ HUES = 8
 CHROMA_FACTS = 2 * HUES + 12
 
 
-def chroma_facts(planes: Tensor) -> Tensor:
-    """Facts of single frames: [N,3,H,W] (Y, Cb, Cr in levels) -> [N,CHROMA_FACTS]."""
-    luma, blue, red = planes[:, :, ::2, ::2].unbind(1)
+def chroma_facts(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
+    """Facts of single frames: Y, Cb, Cr in levels, each [N,H,W] -> [N,CHROMA_FACTS]."""
+    luma, blue, red = (p[:, ::2, ::2] for p in (luma, blue, red))
     strength = (blue.square() + red.square() + 1e-3).sqrt()
     total = strength.mean((1, 2)) + 1e-3
-    directions = [
-        (math.cos(2 * math.pi * h / HUES), math.sin(2 * math.pi * h / HUES)) for h in range(HUES)
-    ]
-    along = [(blue * c + red * s).clamp(min=0) for c, s in directions]
-    hues = torch.stack([a.mean((1, 2)) / total for a in along], dim=1)
-    tops = torch.stack([torch.log(a.amax((1, 2)) + 2) for a in along], dim=1)
+    angles = [2 * math.pi * h / HUES for h in range(HUES // 2)]
+    along = [blue * math.cos(a) + red * math.sin(a) for a in angles]
+    ahead = torch.stack([a.clamp(min=0).mean((1, 2)) for a in along], dim=1)
+    both = torch.stack([a.mean((1, 2)) for a in along], dim=1)
+    hues = torch.cat([ahead, ahead - both], dim=1) / total[:, None]  # the other half: opposite
+    ends = [a.amax((1, 2)) for a in along] + [-a.amin((1, 2)) for a in along]
+    tops = torch.log(torch.stack(ends, dim=1).clamp(min=0) + 2)
     centred = [p - p.mean((1, 2), keepdim=True) for p in (luma, blue, red)]
     spread = [c.square().mean((1, 2)) + 0.3 for c in centred]
     tilt = (centred[1] * centred[2]).mean((1, 2)) / (spread[1] * spread[2]).sqrt()

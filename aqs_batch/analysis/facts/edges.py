@@ -19,16 +19,17 @@ QUANTILES = (0.02, 0.1, 0.3, 0.6)
 EDGE_FACTS = 9 + 17 + len(REACHES) * (3 + len(STAIRS)) + 2 * len(QUANTILES) + 4
 
 
-def edge_facts(planes: Tensor) -> Tensor:
-    """Facts of single frames: [N,3,H,W] (Y, Cb, Cr in levels) -> [N,EDGE_FACTS]."""
-    luma = planes[:, :1]
+def edge_facts(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
+    """Facts of single frames: Y, Cb, Cr in levels, each [N,H,W] -> [N,EDGE_FACTS]."""
+    luma, blue, red = luma[:, None], blue[:, None], red[:, None]
+    step = _step(luma)
     return torch.cat(
         [
             _edge_width(luma),
-            _ringing(luma),
-            _stairs(luma),
+            _ringing(luma, step),
+            _stairs(luma, step),
             quiet(_immerkaer(luma)),
-            quiet(_immerkaer(planes[:, 1:]).amax(1, keepdim=True)),
+            quiet(torch.maximum(_immerkaer(blue), _immerkaer(red))),
             _comb(luma),
         ],
         dim=1,
@@ -66,13 +67,12 @@ def _edge_width(luma: Tensor) -> Tensor:
     return torch.cat([extra, ends, torch.log(edge.mean((1, 2, 3)) + 1e-3)[:, None]], dim=1)
 
 
-def _ringing(luma: Tensor) -> Tensor:
+def _ringing(luma: Tensor, step: Tensor) -> Tensor:
     """Alternation beside strong edges against elsewhere, at three scales: [N,1,H,W] -> [N,17].
 
     Zones are cells of four pixels: with an edge, up to two cells away from one, further away.
     """
-    steep = (_step(luma) > STEEP).float()
-    edge = F.max_pool2d(steep, ZONE_PX)
+    edge = (F.max_pool2d(step, ZONE_PX) > STEEP).float()
     beside = F.max_pool2d(edge, 5, 1, 2) - edge
     away = 1 - beside - edge
     facts = []
@@ -105,20 +105,22 @@ def _turns(luma: Tensor, axis: int) -> Tensor:
     return F.pad(back, (1, 1) if axis == 3 else (0, 0, 1, 1))
 
 
-def _stairs(luma: Tensor) -> Tensor:
+def _stairs(luma: Tensor, step: Tensor) -> Tensor:
     """How the steps of smooth slopes are spread: all equal, or flat runs and jumps."""
     facts = []
-    step = _step(luma)
-    for cell, most in REACHES:
-        reach = F.max_pool2d(luma, cell) + F.max_pool2d(-luma, cell)
+    tops = torch.cat([luma, -luma], dim=1)
+    means = torch.cat([step, *((step > floor).float() for floor in STAIRS)], dim=1)
+    size = 1
+    for cell, most in REACHES:  # each cell's from those of the cells within it
+        tops, means = F.max_pool2d(tops, cell // size), F.avg_pool2d(means, cell // size)
+        size = cell
+        reach = tops[:, :1] + tops[:, 1:]
         slope = ((reach > 1.5) & (reach <= most)).float()
         facts += [
             torch.log(zone.mean((1, 2, 3)) + 1e-3) for zone in (slope, (reach <= 1.5).float())
         ]
-        for floor in STAIRS:
-            facts.append(_mean_in(F.avg_pool2d((step > floor).float(), cell), slope))
-        runs = F.avg_pool2d(step, cell) / (reach + 1e-3)
-        facts.append(_mean_in(runs, slope))
+        facts += [_mean_in(share, slope) for share in torch.split(means[:, 1:], 1, dim=1)]
+        facts.append(_mean_in(means[:, :1] / (reach + 1e-3), slope))
     return torch.stack(facts, dim=1)
 
 
@@ -138,9 +140,7 @@ def quiet(residue: Tensor) -> Tensor:
 
 def _comb(luma: Tensor) -> Tensor:
     """Whether levels are missing from the histogram, as after a loss of bit depth: [N,4]."""
-    sparse = luma[:, 0, ::3, ::3].flatten(1)
-    levels = torch.arange(0, 256, 2, device=luma.device, dtype=luma.dtype)
-    counts = ((sparse[:, :, None] - levels).abs() <= 1.0).float().mean(1)  # [N,128]
+    counts = _pairs_of_levels(luma[:, 0, ::3, ::3].flatten(1))
     around = F.avg_pool1d(counts[:, None], 9, 1, 4, count_include_pad=False)[:, 0]
     used = (around > 0.002).float()
     total = used.sum(1) + 1e-3
@@ -148,6 +148,22 @@ def _comb(luma: Tensor) -> Tensor:
     empty = ((counts < 0.15 * around).float() * used).sum(1) / total
     peaks = ((counts > 2.5 * around).float() * used).sum(1) / total
     return torch.stack([torch.log(rough + 1e-2), empty, peaks, torch.log(total)], dim=1)
+
+
+def _pairs_of_levels(values: Tensor) -> Tensor:
+    """Share of values in [2k-1, 2k+1] for k = 0..127, both ends included: [N,M] -> [N,128].
+
+    A value on the border of two bins counts in both: once as it falls, once more into the bin
+    below. Where rounding put a value a bin too high, its remainder below -1 tells.
+    """
+    place = torch.floor(values * 0.5 + 0.5)
+    place = place - (values - 2 * place < -1).float()
+    border = (values - 2 * place == -1).float()
+    upper = place.clamp(0, 128).long() + 1  # bin k is at k + 1, after one for what is below 0
+    counts = torch.zeros(values.shape[0], 130, device=values.device)
+    counts = counts.scatter_add(1, upper, torch.ones_like(values))
+    counts = counts.scatter_add(1, upper - 1, border)
+    return counts[:, 1:129] / values.shape[1]
 
 
 def _mean_in(values: Tensor, zone: Tensor) -> Tensor:

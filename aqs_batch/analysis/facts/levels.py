@@ -13,20 +13,19 @@ from torch import Tensor
 STEPS = (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2)  # levels of 255
 CHROMA = (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0)
 BLOCK_PX = 8
+BASE = 256
 PURITY = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the strongest channel, how much is colour
 FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + len(PURITY) + 2 + 4 + 4
 CHANGE_FACTS = 3 * len(STEPS)
 
 
-def frame_facts(planes: Tensor) -> Tensor:
-    """Facts of single frames: [N,3,H,W] -> [N,FRAME_FACTS]."""
-    luma, chroma = planes[:, 0], planes[:, 1:]
+def frame_facts(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
+    """Facts of single frames: Y, Cb, Cr in levels, each [N,H,W] -> [N,FRAME_FACTS]."""
     across = (luma[:, :, 1:] - luma[:, :, :-1]).abs()
     down = (luma[:, 1:] - luma[:, :-1]).abs()
     bend = (luma[:, :, 1:-1] - 0.5 * (luma[:, :, 2:] + luma[:, :, :-2])).abs()
-    tint = (chroma[..., 1:] - chroma[..., :-1]).abs().amax(1)
-    strength = (chroma.square().sum(1) + 1e-6).sqrt()
-    ends = torch.stack([(luma < 2), (luma < 20), (luma > 232), (luma > 253)], dim=1)
+    tint = torch.maximum(*((p[..., 1:] - p[..., :-1]).abs() for p in (blue, red)))
+    strength = (blue.square() + red.square() + 1e-6).sqrt()
     return torch.cat(
         [
             _shares(across, STEPS),
@@ -34,8 +33,8 @@ def frame_facts(planes: Tensor) -> Tensor:
             _shares(bend, STEPS),
             _shares(tint, STEPS),
             _shares(strength, CHROMA),
-            _colour(planes),
-            torch.log(ends.float().mean((2, 3)) + 1e-4),
+            _colour(luma, blue, red),
+            _rates(luma < 2, luma < 20, luma > 232, luma > 253),
             _grid(across, 2),
             _grid(down, 1),
         ],
@@ -43,15 +42,15 @@ def frame_facts(planes: Tensor) -> Tensor:
     )
 
 
-def change_facts(planes: Tensor) -> Tensor:
-    """Facts of how frames follow each other: [B,T,3,H,W] -> [B,T-1,CHANGE_FACTS].
+def change_facts(luma: Tensor, steps: Tensor, blue: Tensor, red: Tensor) -> Tensor:
+    """Facts of how frames follow each other: planes [B,T,H,W] -> [B,T-1,CHANGE_FACTS].
 
-    The change, the change of the change (its first row repeated), and the change of chroma.
+    The change (`steps` of luma, [B,T-1,H,W]), the change of the change (its first row repeated),
+    and the change of chroma.
     """
-    luma = planes[:, :, 0]
-    first = (luma[:, 1:] - luma[:, :-1]).abs()
+    first = steps.abs()
     second = (luma[:, 1:-1] - 0.5 * (luma[:, 2:] + luma[:, :-2])).abs()
-    tint = (planes[:, 1:, 1:] - planes[:, :-1, 1:]).abs().amax(2)
+    tint = torch.maximum(*((p[:, 1:] - p[:, :-1]).abs() for p in (blue, red)))
     bent = _shares(second.flatten(0, 1), STEPS).reshape(*second.shape[:2], -1)
     return torch.cat(
         [
@@ -63,22 +62,42 @@ def change_facts(planes: Tensor) -> Tensor:
     )
 
 
-def _colour(planes: Tensor) -> Tensor:
-    """How pure colours are, and how often they hit the end of a channel: [N,3,H,W] -> [N,9]."""
-    luma, blue, red = planes.unbind(1)
+def _colour(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
+    """How pure colours are, and how often they hit the end of a channel: [N,H,W] -> [N,9]."""
     blue, red = luma + blue / 0.564, luma + red / 0.713
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587
-    rgb = torch.stack([red, green, blue], dim=1)
-    top, low = rgb.amax(1), rgb.amin(1)
-    ends = torch.stack([(low < 1.5) & (top > 40), (top > 253.5) & (low < 200)], dim=1)
-    clipped = torch.log(ends.float().mean((2, 3)) + 1e-4)
+    top = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    clipped = _rates((low < 1.5) & (top > 40), (top > 253.5) & (low < 200))
     return torch.cat([_shares((top - low) / (top + 8), PURITY), clipped], dim=1)
 
 
 def _shares(values: Tensor, floors: tuple[float, ...]) -> Tensor:
     """log share of values above each floor: [N,h,w] -> [N,len(floors)]."""
-    shares = [(values > floor).float().mean((1, 2)) for floor in floors]
-    return torch.log(torch.stack(shares, dim=1) + 1e-4)
+    return _rates(*(values > floor for floor in floors))
+
+
+def _rates(*masks: Tensor) -> Tensor:
+    """log share of pixels that are set, of each mask [N,h,w] -> [N,len(masks)].
+
+    Up to three masks are counted at once, as digits to the base 256 of one number: a line's sum
+    stays below 2**24, where float32 is exact, so the counts are those of one mask at a time.
+    """
+    assert masks[0].shape[2] < BASE, "a line's count must fit into a digit"
+    counts = []
+    for first in range(0, len(masks), 3):
+        digits = masks[first : first + 3]
+        code = digits[0].float()
+        for place, mask in enumerate(digits[1:], start=1):
+            code = code + torch.where(mask, float(BASE**place), 0.0)
+        lines = code.sum(2)
+        for _ in digits[1:]:
+            higher = torch.floor(lines / BASE)
+            counts.append((lines - BASE * higher).sum(1))
+            lines = higher
+        counts.append(lines.sum(1))
+    pixels = masks[0].shape[1] * masks[0].shape[2]
+    return torch.log(torch.stack(counts, dim=1) / pixels + 1e-4)
 
 
 def _grid(step: Tensor, axis: int) -> Tensor:

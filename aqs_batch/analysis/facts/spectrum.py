@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 RADII = (0.02, 0.045, 0.09, 0.15, 0.22, 0.30, 0.38, 0.46, 0.56, 0.66, 0.76, 0.88, 1.0)  # of Nyquist
 SECTORS = 8
@@ -67,9 +68,7 @@ def cepstrum_facts(power: Tensor) -> Tensor:
 
 def _local_mean(power: Tensor) -> Tensor:
     """Mean over 15x15 bins: what the picture's own fall-off contributes."""
-    return torch.nn.functional.avg_pool2d(
-        power[:, None], 15, stride=1, padding=7, count_include_pad=False
-    )[:, 0]
+    return F.avg_pool2d(power[:, None], 15, 1, 7, count_include_pad=False)[:, 0]
 
 
 def prepare(side_px: int) -> None:
