@@ -47,7 +47,7 @@ class OpenVinoBackend:
         core = ov.Core()
         graph = _converted(core, checkpoint, cache_dir)
         config = {
-            # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/017).
+            # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/015).
             "INFERENCE_PRECISION_HINT": "f32",
             "NUM_STREAMS": str(cores),
             "INFERENCE_NUM_THREADS": str(cores),
