@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -41,7 +42,11 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: what was finished is saved; run again to go on", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        # Not sys.exit: a thread that is in the model at that moment would be torn out of native
+        # code and abort the process ("FATAL: exception not rethrown", exit code 134).
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

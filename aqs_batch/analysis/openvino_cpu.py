@@ -8,6 +8,7 @@ not depend on what else was in the batch.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import warnings
@@ -52,6 +53,9 @@ class OpenVinoBackend:
             "NUM_STREAMS": str(cores),
             "INFERENCE_NUM_THREADS": str(cores),
         }
+        kept = cache_dir / _key(checkpoint)
+        if os.access(kept, os.W_OK):  # compiling costs seconds each time: it is kept there too
+            config["CACHE_DIR"] = str(kept)
         self._queue = ov.AsyncInferQueue(core.compile_model(graph, "CPU", config), cores)
         self._queue.set_callback(_keep)
 
