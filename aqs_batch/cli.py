@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import click
 
@@ -31,23 +32,30 @@ _CONTEXT = {
 
 
 def main() -> None:
-    """Entry point: errors become one plain message and an exit code."""
+    """Entry point: ends the process with the exit code of its command."""
+    code = invoke()
+    # Not sys.exit: a thread that is in the model at that moment would meet a Python that is being
+    # torn down, and abort a run that went well ("terminate called without an active exception").
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # whoever read our output may be gone
+            stream.flush()
+    os._exit(code)
+
+
+def invoke() -> int:
+    """Run the command that the process was called with; errors become one plain message."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = commands.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(EXIT_USAGE)
+        return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: what was finished is saved; run again to go on", err=True)
-        # Not sys.exit: a thread that is in the model at that moment would be torn out of native
-        # code and abort the process ("FATAL: exception not rethrown", exit code 134).
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(EXIT_INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
 
 
 def _interrupt(*_: object) -> None:

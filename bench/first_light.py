@@ -79,9 +79,8 @@ def decoding(path: Path, name: str) -> Row:
 def peak_memory(path: Path, name: str, folder: Path) -> Row:
     """Peak resident memory of a whole `aqs-batch run` on one file, ffmpeg's own not counted."""
     code = (
-        "import resource, sys; from aqs_batch.cli import commands; "
-        "commands.main(sys.argv[1:], standalone_mode=False); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import os, resource; from aqs_batch.cli import invoke; code = invoke(); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True); os._exit(code)"
     )
     argv = [sys.executable, "-c", code, "run", str(path), "--output_dir", str(folder / name)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)

@@ -34,6 +34,8 @@ def plain_errors(debug: bool) -> Iterator[None]:
         raise click.exceptions.Exit(
             EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
         ) from error
+    except BrokenPipeError as error:  # `aqs-batch config | head`: nobody wants the rest
+        raise click.exceptions.Exit(0) from error
     except OSError as error:
         if debug:
             raise
