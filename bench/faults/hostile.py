@@ -29,6 +29,8 @@ def mutate(data: bytes, random_: random.Random) -> bytes:
     """One sample, spoilt in one to four ways."""
     spoilt = bytearray(data)
     for _ in range(random_.randint(1, 4)):
+        if not spoilt:
+            break  # an empty sample, or all of it was cut away
         at = random_.randrange(1, len(spoilt) + 1) - 1
         match random_.randrange(6):
             case 0:  # a bit anywhere
