@@ -14,6 +14,7 @@ PICTURE_PX = 32  # side of the luma picture that stands for a frame
 REACH = 4  # frames looked at on both sides
 CLEARLY = 2.0  # another frame fits clearly better when its difference is smaller by this factor
 LEAST_LEVELS = 1.0  # and by this many of 255 levels: below that, coding noise decides
+FAINT_LEVELS = 8.0  # a change that an encoder may leave out for a frame or two
 LEAST_LIKENESS = 0.5  # correlation below which two pictures do not show the same thing
 
 Pictures = NDArray[np.uint8]  # [N, PICTURE_PX, PICTURE_PX]
@@ -41,7 +42,7 @@ def verdict(encode: Pictures, source: Pictures) -> Alignment:
     if not len(ours) or not len(theirs):
         raise _refused(f"{len(ours)} frames in the encode, {len(theirs)} in the source")
     odd = _strangers(ours, theirs, 0)
-    if len(ours) == len(theirs) and not len(odd):
+    if len(ours) == len(theirs) and all(_left_out(ours, theirs, int(n)) for n in odd):
         _check_likeness(ours, theirs)
         return Alignment()
     for offset in sorted(range(-REACH, REACH + 1), key=abs):
@@ -95,6 +96,20 @@ def _strangers(
             pairs = np.abs(ours[first:][:common][known] - theirs[partners[known]]).mean(1)
             best[known] = np.minimum(best[known], pairs)
     return np.flatnonzero(here > CLEARLY * best + LEAST_LEVELS)
+
+
+def _left_out(ours: NDArray[np.float32], theirs: NDArray[np.float32], frame: int) -> bool:
+    """Whether the encode repeats its frame before, where the source changed but faintly.
+
+    An encoder at a low rate leaves out a faint change that lasts for a frame or two (seen: a
+    caption just before a cut). Its picture then fits the frame before better, but all others are
+    at their place, so the pairs are right and VMAF says what was lost. Frames that were dropped
+    here and doubled there shift all that lie between, and those move.
+    """
+    if not frame:
+        return False
+    still = float(np.abs(ours[frame] - ours[frame - 1]).mean()) <= LEAST_LEVELS / 2
+    return still and float(np.abs(ours[frame] - theirs[frame]).mean()) <= FAINT_LEVELS
 
 
 def _difference(

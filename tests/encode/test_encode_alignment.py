@@ -32,6 +32,17 @@ def test_the_same_frames_are_exact_whatever_the_coding_noise() -> None:
     assert verdict(moving(30, noise=6), moving(30)).words == "exact"
 
 
+def test_a_faint_change_that_the_encoder_left_out_just_before_a_cut_is_exact() -> None:
+    before, after = moving(1)[0], moving(1, seed=5)[0]
+    captioned = np.clip(before.astype(int) + 5, 0, 255).astype(np.uint8)
+    source = np.stack([before] * 10 + [captioned] * 2 + [after] * 10)
+    encode = np.stack([before] * 12 + [after] * 10)
+    assert verdict(encode, source).words == "exact"
+    strong = np.clip(before.astype(int) + 40, 0, 255).astype(np.uint8)
+    with pytest.raises(Misaligned):
+        verdict(encode, np.stack([before] * 10 + [strong] * 2 + [after] * 10))
+
+
 @given(st.integers(-3, 3).filter(bool))
 @settings(max_examples=8, deadline=None)
 def test_a_constant_shift_is_an_offset(offset: int) -> None:
