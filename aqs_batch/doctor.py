@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aqs_batch import ffmpeg, pipeline
+from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.errors import AqsError
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
@@ -70,12 +71,12 @@ def _built_with(settings: Settings, library: str) -> str:
 
 
 def _checkpoint(settings: Settings) -> str:
-    found = pipeline.checkpoint_of(settings)
+    found = chosen(settings.model.checkpoint)
     return f"{found.label}, {found.card.architecture}, at {found.path}"
 
 
 def _device(settings: Settings) -> str:
-    backend = pipeline.set_up(settings, pipeline.checkpoint_of(settings)).engine.backend
+    backend = pipeline.set_up(settings, chosen(settings.model.checkpoint)).engine.backend
     return f"{backend.device}, backend {backend.name}"
 
 

@@ -114,10 +114,6 @@ class Lookahead:
             begun.drop()
         return self._work(path, progress)
 
-    def close(self) -> None:
-        """Drop what was begun and not asked for."""
-        self.begin(())
-
     def _adapt(self) -> None:
         """One file more ahead while the model starves, one fewer while it is always fed."""
         now, busy = time.perf_counter(), self._busy_s()

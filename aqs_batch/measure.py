@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aqs_batch import ffmpeg, pipeline
+from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
 from aqs_batch.errors import AqsError, MediaError
 from aqs_batch.ingest import sampling
@@ -112,7 +113,7 @@ def model_speed(backend: Backend, batch: int) -> ModelSpeed:
 
 def measure(settings: Settings, path: Path) -> Measured:
     """Measure decoding, every backend present, and `path` from file to result."""
-    checkpoint = pipeline.checkpoint_of(settings)
+    checkpoint = chosen(settings.model.checkpoint)
     bench = pipeline.set_up(settings, checkpoint)
     video = probe(path)
     decode_s = decoding_s(path, bench.ffmpeg.path)

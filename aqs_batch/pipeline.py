@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aqs_batch import __version__
 from aqs_batch.analysis import tiles
-from aqs_batch.analysis.checkpoint import Checkpoint, chosen
+from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
 from aqs_batch.config import environment
@@ -43,11 +43,6 @@ class Workbench:
     checkpoint: Checkpoint
     engine: Engine
     scoring: Scoring
-
-
-def checkpoint_of(settings: Settings) -> Checkpoint:
-    """The checkpoint the settings name, or the shipped one; raises CheckpointError."""
-    return chosen(settings.model.checkpoint)
 
 
 def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:

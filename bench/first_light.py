@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aqs_batch import ffmpeg, pipeline
+from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.config import load
 from aqs_batch.ingest.fingerprint import fingerprint
 
@@ -106,7 +107,7 @@ def main() -> None:
         folder = Path(scratch)
         paths = {name: clip(folder, size) for name, size in SIZES.items()}
         rows += [peak_memory(path, name, folder) for name, path in paths.items()]
-        bench = pipeline.set_up(settings, pipeline.checkpoint_of(settings))
+        bench = pipeline.set_up(settings, chosen(settings.model.checkpoint))
         rows.append(model_alone(bench))
         for name, path in paths.items():
             rows += [*end_to_end(path, name, bench), decoding(path, name)]

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from aqs_batch import ffmpeg, pipeline
+from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.config import PROFILES, load
 from aqs_batch.ingest.probe import probe
@@ -81,7 +82,7 @@ class Speed:
 
     def _bench(self, profile: str) -> pipeline.Workbench:
         settings = load(None, {}, dict(PROFILES[profile])).settings
-        return pipeline.set_up(settings, pipeline.checkpoint_of(settings))
+        return pipeline.set_up(settings, chosen(settings.model.checkpoint))
 
     @cached_property
     def model_tiles_per_s(self) -> float:

@@ -109,12 +109,13 @@ def inspect_model(
     as_json: bool,
 ) -> int:
     """Parameters, multiply-adds, time per layer, receptive fields, and what each head looks at."""
-    from aqs_batch import measure, pipeline
+    from aqs_batch import measure
     from aqs_batch.analysis import anatomy
+    from aqs_batch.analysis.checkpoint import chosen
 
     with plain_errors(debug):
         settings = load(config, output_dir, db, **{"model.checkpoint": checkpoint}).settings
-        found = pipeline.checkpoint_of(settings)
+        found = chosen(settings.model.checkpoint)
         anatomy_of = anatomy.examine(found)
         layers = measure.layer_times(found, settings)
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,8 +162,3 @@ def is_lost(folder: str, file: str, *, mounted: bool) -> bool:
     while not place.is_dir():
         place = place.parent
     return os.stat(place).st_dev != around
-
-
-def is_plain(info: os.stat_result) -> bool:
-    """Whether this is a regular file: a pipe or a device is never opened."""
-    return stat.S_ISREG(info.st_mode)
