@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.samples import HARD, HELD_OUT, STANDARD, Recipe, make_sample
+from training.recipe import HARD, HELD_OUT, STANDARD, WILD, Recipe
+from training.samples import make_sample
 from training.sources import Library
 from training.vimeo import VimeoLibrary
 
 SHARD = 64
-RECIPES = {"standard": STANDARD, "held_out": HELD_OUT, "hard": HARD}
+RECIPES = {"standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD}
 
 
 @dataclass(frozen=True)

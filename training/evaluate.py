@@ -29,7 +29,7 @@ from training.encodes import encodes, fidelity
 from training.figures import against_rivals, by_group, confusion, figures, quality_figures
 from training.groups import Group, group_of, read_groups
 from training.negatives import hard_negatives
-from training.samples import HELD_OUT, STANDARD, Recipe
+from training.recipe import HELD_OUT, STANDARD, Recipe
 from training.single import worsened
 from training.sources import NATIVE_CLEAN, Library, Source, read_manifest
 from training.targets import targets

@@ -5,18 +5,21 @@ Every sample is a pure function of (split, index): the same index gives the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
-from training.codec import Encoder, chroma_subsampled, round_trip
+from training.awkward import FROM_THE_START, KINDS
+from training.codec import chroma_subsampled, round_trip
 from training.content import draw_scene, uneven
-from training.degrade import Clip, Generator, generators
+from training.degrade import Clip
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
-from training.sources import Library
+from training.recipe import Plan, Recipe, draw_plan
+from training.sources import Library, Scene
 
 Frames = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -25,68 +28,12 @@ ARTIFACTS = tuple(Artifact)
 ABSENT, PRESENT, UNKNOWN = 0, 1, -1
 GOOD_VMAF, BAD_VMAF = 90.0, 75.0
 
-# Optics come before sensors, sensors before processing, processing before coding.
-ORDER = (
-    Artifact.MOTION_BLUR,
-    Artifact.DEFOCUS_BLUR,
-    Artifact.GHOSTING,
-    Artifact.JUDDER,
-    Artifact.GAUSSIAN_NOISE,
-    Artifact.IMPULSE_NOISE,
-    Artifact.COLOR_SATURATION,
-    Artifact.COLOR_BANDING,
-    Artifact.RINGING,
-    Artifact.BLOCKING,
-)
-
-REAL_ENCODERS: tuple[tuple[str, float, float], ...] = (
-    ("libx264", 20, 46),
-    ("libx265", 20, 46),
-    ("mpeg2video", 3, 31),
-    ("libvpx-vp9", 24, 62),
-    ("libsvtav1", 26, 62),
-)
 CODING_DAMAGE = (
     Artifact.RINGING,
     Artifact.DEFOCUS_BLUR,
     Artifact.COLOR_BANDING,
     Artifact.GAUSSIAN_NOISE,
     Artifact.BLOCKING,
-)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What kinds of sample to draw; `clean` and `encoded` are shares, the rest is degraded.
-
-    `emphasis` says how much more often some artifacts are drawn. `judged` is the share of degraded
-    samples that get a quality target; the others are made twice as fast, with quality -1 (unknown).
-    """
-
-    name: str = ""
-    clean: float = 0.14
-    encoded: float = 0.12
-    held_out: bool = False  # use only the generators kept from training
-    emphasis: tuple[tuple[Artifact, float], ...] = ()
-    judged: float = 1.0
-
-
-STANDARD = Recipe()
-HELD_OUT = Recipe("held_out", 0.0, 0.0, held_out=True)
-# More of what the detector finds hardest, beside what it must not be mistaken for.
-HARD = Recipe(
-    "hard",
-    clean=0.10,
-    encoded=0.16,
-    emphasis=(
-        (Artifact.GHOSTING, 4.0),
-        (Artifact.COLOR_SATURATION, 3.0),
-        (Artifact.RINGING, 2.0),
-        (Artifact.MOTION_BLUR, 2.0),
-        (Artifact.COLOR_BANDING, 2.0),
-        (Artifact.DEFOCUS_BLUR, 1.5),
-    ),
-    judged=0.25,
 )
 
 
@@ -105,24 +52,14 @@ class Sample:
     note: str
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """One sample's chain: generators with strength and seed each, then perhaps an encoder."""
-
-    steps: tuple[tuple[Generator, float, int], ...] = ()
-    encoder: Encoder | None = None
-    subsampled: bool = True
-    note: str = field(default="clean")
-
-
 def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sample:
     """Build sample `index` of `split`; deterministic."""
     rng = np.random.default_rng([ord(c) for c in split + recipe.name] + [index])
-    scene = draw_scene(library, rng)
-    start = int(rng.integers(0, max(scene.length - 2 * FRAMES_PER_SEQUENCE, 0) + 1))
+    scene, start = _draw_place(library, rng, recipe)
     times = [float(start + i) for i in range(FRAMES_PER_SEQUENCE)]
     clean = Clip(scene.sequence(times), scene, tuple(times))
-    plan = _draw_plan(rng, recipe)
+    plan = draw_plan(rng, recipe)
+    plan = replace(plan, lead=min(plan.lead, start))
     origin = tuple(int(rng.integers(0, max(n - TILE_PX, 0) + 1)) for n in clean.frames.shape[1:3])
     full, pitch = _apply(plan, clean)
     tile, reference = _cut(full, origin), _cut(clean.frames, origin)
@@ -132,10 +69,23 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
     if plan.encoder is not None and not plan.steps:
         at = ARTIFACTS.index(Artifact.BLOCKING)
         intensity[at] = _label_encode(clean, full, origin, vmaf, presence)
+        if plan.scale != 1.0 and presence[at] == ABSENT and vmaf < GOOD_VMAF:
+            presence[at] = UNKNOWN  # its blocks lie on another grid than the one measured
     if uneven(scene, times) and not any(g.artifact is Artifact.JUDDER for g, _, _ in plan.steps):
         presence[ARTIFACTS.index(Artifact.JUDDER)] = UNKNOWN
     quality = _target().quality(vmaf, reference, tile) if judged else -1.0
     return Sample(tile, presence, intensity, quality, vmaf, f"{scene.name}: {plan.note}")
+
+
+def _draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
+    """A clean scene and the frame at which the seven begin."""
+    kind = ""
+    if recipe.awkward and rng.random() < recipe.awkward:
+        kind = list(KINDS)[rng.integers(len(KINDS))]
+    scene = KINDS[kind](library, rng) if kind else draw_scene(library, rng)
+    if kind in FROM_THE_START:
+        return scene, 0
+    return scene, int(rng.integers(0, max(scene.length - 2 * FRAMES_PER_SEQUENCE, 0) + 1))
 
 
 _shared_target: list[QualityTarget] = []
@@ -156,43 +106,7 @@ def _cut(frames: Frames, origin: tuple[int, ...]) -> Frames:
     return np.ascontiguousarray(tile)
 
 
-def _draw_plan(rng: Rng, recipe: Recipe) -> _Plan:
-    kind = rng.random()
-    if kind < recipe.clean:
-        encoder = _light_encoder(rng) if rng.random() < 0.5 else None
-        return _Plan((), encoder, rng.random() < 0.85, f"clean {_say(encoder)}")
-    if kind < recipe.clean + recipe.encoded:
-        codec, good, bad = REAL_ENCODERS[rng.integers(len(REAL_ENCODERS))]
-        encoder = Encoder(codec, float(rng.uniform(good, bad)))
-        return _Plan((), encoder, True, f"encoded {_say(encoder)}")
-    count = int(rng.choice([1, 2, 3], p=[0.45, 0.33, 0.22]))
-    weights = np.array([dict(recipe.emphasis).get(a, 1.0) for a in ARTIFACTS])
-    chosen = rng.choice(len(ARTIFACTS), count, replace=False, p=weights / weights.sum())
-    steps = []
-    for artifact in sorted((ARTIFACTS[i] for i in chosen), key=ORDER.index):
-        options = generators(artifact, held_out=recipe.held_out)
-        generator = options[rng.integers(len(options))]
-        steps.append((generator, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**31))))
-    encoder = _light_encoder(rng) if rng.random() < 0.3 else None
-    words = ", ".join(f"{g.artifact.value}/{g.name}@{s:.2f}" for g, s, _ in steps)
-    return _Plan(tuple(steps), encoder, rng.random() < 0.85, f"{words} {_say(encoder)}")
-
-
-def _light_encoder(rng: Rng) -> Encoder:
-    codec, good, bad = [
-        ("libx264", 14, 23),
-        ("libx265", 14, 24),
-        ("libvpx-vp9", 15, 30),
-        ("mpeg2video", 1, 3),
-    ][rng.choice(4, p=[0.5, 0.3, 0.12, 0.08])]
-    return Encoder(codec, float(rng.uniform(good, bad)))
-
-
-def _say(encoder: Encoder | None) -> str:
-    return f"{encoder.codec}@{encoder.quality:.0f}" if encoder else ""
-
-
-def _apply(plan: _Plan, clean: Clip, without: int | None = None) -> tuple[Frames, int]:
+def _apply(plan: Plan, clean: Clip, without: int | None = None) -> tuple[Frames, int]:
     """Run the chain, leaving out step `without`; returns frames as large as the clean ones."""
     clip = clean
     for number, (generator, strength, seed) in enumerate(plan.steps):
@@ -200,7 +114,7 @@ def _apply(plan: _Plan, clean: Clip, without: int | None = None) -> tuple[Frames
             clip = generator.apply(clip, strength, np.random.default_rng(seed))
     frames = clip.frames
     if plan.encoder is not None:
-        frames = round_trip(frames, plan.encoder)
+        frames = _coded(plan, clip)
     elif plan.subsampled:
         frames = chroma_subsampled(frames)
     high, wide = clean.frames.shape[1:3]
@@ -210,8 +124,27 @@ def _apply(plan: _Plan, clean: Clip, without: int | None = None) -> tuple[Frames
     return frames, clip.pitch
 
 
+def _coded(plan: Plan, clip: Clip) -> Frames:
+    """The clip through the plan's encoder, which saw `lead` frames before and works at `scale`."""
+    assert plan.encoder is not None
+    frames = clip.frames
+    if plan.lead and clip.scene is not None:
+        before = [clip.times[0] - n for n in range(plan.lead, 0, -1)]
+        frames = np.concatenate([clip.scene.sequence(before), frames])
+    if plan.scale == 1.0:
+        return round_trip(frames, plan.encoder)[plan.lead :]
+    high, wide = frames.shape[1:3]
+    small = tuple(round(side * plan.scale / 2) * 2 for side in (wide, high))
+    coded = round_trip(_resized(frames, small, cv2.INTER_AREA), plan.encoder)[plan.lead :]
+    return _resized(coded, (wide, high), cv2.INTER_CUBIC)
+
+
+def _resized(frames: Frames, size: tuple[int, ...], how: int) -> Frames:
+    return np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
+
+
 def _label(
-    plan: _Plan, clean: Clip, full: Frames, pitch: int, origin: tuple[int, ...]
+    plan: Plan, clean: Clip, full: Frames, pitch: int, origin: tuple[int, ...]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Presence and intensity by visible effect: the result with against without each artifact.
 
@@ -221,7 +154,7 @@ def _label(
     presence = np.zeros(len(ARTIFACTS), np.int8)
     intensity = np.zeros(len(ARTIFACTS), np.float32)
     place = (origin[0], origin[1])
-    bare = _Plan(plan.steps, None, False)
+    bare = Plan(plan.steps, None, False)
     before = _cut(_apply(bare, clean)[0], origin) if plan.steps else None
     for number, (generator, _, _) in enumerate(plan.steps):
         pairs = [(_cut(full, origin), _cut(_apply(plan, clean, number)[0], origin))]

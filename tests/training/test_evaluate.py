@@ -14,6 +14,7 @@ import pytest
 from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
 from aqs_batch.records import QualityLevel, TileScores
 from training import encodes, negatives
+from training.awkward import KINDS
 from training.clean import clean_sources
 from training.dataset import Truth
 from training.detector import Detector, Read
@@ -22,7 +23,7 @@ from training.encodes import Encode, fidelity
 from training.evaluate import write
 from training.figures import NAMES, against_rivals, by_group, confusion, figures
 from training.groups import MADE, Group, content, group_of
-from training.negatives import KINDS, draw, hard_negatives
+from training.negatives import draw, hard_negatives
 from training.sources import PhotoScene, Source
 from training.targets import Target, targets
 

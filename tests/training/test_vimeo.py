@@ -11,7 +11,7 @@ import pytest
 
 from aqs_batch.errors import MediaError
 from training.dataset import Shards, data_source, shard_folder, write_shard
-from training.samples import HARD, STANDARD
+from training.recipe import HARD, STANDARD
 from training.vimeo import Septuplet, VimeoLibrary, septuplets
 
 
