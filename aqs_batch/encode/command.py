@@ -57,8 +57,14 @@ def input_name(path: Path) -> str:
 
 
 def opened(path: Path, window: Window) -> list[str]:
-    """Input options that open a media file safely, at the beginning of `window`."""
-    argv = ["-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS]
+    """Input options that open a media file safely, at the beginning of `window`.
+
+    Where frames change their tags or size half-way, ffmpeg would build its filters anew: trim would
+    count from zero, and libvmaf's log would tell only of the last part. So it must not; what reads
+    such frames begins with `one_size`.
+    """
+    argv = ["-reinit_filter:v", "0", "-protocol_whitelist", "file,pipe"]
+    argv += ["-format_whitelist", DEMUXERS]
     if window.seek_s is not None:
         argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s:.6f}"]
     if window.frames is not None:
@@ -72,7 +78,7 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     Interlaced frames are deinterlaced one to one; an odd size loses its last row or column, which
     4:2:0 cannot hold; chroma and bit depth stay as far as the encoder knows them.
     """
-    filters: list[Filter] = []
+    filters: list[Filter] = [one_size(video.coded_width, video.coded_height)]
     if video.interlaced:
         filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
     width, height = even_size(video)
@@ -80,6 +86,11 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
         filters.append(("crop", {"w": width, "h": height, "x": 0, "y": 0}))
     filters.append(("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)}))
     return filters
+
+
+def one_size(width: int, height: int) -> Filter:
+    """Scales frames that are not of the size that the file said; others pass as they are."""
+    return "scale", {"w": width, "h": height, "flags": "bicubic"}
 
 
 def even_size(video: Video) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aqs_batch.encode import codec
 from aqs_batch.encode.codec import Codec, Recipe
-from aqs_batch.encode.command import Filter, source_filters
+from aqs_batch.encode.command import Filter, one_size, source_filters
 from aqs_batch.encode.plan import Window
 from aqs_batch.encode.vmaf import Side
 from aqs_batch.errors import Misaligned
@@ -33,6 +33,7 @@ def foreign(distorted: Video, reference: Video) -> tuple[Side, Side]:
     """
     chains: list[list[Filter]] = [[], []]
     for chain, video in zip(chains, (distorted, reference), strict=True):
+        chain.append(one_size(video.width, video.height))
         if video.interlaced:
             chain.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
     size, wanted = (distorted.width, distorted.height), (reference.width, reference.height)

@@ -83,7 +83,7 @@ def test_interlaced_and_odd_sources_go_through_filters_that_measuring_repeats(
     filters = dict(command.source_filters(source, RECIPE))
     assert filters["bwdif"]["mode"] == "send_frame"
     assert (filters["crop"]["w"], filters["crop"]["h"]) == (320, 240)
-    assert list(dict(command.source_filters(video, RECIPE))) == ["format"]
+    assert list(dict(command.source_filters(video, RECIPE))) == ["scale", "format"]
 
 
 def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:

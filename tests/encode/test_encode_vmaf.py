@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.encode import child, command, pair, vmaf
+from aqs_batch.encode import child, command, pair, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.plan import Window
 from aqs_batch.encode.segments import measure_in_parts
@@ -109,8 +109,6 @@ def test_parts_give_the_scores_of_one_pass(source: Video, encoded: Path, ffmpeg_
 def test_a_window_is_the_same_frames_on_both_sides(
     source: Video, ffmpeg_path: str, tmp_path: Path
 ) -> None:
-    from aqs_batch.encode import plan
-
     window = plan.window(source.frame_times_s, 13, 9, source.duration_s)
     rung = encode(source, ffmpeg_path, tmp_path, window)
     sides = pair.own(rung, 0, source, window, RECIPE)
@@ -152,3 +150,24 @@ def test_a_failing_command_names_itself_and_its_last_lines(
     with pytest.raises(EncodeError, match="No such file") as caught:
         vmaf.measure(*sides, measuring(ffmpeg_path, source))
     assert "missing.mkv" in caught.value.hint
+
+
+@pytest.mark.parametrize("change", ["tags", "size"])
+def test_a_stream_that_changes_half_way_is_one_stream(
+    make_clip, ffmpeg_path: str, tmp_path: Path, change: str
+) -> None:
+    """ffmpeg would build its filters anew there: libvmaf told of the last part alone (issue 4)."""
+    coded = ("-c:v", "libx264", "-crf", "18", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    tags = ("-bsf:v", "h264_metadata=colour_primaries=5:matrix_coefficients=5")
+    size = {"tags": "320x240", "size": "240x180"}[change]
+    first = make_clip("first.ts", options=coded)
+    second = make_clip("second.ts", source="smptebars", size=size, options=(*coded, *tags))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    video = probe(joined)
+    window = plan.window(video.frame_times_s, 15, 20, video.duration_s)  # over the change
+    rung = encode(video, ffmpeg_path, tmp_path, window)
+    sides = pair.own(rung, 0, video, window, RECIPE)
+    frames = vmaf.measure(*sides, measuring(ffmpeg_path, video))
+    assert len(frames.vmaf["vmaf"]) == 20
+    assert frames.vmaf["vmaf"].min() > 40
