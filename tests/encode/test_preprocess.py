@@ -63,8 +63,8 @@ def test_any_size_is_filtered_and_keeps_its_shape(
 
 def test_strips_give_what_the_whole_frame_gives(tensors: dict[str, torch.Tensor]) -> None:
     window = noise(400, 96)
-    whole = FrameFilter(tensors, strip_px=400)(window, 32)
-    strips = FrameFilter(tensors, strip_px=64)(window, 32)
+    whole = FrameFilter(tensors, strip_pixels=400 * 96)(window, 32)
+    strips = FrameFilter(tensors, strip_pixels=64 * 96)(window, 32)
     assert (whole != window[1]).mean() > 0.3  # else this test would say nothing
     # A sum in another order may tip a tie of the rounding, and nothing more.
     assert np.abs(whole.astype(int) - strips).max() <= 1
