@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence as Rows
@@ -21,7 +22,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from aqs_batch.analysis.checkpoint import Checkpoint, load_model
+from aqs_batch import ffmpeg
+from aqs_batch.analysis.checkpoint import Checkpoint, inspect, load_model
 from aqs_batch.records import Pixels
 
 Floats = NDArray[np.float32]
@@ -97,13 +99,24 @@ def _keep(request: Any, place: tuple[list[Any], int]) -> None:
 def _converted(core: ov.Core, checkpoint: Checkpoint, cache_dir: Path) -> Any:
     """The network as OpenVINO reads it: from the cache, else converted, which takes seconds."""
     kept = cache_dir / _key(checkpoint)
-    if not (kept / _GRAPH).exists():
-        graph = _convert(checkpoint)
-        try:
-            _store(graph, kept)
-        except OSError:
-            return graph  # a read-only home costs the seconds again each time, nothing else
+    if not (kept / _GRAPH).exists() and not _made_apart(checkpoint, kept):
+        return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
     return core.read_model(kept / _GRAPH)
+
+
+def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
+    """Convert in a process of its own; False where the result could not be kept.
+
+    PyTorch and what its tracing leaves behind take 1.4 GB, which a service would hold for ever.
+    """
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return False
+    if not (sys.executable and os.access(kept.parent, os.W_OK)):
+        return False
+    argv = [sys.executable, "-m", __name__, str(checkpoint.path), str(kept)]
+    return ffmpeg.run(argv).returncode == 0
 
 
 def _convert(checkpoint: Checkpoint) -> Any:
@@ -136,7 +149,6 @@ def _convert(checkpoint: Checkpoint) -> Any:
 
 def _store(graph: Any, kept: Path) -> None:
     """Write the converted network beside its place and move it there whole."""
-    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
     try:
         ov.save_model(graph, partial / _GRAPH, compress_to_fp16=False)
@@ -153,3 +165,7 @@ def _key(checkpoint: Checkpoint) -> str:
     for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     return f"openvino-{digest.hexdigest()[:16]}"
+
+
+if __name__ == "__main__":
+    _store(_convert(inspect(Path(sys.argv[1]))), Path(sys.argv[2]))

@@ -141,6 +141,22 @@ def test_the_converted_network_is_kept_and_read_back(
     assert [p.name for p in cache_dir.iterdir() if p.name.startswith(".part")] == []
 
 
+def test_where_nothing_can_be_kept_the_network_is_converted_here(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "file").touch()
+
+    class ConvertedError(Exception):
+        pass
+
+    def convert(_: Checkpoint) -> None:
+        raise ConvertedError
+
+    monkeypatch.setattr("aqs_batch.analysis.openvino_cpu._convert", convert)
+    with pytest.raises(ConvertedError):
+        OpenVinoBackend(checkpoint, tmp_path / "file" / "cache", 1)
+
+
 @pytest.mark.parametrize(
     ("backend", "device"), [("openvino", "cuda"), ("torch", "cuda:99"), ("auto", "mps")]
 )
