@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
-import torch
-
 from aqs_batch import ffmpeg, preprocessing
+from aqs_batch.encode.filtered import in_order
 from aqs_batch.encode.raw_frames import RawFormat, RawFrame, read_frames
 
 SIZES = {"240p": (426, 240), "720p": (1280, 720), "1080p": (1920, 1080)}
@@ -42,15 +43,12 @@ def x265_s(binary: str, raw: RawFormat, frames: list[RawFrame], preset: str, crf
         return time.perf_counter() - began
 
 
-def filter_s(frames: list[RawFrame], crf: int) -> float:
-    """Seconds that the filter takes for the frames, after one to warm up."""
+def filter_s(frames: list[RawFrame], crf: int, workers: int) -> float:
+    """Seconds that the filter takes for the frames, after a few to warm up."""
     apply = preprocessing.filters(1.0)(crf)
-    planes = [f.luma for f in frames]
-    windows = list(zip(planes[:1] + planes[:-1], planes, planes[1:] + planes[-1:], strict=True))
-    apply(windows[0], 8)
+    deque(in_order(iter(frames[: 2 * workers]), apply, 8, workers), 0)
     began = time.perf_counter()
-    for window in windows:
-        apply(window, 8)
+    deque(in_order(iter(frames), apply, 8, workers), 0)
     return time.perf_counter() - began
 
 
@@ -61,15 +59,15 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--preset", default="medium")
     parser.add_argument("--crf", type=int, default=28)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     binary, raw = ffmpeg.find().path, RawFormat("yuv420p", *SIZES[args.size])
     made = ["-f", "lavfi", "-i", f"testsrc2=size={raw.width}x{raw.height},noise=alls=6:allf=t"]
     source = ["-i", f"file:{args.clip}"] if args.clip else made
     frames = decode(binary, source, raw, args.frames)
-    ours, theirs = filter_s(frames, args.crf), x265_s(binary, raw, frames, args.preset, args.crf)
-    print(f"{len(frames)} frames of {args.size}, {args.threads} threads")
+    ours = filter_s(frames, args.crf, args.workers)
+    theirs = x265_s(binary, raw, frames, args.preset, args.crf)
+    print(f"{len(frames)} frames of {args.size}, {args.workers} frames at a time")
     for name, spent in (("filter", ours), (f"x265 {args.preset}", theirs)):
         print(f"{name:<14} {spent:7.2f} s  {len(frames) / spent:6.1f} frames a second")
     print(f"filter / x265  {ours / theirs:.2f}")

@@ -26,14 +26,15 @@ from training.preprocess.quality import ExactVmaf
 
 WINDOW = 3
 CROP_PX = 160
+FAINT = 2e-3  # variance of a feature below which nothing is told
 FLATTEST = 2.0  # standard deviation of a crop, in levels
 
 
 class VmafProxy(nn.Module):
     """Reference and distorted luma [B,3,H,W] in 0-255 to VMAF [B], 0-100, of the middle frame.
 
-    The three branches share their weights; what is compared are their features, place by place and
-    in their energies, so that any size will do.
+    The three branches share their weights. Their features are compared in their energies, and place
+    by place as VIF and SSIM compare pixels, so that any size will do.
     """
 
     def __init__(self, width: int = 12) -> None:
@@ -43,7 +44,7 @@ class VmafProxy(nn.Module):
             nn.Conv2d(a, b, 3, 2, 1)
             for a, b in ((width, 2 * width), (2 * width, 2 * width), (2 * width, 2 * width))
         )
-        facts = 4 * (width + 3 * 2 * width)
+        facts = 6 * (width + 3 * 2 * width)
         self.regress = nn.Sequential(
             nn.LayerNorm(facts), nn.Linear(facts, 64), nn.GELU(), nn.Linear(64, 1)
         )
@@ -66,7 +67,29 @@ def _facts(x: Tensor, count: int) -> list[Tensor]:
     energy = [t.square().mean((2, 3)) for t in (reference, distorted, difference)]
     gap = (reference - distorted).square().mean((2, 3))
     logs = [torch.log(e + 1e-4) for e in (*energy, gap)]
-    return [logs[0], logs[1] - logs[0], logs[2], logs[3] - logs[0]]
+    kept = _information_kept(reference, distorted)
+    return [logs[0], logs[1] - logs[0], logs[2], logs[3] - logs[0], *kept]
+
+
+def _information_kept(reference: Tensor, distorted: Tensor) -> list[Tensor]:
+    """VIF (Sheikh and Bovik, 2006) and SSIM's structure of each channel: [N,C,h,w] -> 2 x [N,C].
+
+    VMAF is made of ratios of local detail; energies of whole maps cannot tell where it was lost.
+    """
+    mean, other = _near(reference), _near(distorted)
+    own = (_near(reference.square()) - mean.square()).clamp(min=0)
+    theirs = (_near(distorted.square()) - other.square()).clamp(min=0)
+    shared = _near(reference * distorted) - mean * other
+    gain = (shared / (own + FAINT)).clamp(0, 1)
+    noise = (theirs - gain * shared).clamp(min=0)
+    told = torch.log1p(gain.square() * own / (noise + FAINT)).mean((2, 3))
+    could = torch.log1p(own / FAINT).mean((2, 3))
+    alike = ((2 * shared + FAINT) / (own + theirs + FAINT)).mean((2, 3))
+    return [(told + 0.01) / (could + 0.01), alike]
+
+
+def _near(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
 @dataclass(frozen=True)
