@@ -18,8 +18,8 @@ def run(
 ) -> int:
     """Run a command that writes `-progress` to stdout; returns the frames it says it wrote.
 
-    `on_frame` sees the running count. Raises EncodeError with the command and its last lines when
-    it fails; whatever happens, no process is left.
+    `on_frame` sees the running count. Raises EncodeError as `check` does; whatever happens, no
+    process is left.
     """
     frames = 0
     with child(argv) as running:
@@ -29,12 +29,20 @@ def run(
                 frames = int(value)
                 on_frame(frames)
         finished = running.wait(timeout_s=60.0)
+    check(what, argv, finished)
+    return frames
+
+
+def check(what: str, argv: Sequence[str], finished: Finished) -> None:
+    """Raises EncodeError with the command and its last lines when it failed.
+
+    An encoder that went on without a parameter it did not know has failed, too.
+    """
     if finished.returncode != 0:
         raise failure(what, argv, finished)
     if ignored := [line for line in finished.tail if any(words in line for words in _IGNORED)]:
         said = ignored[0].rpartition("] ")[2]
         raise EncodeError(f"{what}: the encoder says: {said}", hint="Look at --params.")
-    return frames
 
 
 def failure(what: str, argv: Sequence[str], finished: Finished) -> EncodeError:

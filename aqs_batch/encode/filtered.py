@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Protocol
 
 from aqs_batch.encode import codec, command
+from aqs_batch.encode.child import check
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
 from aqs_batch.encode.plan import Window
@@ -23,12 +24,11 @@ from aqs_batch.encode.raw_frames import (
     shown_as,
     stream_header,
 )
-from aqs_batch.errors import FfmpegError, RefusedMedia
-from aqs_batch.ffmpeg import Child, Finished, child
+from aqs_batch.errors import RefusedMedia
+from aqs_batch.ffmpeg import Child, child
 from aqs_batch.records import Video
 
 _END_WAIT_S = 600.0  # an encoder may still have a long lookahead to work off
-_LINES_SHOWN = 4
 
 
 class LumaFilter(Protocol):
@@ -93,7 +93,7 @@ def run(
 ) -> int:
     """Feed the decoder's frames through the filter to the encoder; returns how many there were.
 
-    Frame n is shown at `times_s[n]`. Chroma goes through untouched. Raises FfmpegError when either
+    Frame n is shown at `times_s[n]`. Chroma goes through untouched. Raises EncodeError when either
     side fails, with its last lines; no child is left whatever happens.
     """
     with child(decoder_argv) as decoder, child(encoder_argv, fed=True) as encoder:
@@ -103,8 +103,8 @@ def run(
         with closing(frames):
             count = _feed(encoder, frames, raw, times_s, on_frame)
         encoder.close_input()
-        _check("encoding the filtered frames", encoder.wait(_END_WAIT_S))
-        _check("decoding the source", decoder.wait(_END_WAIT_S))
+        check("encoding the filtered frames", encoder_argv, encoder.wait(_END_WAIT_S))
+        check("decoding the source", decoder_argv, decoder.wait(_END_WAIT_S))
     return count
 
 
@@ -169,12 +169,3 @@ def _time_of(number: int, times_s: Sequence[float]) -> float:
         return times_s[number]
     step = times_s[-1] - times_s[-2] if len(times_s) > 1 else 0.04
     return (times_s[-1] if times_s else 0.0) + step * (number - len(times_s) + 1)
-
-
-def _check(what: str, finished: Finished) -> None:
-    if finished.returncode != 0:
-        tail = " | ".join(finished.tail[-_LINES_SHOWN:]) or "it wrote no message"
-        raise FfmpegError(
-            f"{what} failed (exit {finished.returncode}): {tail}",
-            hint="Nothing was kept. `aqs-batch doctor` says which ffmpeg is used.",
-        )

@@ -25,7 +25,7 @@ def write(
     """Filter `video` into `target` (.mkv); returns its frames. The source is only read.
 
     Written under a temporary name and renamed when whole. Sound, subtitles, chapters, attachments,
-    tags and times are kept. Raises RefusedMedia for HDR and FfmpegError when a child fails.
+    tags and times are kept. Raises RefusedMedia for HDR and EncodeError when a child fails.
     """
     filtered.admit(video)
     if target.suffix.lower() != ".mkv":
