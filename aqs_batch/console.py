@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+QUIET_S = 60.0
+
+
 @contextmanager
-def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], None]]:
+def listener(
+    *, as_json: bool, stream: TextIO, now: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[Event], None]]:
     """A callable that shows events on `stream` in the way that suits it."""
     if as_json:
         yield lambda event: _json_line(event, stream)
@@ -45,7 +51,7 @@ def listener(*, as_json: bool, stream: TextIO) -> Iterator[Callable[[Event], Non
         with Progress(*columns, console=Console(file=stream), transient=True) as progress:
             yield _Bar(progress)
     else:
-        yield lambda event: _plain_line(event, stream)
+        yield _Plain(stream, now)
 
 
 @contextmanager
@@ -71,11 +77,26 @@ def _json_line(event: Event, stream: TextIO, more: Mapping[str, Any] | None = No
     stream.flush()
 
 
-def _plain_line(event: Event, stream: TextIO) -> None:
-    line = describe(event)
-    if line:
-        stream.write(line + "\n")
-        stream.flush()
+class _Plain:
+    """A line an event; long work says now and then how far it is, or a log would look dead."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], float]) -> None:
+        self._stream, self._now = stream, now
+        self._said = now()
+
+    def __call__(self, event: Event) -> None:
+        line = describe(event)
+        if not line and event.kind in ("progress", "encoding"):
+            line = self._how_far(event) if self._now() - self._said >= QUIET_S else ""
+        if line:
+            self._said = self._now()
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def _how_far(self, event: Event) -> str:
+        share = event.facts["done"] / max(event.facts["planned"], 1)
+        what = event.facts.get("what", "scoring")
+        return f"{shown(event.file)}  {what}: {min(share, 0.99):.0%}"
 
 
 def describe(event: Event) -> str:

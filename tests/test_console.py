@@ -1,0 +1,25 @@
+"""What a person sees of a run without a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from aqs_batch import console
+from aqs_batch.events import Event
+
+
+def test_long_work_says_how_far_it_is_once_a_minute() -> None:
+    stream, clock = io.StringIO(), iter([0.0, 30.0, 61.0, 61.0, 62.0])
+    steps = [(10, "CRF 22"), (20, "CRF 22"), (30, "CRF 26")]
+    with console.listener(as_json=False, stream=stream, now=lambda: next(clock)) as listen:
+        for done, what in steps:
+            listen(Event("encoding", "a/film.mkv", {"done": done, "planned": 40, "what": what}))
+    assert stream.getvalue() == "a/film.mkv  CRF 22: 50%\n"
+
+
+def test_an_event_is_a_line() -> None:
+    stream = io.StringIO()
+    with console.listener(as_json=False, stream=stream) as listen:
+        listen(Event("found", "", {"files": 2}))
+        listen(Event("progress", "x", {"done": 1, "planned": 4}))
+    assert stream.getvalue() == "2 files to look at\n"
