@@ -8,7 +8,9 @@ OUTPUT ?= reports
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824
 TRAIN_HOURS ?= 1.25
 TRAIN_SAMPLES ?= 10112
-HARD_SAMPLES ?= 4160
+HARD_SAMPLES ?= 8192
+WILD_SAMPLES ?= 6144
+VARIED_SAMPLES ?= 3392
 
 .PHONY: run test venv lint fmt faults bench train evaluate clean
 
@@ -48,7 +50,10 @@ bench: $(VENV)/.everything
 train: $(VENV)/.everything
 	$(BIN)/python -m training.dataset --split val --samples 640
 	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
+	$(BIN)/python -m training.dataset --split val --recipe wild --samples 640
 	$(BIN)/python -m training.dataset --split train --recipe hard --samples $(HARD_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --recipe wild --samples $(WILD_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --recipe varied --samples $(VARIED_SAMPLES)
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads

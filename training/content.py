@@ -176,6 +176,44 @@ CHANGES: tuple[tuple[float, str, Callable[[Rng], Change]], ...] = (
 )
 
 
+def _mirrored(frame: Frames, _: float) -> Frames:
+    return np.ascontiguousarray(frame[:, ::-1])
+
+
+def _turned(frame: Frames, _: float) -> Frames:
+    return np.ascontiguousarray(frame.swapaxes(0, 1))
+
+
+def _graded(rng: Rng) -> Change:
+    """Another camera's taste: exposure curve, white balance, and a little more or less colour."""
+    levels = (np.arange(256) / 255) ** rng.uniform(0.75, 1.3)
+    table = (255 * levels[:, None] * rng.uniform(0.92, 1.0, 3)).astype(np.float32)[None]
+    colour, seed = rng.uniform(0.8, 1.15), int(rng.integers(2**31))
+
+    def change(frame: Frames, t: float) -> Frames:
+        graded = cv2.LUT(frame, table)
+        grey = cv2.cvtColor(graded, cv2.COLOR_RGB2GRAY)
+        mixed = cv2.addWeighted(graded, colour, cv2.merge([grey] * 3), 1 - colour, 0)
+        # Dithered: rounding alone would leave gaps in the histogram, as lost bits do.
+        dither = np.random.default_rng((seed, round(t * 64) + 4096)).random(
+            mixed.shape, dtype=np.float32
+        )
+        return np.clip(np.floor(mixed + dither), 0, 255).astype(np.uint8)
+
+    return change
+
+
+def varied(scene: Scene, rng: Rng) -> Scene:
+    """The scene as another camera, held another way, would have brought it home."""
+    if rng.random() < 0.5:
+        scene = Changed(scene, "mirrored", _mirrored)
+    if rng.random() < 0.3:
+        scene = Changed(scene, "turned", _turned)
+    if rng.random() < 0.5:
+        scene = Changed(scene, "graded", _graded(rng))
+    return scene
+
+
 def draw_scene(library: Library, rng: Rng) -> Scene:
     """One clean scene: mostly footage and moving photographs, now and then something awkward."""
     kind = rng.random()

@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.recipe import HARD, HELD_OUT, STANDARD, WILD, Recipe
+from training.recipe import HARD, HELD_OUT, STANDARD, VARIED, WILD, Recipe
 from training.samples import make_sample
 from training.sources import Library
 from training.vimeo import VimeoLibrary
 
 SHARD = 64
-RECIPES = {"standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD}
+RECIPES = {
+    "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,11 @@ from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.start import imagenet_start, warm_start
 
-STEPS, BATCH, RATE, JUDGE_EVERY = 1750, 128, 1.5e-3, 250
+STEPS, BATCH, RATE, JUDGE_EVERY = 2000, 128, 1.5e-3, 250
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
 NOISE = 0.05  # added to normalised features in training, in their own deviations
 DECAY = 0.05
-SETS = ("train", "train-hard", "train-wild")
+SETS = ("train", "train-hard", "train-wild", "train-varied")
 
 
 @dataclass(frozen=True)

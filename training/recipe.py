@@ -63,6 +63,7 @@ class Recipe:
     emphasis: tuple[tuple[Artifact, float], ...] = ()
     judged: float = 1.0
     awkward: float = 0.0  # share of scenes from training.awkward
+    varied: bool = False  # mirror, turn and grade the scenes
     in_use: bool = False  # encode as the world does: other presets, mid-stream, sometimes scaled
 
 
@@ -82,6 +83,17 @@ HARD = Recipe(
         (Artifact.DEFOCUS_BLUR, 1.5),
     ),
     judged=0.25,
+)
+# As hard, with scenes that differ more than their few sources do.
+VARIED = replace(
+    HARD,
+    name="varied",
+    clean=0.18,
+    encoded=0.22,
+    judged=0.35,
+    awkward=0.15,
+    varied=True,
+    in_use=True,
 )
 # What a detector meets outside a laboratory: encodes of every rate, and good footage of every kind.
 WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 from training.awkward import FROM_THE_START, KINDS
 from training.codec import chroma_subsampled, round_trip
-from training.content import draw_scene, uneven
+from training.content import draw_scene, uneven, varied
 from training.degrade import Clip
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
@@ -83,6 +83,8 @@ def _draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]
     if recipe.awkward and rng.random() < recipe.awkward:
         kind = list(KINDS)[rng.integers(len(KINDS))]
     scene = KINDS[kind](library, rng) if kind else draw_scene(library, rng)
+    if recipe.varied:
+        scene = varied(scene, rng)
     if kind in FROM_THE_START:
         return scene, 0
     return scene, int(rng.integers(0, max(scene.length - 2 * FRAMES_PER_SEQUENCE, 0) + 1))

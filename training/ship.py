@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -15,20 +16,27 @@ from training.dataset import Shards
 from training.judge import judge, predict
 
 
-def ship(source: Path, target: Path, validation: Shards, version: str) -> None:
-    """Calibrate `source` on all of validation and write it to `target`."""
+def ship(source: Path, target: Path, validation: list[Shards], version: str) -> None:
+    """Calibrate `source` on all of validation and write it to `target`; judge it on the first part.
+
+    The first part is as degraded as the test. The second holds what is met in use, mostly encodes
+    and good footage: without it every probability would lean towards damage.
+    """
     checkpoint = inspect(source)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)
-    predicted = predict(model, validation, len(validation), torch.device("cpu"))
-    judged = judge(predicted, validation.truth)
-    fit = calibrate(predicted.presence, validation.truth.presence)
+    predicted = [predict(model, part, len(part), torch.device("cpu")) for part in validation]
+    judged = judge(predicted[0], validation[0].truth)
+    fit = calibrate(
+        np.concatenate([p.presence for p in predicted]),
+        np.concatenate([part.truth.presence for part in validation]),
+    )
     card = replace(
         checkpoint.card,
         version=version,
         temperature=fit.temperature,
         offset=fit.offset,
         threshold=fit.threshold,
-        metrics={"validation": judged.as_dict(), "validation_samples": len(validation)},
+        metrics={"validation": judged.as_dict(), "validation_samples": len(validation[0])},
     )
     save(target, load_file(source), card)
     print(f"{target}: {card.label}\n{judged.line()}")
@@ -41,7 +49,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--version", default="0.1.0")
     args = parser.parse_args()
-    validation = Shards(args.cache / "shards" / "val")
+    validation = [Shards(args.cache / "shards" / name) for name in ("val", "val-wild")]
     ship(args.run / f"{args.which}.safetensors", shipped_path(), validation, args.version)
 
 

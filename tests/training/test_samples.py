@@ -1,0 +1,59 @@
+"""Samples of the recipes: the same by index, honest labels, and what a recipe promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.content import Drawing, Gradient
+from training.recipe import STANDARD, VARIED, WILD, Recipe, draw_plan
+from training.samples import make_sample
+from training.sources import PhotoScene, Scene
+
+
+class Studio:
+    """A library without files: gradients, drawings, and squares under a moving camera."""
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        kind = rng.integers(3)
+        if kind < 2:
+            return (Gradient, Drawing)[kind](rng)
+        coarse = rng.integers(0, 255, (60, 60, 3), np.uint8)
+        return PhotoScene(coarse.repeat(8, 0).repeat(8, 1), None, rng, "squares")
+
+
+@pytest.mark.parametrize("recipe", [STANDARD, WILD, VARIED], ids=lambda r: r.name or "standard")
+def test_an_index_is_a_sample(recipe: Recipe) -> None:
+    for index in range(3):
+        one, two = (make_sample(Studio(), "train", index, recipe) for _ in range(2))  # type: ignore[arg-type]
+        assert np.array_equal(one.tile, two.tile)
+        assert np.array_equal(one.presence, two.presence)
+        assert (one.quality, one.note) == (two.quality, two.note)
+        assert one.tile.shape == (7, 224, 224, 3)
+
+
+def test_clean_and_good_has_no_artifact() -> None:
+    seen = [make_sample(Studio(), "train", n, WILD) for n in range(40)]  # type: ignore[arg-type]
+    clean = [s for s in seen if ": clean" in s.note and s.vmaf >= 90]
+    assert len(clean) > 5
+    assert all((s.presence != 1).all() for s in clean)
+
+
+def test_what_is_in_use_is_encoded_mid_stream_with_many_presets_and_sizes() -> None:
+    rng = np.random.default_rng(1)
+    plans = [draw_plan(rng, WILD) for _ in range(300)]
+    encoded = [p for p in plans if p.encoder is not None and not p.steps]
+    assert {p.lead > 0 for p in encoded} == {True, False}
+    assert {p.scale < 1 for p in encoded} == {True, False}
+    assert len({p.encoder.options for p in encoded if p.encoder}) > 5
+
+
+def test_a_recipe_that_asks_for_nothing_new_draws_as_before() -> None:
+    """The frozen test depends on it: the same numbers, whatever other recipes learned."""
+    rng, bare = np.random.default_rng(3), np.random.default_rng(3)
+    old = Recipe("", clean=0.14, encoded=0.12)
+    assert [draw_plan(rng, STANDARD) for _ in range(50)] == [
+        draw_plan(bare, old) for _ in range(50)
+    ]
+    steps = draw_plan(np.random.default_rng(5), STANDARD)
+    assert (steps.lead, steps.scale) == (0, 1.0)
