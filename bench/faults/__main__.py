@@ -31,6 +31,9 @@ FAULTS: tuple[tuple[str, Fault, int], ...] = (
 )
 
 
+HELD = {True: "yes", False: "**no**", None: "not run"}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="Share of the full counts.")
@@ -45,11 +48,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix=f"aqs-fault-{name}-") as place:
             rows += fault(Path(place), max(1, round(count * options.scale)))
         for row in rows[before:]:
-            print(f"{'ok ' if row.ok else 'BAD'} {row.fault}: {row.figure}", flush=True)
+            print(f"{HELD[row.ok]}: {row.fault}: {row.figure}", flush=True)
         print(f"    {name} took {time.monotonic() - began:.0f} s", flush=True)
         if options.write:
             write(options.write, rows)
-    return 0 if all(row.ok for row in rows) else 1
+    return 0 if all(row.ok is not False for row in rows) else 1
 
 
 def write(file: Path, rows: list[Row]) -> None:
@@ -64,7 +67,7 @@ def write(file: Path, rows: list[Row]) -> None:
         "",
         "| fault | figure | held |",
         "| --- | --- | --- |",
-        *(f"| {row.fault} | {row.figure} | {'yes' if row.ok else '**no**'} |" for row in rows),
+        *(f"| {row.fault} | {row.figure} | {HELD[row.ok]} |" for row in rows),
         "",
     ]
     file.write_text("\n".join(lines))

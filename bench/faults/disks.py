@@ -49,7 +49,7 @@ def full(place: Path, files: int, seed: int = 5) -> list[Row]:
             filler.unlink()
             problems = _end(scene, worker, files + 1)
     except OSError as error:
-        return [Row("disk full", f"not run: {error}", True)]
+        return [Row("disk full", f"not run: {error}", None)]
     figure = (
         f"told {len(said)} times ({said[0][-60:] if said else 'never'}), after it was freed "
         f"{files + 1} scored, {len(problems)} problems {problems[:3] or ''}"
@@ -70,7 +70,7 @@ def read_only(place: Path, files: int) -> list[Row]:
             argv = [sys.executable, "-m", "aqs_batch", "watch", "--watch_dir", str(inbox)]
             done = ffmpeg.run([*argv, "--output_dir", str(output)], timeout_s=120)
     except OSError as error:
-        return [Row("read-only", f"not run: {error}", True)]
+        return [Row("read-only", f"not run: {error}", None)]
     said = " ".join(done.tail).replace(str(place), "...")
     ok = done.returncode == 1 and "cannot open the database" in said and "Traceback" not in said
     return [Row("database on a read-only disk", f"exit {done.returncode}: {said[:160]}", ok)]

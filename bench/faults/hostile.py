@@ -89,7 +89,7 @@ def fuzz(place: Path, files: int, seed: int = 8) -> list[Row]:
     """Every file in a process that is watched: a crash or a hang costs it and not us."""
     samples = sorted(p for p in MEDIA.iterdir() if p.is_file()) if MEDIA.is_dir() else []
     if not samples:
-        return [Row("hostile files", f"not run: no {MEDIA}", True)]
+        return [Row("hostile files", f"not run: no {MEDIA}", None)]
     inside, log = place / "in", place / "log"
     inside.mkdir()
     log.touch()

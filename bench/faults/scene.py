@@ -24,11 +24,11 @@ _FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of the table, and whether it is what it must be."""
+    """One figure of the table, and whether it is what it must be; None: it could not be tried."""
 
     fault: str
     figure: str
-    ok: bool
+    ok: bool | None
 
 
 class Scene:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="us
 def check(rows) -> None:
     assert rows
     for row in rows:
+        if row.ok is None:
+            pytest.skip(f"{row.fault}: {row.figure}")
         assert row.ok, f"{row.fault}: {row.figure}"
 
 
