@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Protocol
 
@@ -128,18 +128,11 @@ def _feed(
 def in_order(
     frames: Iterator[RawFrame], luma_filter: LumaFilter, bit_depth: int, workers: int
 ) -> Generator[RawFrame]:
-    """Each frame filtered with its neighbours, `workers` frames at a time; they come in order.
+    """Each frame filtered with its neighbours, `workers` frames at a time; they come in order."""
+    from aqs_batch.encode.preprocess import one_core_each  # torch takes a second to import
 
-    One core to a frame: the encoder wants the cores too, and cores that share a frame wait for each
-    other at every step, which took ten times as long beside a busy encoder.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1))
     waiting: deque[tuple[RawFrame, Future[Luma]]] = deque()
-    try:
+    with one_core_each(workers) as pool:
         for now, window in _windows(frames):
             waiting.append((now, pool.submit(luma_filter, window, bit_depth)))
             if len(waiting) > workers:
@@ -147,9 +140,6 @@ def in_order(
                 yield frame.with_luma(luma.result())
         for frame, luma in waiting:
             yield frame.with_luma(luma.result())
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
 
 
 def _windows(frames: Iterator[RawFrame]) -> Iterator[tuple[RawFrame, tuple[Luma, Luma, Luma]]]:

@@ -9,6 +9,8 @@ lose. Nothing is normalised over the frame, so a tile of a frame gives what the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +145,23 @@ def _facts(window: Tensor, bands: Bands) -> Tensor:
         F.avg_pool2d((after - now).abs(), 4),
     ]
     return torch.log1p(torch.cat(strength, 1) * 255) - 0.5
+
+
+@contextmanager
+def one_core_each(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for as many frames at a time, each filtered by one core.
+
+    The encoder wants the cores too, and cores that share a frame wait for each other at every step,
+    which took ten times as long beside a busy encoder.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 class FrameFilter:
