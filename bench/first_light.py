@@ -78,10 +78,15 @@ def decoding(path: Path, name: str) -> Row:
 
 
 def peak_memory(path: Path, name: str, folder: Path) -> Row:
-    """Peak resident memory of a whole `aqs-batch run` on one file, ffmpeg's own not counted."""
+    """Peak resident memory of a whole `aqs-batch run` on one file, ffmpeg's own not counted.
+
+    From /proc, not from getrusage: there a child's peak begins at what its parent held when it
+    forked, so that a large bench once measured itself.
+    """
     code = (
-        "import os, resource; from aqs_batch.cli import invoke; code = invoke(); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True); os._exit(code)"
+        "import os, re; from aqs_batch.cli import invoke; code = invoke(); "
+        "print(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1], flush=True); "
+        "os._exit(code)"
     )
     argv = [sys.executable, "-c", code, "run", str(path), "--output_dir", str(folder / name)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
