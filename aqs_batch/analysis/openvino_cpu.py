@@ -48,14 +48,14 @@ class OpenVinoBackend:
 
     def __init__(self, checkpoint: Checkpoint, cache_dir: Path, cores: int) -> None:
         core = ov.Core()
-        graph = _converted(core, checkpoint, cache_dir)
+        kept = cache_dir / _key(checkpoint)
+        graph = _converted(core, checkpoint, kept)
         config = {
             # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/015).
             "INFERENCE_PRECISION_HINT": "f32",
             "NUM_STREAMS": str(cores),
             "INFERENCE_NUM_THREADS": str(cores),
         }
-        kept = cache_dir / _key(checkpoint)
         if os.access(kept, os.W_OK):  # compiling costs seconds each time: it is kept there too
             config["CACHE_DIR"] = str(kept)
         self._queue = ov.AsyncInferQueue(core.compile_model(graph, "CPU", config), cores)
@@ -80,7 +80,7 @@ def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Pixels) -> list[L
         "INFERENCE_NUM_THREADS": "1",
         "PERF_COUNT": "YES",
     }
-    graph = _converted(core, checkpoint, cache_dir)
+    graph = _converted(core, checkpoint, cache_dir / _key(checkpoint))
     request = core.compile_model(graph, "CPU", config).create_infer_request()
     for _ in range(2):  # the first time pays for memory
         request.infer([tile[None]])
@@ -96,9 +96,8 @@ def _keep(request: Any, place: tuple[list[Any], int]) -> None:
     found[row] = [output.data.copy() for output in request.output_tensors]
 
 
-def _converted(core: ov.Core, checkpoint: Checkpoint, cache_dir: Path) -> Any:
-    """The network as OpenVINO reads it: from the cache, else converted, which takes seconds."""
-    kept = cache_dir / _key(checkpoint)
+def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> Any:
+    """The network as OpenVINO reads it: from its place, else converted, which takes seconds."""
     if not (kept / _GRAPH).exists() and not _made_apart(checkpoint, kept):
         return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
     return core.read_model(kept / _GRAPH)
