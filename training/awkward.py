@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.content import CHANGES, Changed, Cut, Drawing, Gradient, Still
+from training.content import CHANGES, Changed, Cut, Drawing, Gradient, Still, rng_at
 from training.sources import Library, PhotoScene, Scene
 
 Pixels = NDArray[np.uint8]
@@ -66,7 +66,7 @@ def _grain(library: Library, rng: Rng) -> Scene:
     level, seed = rng.uniform(*GRAIN_LEVELS), int(rng.integers(2**31))
 
     def change(frame: Pixels, t: float) -> Pixels:
-        noise = np.random.default_rng((seed, round(t * 64) + 4096)).standard_normal(frame.shape[:2])
+        noise = rng_at(seed, t).standard_normal(frame.shape[:2])
         soft = cv2.GaussianBlur(noise, (0, 0), 0.6)
         grain = soft[..., None] * (level / soft.std())
         return np.clip(np.rint(frame + grain), 0, 255).astype(np.uint8)

@@ -18,6 +18,11 @@ Rng = np.random.Generator
 Change = Callable[[Frames, float], Frames]
 
 
+def rng_at(seed: int, t: float) -> Rng:
+    """Randomness of one moment of a scene: the same whenever, and in whatever order, it is seen."""
+    return np.random.default_rng((seed, round(t * 64) + 4096))
+
+
 class Changed(Scene):
     """Another scene with every frame passed through `change(frame, t)`."""
 
@@ -52,9 +57,7 @@ class Gradient(Scene):
         shift = np.array([[1.0, 0, x], [0, 1.0, y]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         view = cv2.warpAffine(self._field, shift, (REGION_PX, REGION_PX), flags=flags, borderMode=4)
-        noise = np.random.default_rng((self._seed, round(t * 64) + 4096)).standard_normal(
-            view.shape, dtype=np.float32
-        )
+        noise = rng_at(self._seed, t).standard_normal(view.shape, dtype=np.float32)
         return np.clip(np.rint(view + noise * self._grain), 0, 255).astype(np.uint8)
 
 
@@ -195,9 +198,7 @@ def _graded(rng: Rng) -> Change:
         grey = cv2.cvtColor(graded, cv2.COLOR_RGB2GRAY)
         mixed = cv2.addWeighted(graded, colour, cv2.merge([grey] * 3), 1 - colour, 0)
         # Dithered: rounding alone would leave gaps in the histogram, as lost bits do.
-        dither = np.random.default_rng((seed, round(t * 64) + 4096)).random(
-            mixed.shape, dtype=np.float32
-        )
+        dither = rng_at(seed, t).random(mixed.shape, dtype=np.float32)
         return np.clip(np.floor(mixed + dither), 0, 255).astype(np.uint8)
 
     return change

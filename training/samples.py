@@ -18,13 +18,12 @@ from training.content import draw_scene, uneven, varied
 from training.degrade import Clip
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
-from training.recipe import Plan, Recipe, draw_plan
+from training.recipe import ARTIFACTS, Plan, Recipe, draw_plan
 from training.sources import Library, Scene
 
 Frames = NDArray[np.uint8]
 Rng = np.random.Generator
 
-ARTIFACTS = tuple(Artifact)
 ABSENT, PRESENT, UNKNOWN = 0, 1, -1
 GOOD_VMAF, BAD_VMAF = 90.0, 75.0
 
