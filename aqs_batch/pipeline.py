@@ -22,14 +22,23 @@ from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
+from aqs_batch.ingest.frames import Sequence
 from aqs_batch.ingest.probe import Limits, probe
 from aqs_batch.lookahead import Lookahead, stamp
-from aqs_batch.records import Pixels, Provenance, Sequence, SequenceScore, TileScores, Video
+from aqs_batch.records import (
+    FRAMES_PER_SEQUENCE,
+    Pixels,
+    Provenance,
+    SequenceScore,
+    TileScores,
+    Video,
+)
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.settings import Settings
 from aqs_batch.store import Analysis
 
 WORST_MOMENTS = 6
+PICTURE_PX = 320
 LEAST_DECODE_S = 60.0
 
 
@@ -139,7 +148,7 @@ def score(
 
 @dataclass(frozen=True)
 class _InFlight:
-    """A sequence whose tiles are with the model; of its frames only the middle one is kept."""
+    """A sequence whose tiles are with the model; of its frames only a small picture is kept."""
 
     t_s: float
     scene: int
@@ -155,10 +164,10 @@ def _scored(
     most = 1 + -(-2 * bench.engine.batch // per_sequence)  # two batches: one runs, one waits
     waiting: deque[_InFlight] = deque()
     for number, sequence in enumerate(sequences):
-        height, width = sequence.frames.shape[1:3]
-        corners = sampling.tile_corners(number, per_sequence, height, width)
-        cut = tiles.cut(sequence.frames, corners)
-        picture = sequence.frames[len(sequence.frames) // 2].copy()
+        frames = sequence.frames
+        corners = sampling.tile_corners(number, per_sequence, frames.height, frames.width)
+        cut = tiles.cut(frames, corners)
+        picture = frames.small(FRAMES_PER_SEQUENCE // 2, PICTURE_PX)
         waiting.append(_InFlight(sequence.t_s, sequence.scene, picture, bench.engine.submit(cut)))
         while len(waiting) >= most or (waiting and waiting[0].tiles.done()):
             yield _landed(waiting.popleft(), bench)

@@ -137,15 +137,6 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """Seven consecutive decoded frames at native resolution, uint8[7,H,W,3], starting at t_s."""
-
-    t_s: float
-    frames: Pixels
-    scene: int = 0
-
-
-@dataclass(frozen=True)
 class TileScores:
     """What the model says of one tile: vectors of ten in Artifact order, all in 0-1."""
 

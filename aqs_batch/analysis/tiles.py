@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -18,16 +19,28 @@ class Tile:
     y: float
 
 
-def cut(frames: Pixels, corners: list[tuple[int, int]]) -> list[Tile]:
+class Frames(Protocol):
+    """Consecutive frames of one size, turned into RGB where they are looked at."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    def crop(self, y: int, x: int, height: int, width: int) -> Pixels:
+        """The same place in all frames: uint8[7,height,width,3]."""
+
+
+def cut(frames: Frames, corners: list[tuple[int, int]]) -> list[Tile]:
     """Cut one tile at each (y, x); a frame under 224 px is continued by reflection."""
-    height, width = frames.shape[1:3]
-    short = max(TILE_PX - height, 0), max(TILE_PX - width, 0)
-    if max(short):
-        frames = np.pad(frames, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)), mode="reflect")
+    height, width = frames.height, frames.width
+    high, wide = min(TILE_PX, height), min(TILE_PX, width)
+    short = TILE_PX - high, TILE_PX - wide
     tiles = []
     for y, x in corners:
-        pixels = np.ascontiguousarray(frames[:, y : y + TILE_PX, x : x + TILE_PX])
-        centre_y = min(y + TILE_PX / 2, height / 2 if short[0] else y + TILE_PX / 2) / height
-        centre_x = min(x + TILE_PX / 2, width / 2 if short[1] else x + TILE_PX / 2) / width
-        tiles.append(Tile(pixels, centre_x, centre_y))
+        pixels = frames.crop(y, x, high, wide)
+        if max(short):
+            pixels = np.pad(pixels, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)), mode="reflect")
+        tiles.append(Tile(pixels, (x + wide / 2) / width, (y + high / 2) / height))
     return tiles

@@ -14,11 +14,13 @@ import numpy as np
 
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import DEMUXERS, Child, Finished, child
+from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
 from aqs_batch.ingest.sampling import SCENE_CUT, Moments, SamplePlan, seek_pays, seek_point_s
-from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Sequence, Video
+from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Video
 
 _FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
 _SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
+_COLOUR_LINE = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:")
 _SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
 _STAMP_WAIT_S = 30.0
 MOST_DAMAGE = 5
@@ -61,10 +63,20 @@ def input_name(video: Video) -> str:
     return f"file:{os.path.abspath(video.path)}"
 
 
+def piped_as(video: Video, decoding: Decoding) -> PipeFormat:
+    """The frames' own planes where nothing but RGB is to be made of them, else RGB."""
+    as_it_is = (decoding.height, decoding.width) == (video.height, video.width)
+    even = video.height % 2 == video.width % 2 == 0
+    planes = video.pixel_format in (PipeFormat.YUV420P, PipeFormat.YUVJ420P)
+    if planes and as_it_is and even and not video.hdr:
+        return PipeFormat(video.pixel_format)
+    return PipeFormat.RGB24
+
+
 def argv(
     video: Video, plan: SamplePlan, decoding: Decoding, start: Start | None = None
 ) -> list[str]:
-    """The command that writes the planned sequences to stdout as rgb24.
+    """The command that writes the planned sequences to stdout, in the format of `piped_as`.
 
     With `start` it writes one sequence, from that frame on.
     """
@@ -82,11 +94,11 @@ def argv(
         for name, arguments in _TONE_MAP:
             node = node.filter(name, **arguments)
     # A fixed size, since a stream may change its size half-way and the reader counts on bytes.
-    node = node.filter(
-        "scale", decoding.width, decoding.height, flags="bicubic+accurate_rnd+full_chroma_int"
-    )
+    node = node.filter("scale", decoding.width, decoding.height, flags=SWS_FLAGS)
+    pipe_format = piped_as(video, decoding)
+    node = node.filter("format", pipe_format.value).filter("showinfo", checksum=0)
     output = ffmpeg.output(
-        node, "pipe:1", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough"
+        node, "pipe:1", format="rawvideo", pix_fmt=pipe_format.value, fps_mode="passthrough"
     )
     # The name is put in last: ffmpeg-python hashes it, and cannot hash one that is not UTF-8.
     command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
@@ -120,10 +132,11 @@ def select_expression(plan: SamplePlan, frame_rate: float) -> str:
 
 
 class Stamps:
-    """Times and scene scores of the selected frames, read off ffmpeg's log line by line."""
+    """Times, scene scores and colours of the selected frames, read off ffmpeg's log by line."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[tuple[float, float]] = queue.Queue()
+        self._colours: queue.Queue[Colour] = queue.Queue()
         self._pending = float("nan")
         self.damage: list[str] = []
 
@@ -132,6 +145,8 @@ class Stamps:
             self._pending = _number(match[1])
         elif match := _SCENE_LINE.search(line):
             self._queue.put((self._pending, _number(match[1])))
+        elif match := _COLOUR_LINE.search(line):
+            self._colours.put(Colour(matrix=match[2], range=match[1]))
         elif ("error" in line.lower() or "corrupt" in line.lower()) and len(
             self.damage
         ) < MOST_DAMAGE:
@@ -143,6 +158,13 @@ class Stamps:
             return self._queue.get(timeout=_STAMP_WAIT_S)
         except queue.Empty:
             return float("nan"), 0.0
+
+    def colour(self) -> Colour:
+        """How the next frame's planes are to be read: as it was piped, whatever the file says."""
+        try:
+            return self._colours.get(timeout=_STAMP_WAIT_S)
+        except queue.Empty:
+            return Colour()
 
 
 def _number(text: str) -> float:
@@ -174,7 +196,7 @@ def _in_one_pass(
         wall_limit_s=decoding.wall_limit_s,
         memory_bytes=decoding.memory_bytes,
     ) as running:
-        for sequence, _ in _windows(running, stamps, decoding):
+        for sequence, _ in _windows(running, stamps, video, decoding):
             count += 1
             yield sequence
         finished = running.wait(timeout_s=decoding.wall_limit_s)
@@ -224,38 +246,44 @@ def _one_sequence(
     own = Stamps()
     command = argv(video, replace(plan, count=1), decoding, start)
     with child(command, on_line=own.on_line, wall_limit_s=decoding.wall_limit_s) as running:
-        read = next(_windows(running, own, decoding), None)
+        read = next(_windows(running, own, video, decoding), None)
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return read if read is not None and read[1] > read[0].t_s else None
 
 
 def _windows(
-    running: Child, stamps: Stamps, decoding: Decoding
+    running: Child, stamps: Stamps, video: Video, decoding: Decoding
 ) -> Iterator[tuple[Sequence, float]]:
     """Group the frames of the pipe into sequences, starting over at scene cuts like the select.
 
     Each comes with the time of its last frame. What is left of a clip too short for one sequence
     comes as one that runs forth and back and ends where it begins.
     """
-    shape = (FRAMES_PER_SEQUENCE, decoding.height, decoding.width, 3)
+    size = decoding.height, decoding.width
+    pipe_format = piped_as(video, decoding)
+    shape = (FRAMES_PER_SEQUENCE, pipe_format.frame_bytes(*size))
     window = np.empty(shape, np.uint8)
     times: list[float] = []
-    scene, whole = 0, 0
+    scene, whole, colour = 0, 0, Colour()
+
+    def sequence(data: Pixels) -> Sequence:
+        return Sequence(times[0], PipedFrames(data, *size, pipe_format, colour), scene)
+
     while True:
         frame = window[len(times)]
-        if running.read_into(frame.data.cast("B")) < frame.nbytes:
+        if running.read_into(frame.data) < frame.nbytes:
             break
-        at, score = stamps.next()
+        (at, score), colour = stamps.next(), stamps.colour()
         if score > SCENE_CUT:
             scene += 1
             window[0], times = frame, []
         times.append(at)
         if len(times) == FRAMES_PER_SEQUENCE:
             whole += 1
-            yield Sequence(times[0], window, scene), times[-1]
+            yield sequence(window), times[-1]
             window, times = np.empty(shape, np.uint8), []
     if whole == 0 and times:
-        yield Sequence(times[0], _forth_and_back(window[: len(times)]), scene), times[0]
+        yield sequence(_forth_and_back(window[: len(times)])), times[0]
 
 
 def _forth_and_back(frames: Pixels) -> Pixels:
