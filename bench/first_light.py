@@ -19,6 +19,7 @@ from aqs_batch.ingest.fingerprint import fingerprint
 
 SIZES = {"360p": "640x360", "1080p": "1920x1080", "2160p": "3840x2160"}
 SECONDS, RATE = 8, 25
+BITS_PER_PIXEL = 0.15  # of the clips: 8 Mb/s at 1080p, what services and cameras deliver
 BATCHES = 6
 
 
@@ -31,13 +32,21 @@ class Row:
     unit: str
 
 
-def clip(folder: Path, size: str, seconds: int = SECONDS) -> Path:
-    """A noisy moving test picture, so that decoding has something to do."""
-    target = folder / f"{size}-{seconds}s.mp4"
+def clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = False) -> Path:
+    """A noisy moving test picture in H.264, at the rate of everyday video.
+
+    A heavy one keeps all of its noise: seven times the rate, so that decoding sets the pace.
+    """
+    target = folder / f"{size}-{seconds}s{'-heavy' if heavy else ''}.mp4"
     graph = f"testsrc2=size={size}:rate={RATE},noise=alls=8:allf=t"
     argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
-    argv += ["-t", str(seconds), "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"]
-    finished = ffmpeg.run([*argv, "-pix_fmt", "yuv420p", f"file:{target}"], timeout_s=600)
+    argv += ["-t", str(seconds), "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+    width, height = map(int, size.split("x"))
+    kbps = round(BITS_PER_PIXEL * width * height * RATE / 1000)
+    limited = ["-b:v", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{2 * kbps}k"]
+    finished = ffmpeg.run(
+        [*argv, *(["-crf", "20"] if heavy else limited), f"file:{target}"], timeout_s=600
+    )
     if finished.returncode:
         raise SystemExit("\n".join(finished.tail))
     return target
