@@ -10,9 +10,9 @@ TRAIN_HOURS ?= 1.25
 TRAIN_SAMPLES ?= 10112
 HARD_SAMPLES ?= 8192
 WILD_SAMPLES ?= 6144
-VARIED_SAMPLES ?= 3392
+VARIED_SAMPLES ?= 11648
 
-.PHONY: run test venv lint fmt faults bench train evaluate clean
+.PHONY: run test venv lint fmt faults bench train evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -62,6 +62,10 @@ train: $(VENV)/.everything
 # goes on where it was; with new weights only the detector's own readings are made again.
 evaluate: $(VENV)/.rivals
 	$(MALLOC) $(BIN)/python -m training.evaluate
+
+# What `aqs-batch run` says of clips that ffmpeg's own filters and codecs damaged.
+field: $(VENV)/.runtime
+	$(BIN)/python -m training.field --write training/FIELD.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aqs_batch import ffmpeg
 from aqs_batch.analysis import tiles
 from aqs_batch.errors import FfmpegError
+from aqs_batch.ingest.frames import PipedFrames, PipeFormat
 from aqs_batch.ingest.sampling import tile_corners
 from aqs_batch.records import FRAMES_PER_SEQUENCE
 from training.judge import spearman
@@ -86,8 +87,10 @@ def tiles_of(frames: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     for number in range(len(frames) // FRAMES_PER_SEQUENCE):
         first = number * FRAMES_PER_SEQUENCE
         part = frames[first : first + FRAMES_PER_SEQUENCE]
-        corners = tile_corners(number, TILES, part.shape[1], part.shape[2])
-        cut += [tile.pixels for tile in tiles.cut(part, corners)]
+        height, width = part.shape[1:3]
+        whole = PipedFrames(part.reshape(len(part), -1), height, width, PipeFormat.RGB24)
+        corners = tile_corners(number, TILES, height, width)
+        cut += [tile.pixels for tile in tiles.cut(whole, corners)]
     return cut
 
 

@@ -167,7 +167,7 @@ def main() -> None:
     model = AqsNet()
     start = imagenet_start(model) if args.init is None else warm_start(model, args.init)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    place = args.init.stem if args.init else "imagenet"
+    place = f"{args.init.stem if args.init else 'imagenet'}-{ARCHITECTURE.rpartition('-')[2]}"
     check = gather(model, args.cache, ["val"], place)
     training = gather(model, args.cache, SETS, place)
     for number, juror in enumerate(model.jury):

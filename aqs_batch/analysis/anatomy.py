@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_model
-from aqs_batch.analysis.model import CHANGE_STAGES, STAGE_CHANNELS
+from aqs_batch.analysis.model import STAGE_CHANNELS
 from aqs_batch.records import Artifact
 
 SAMPLES = 256  # random feature vectors the heads' attention is averaged over
@@ -120,7 +120,7 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
             **_grouped((by_seen.abs() * seen_spread).mean((0, 1)), STAGE_CHANNELS, "map", "pixels"),
             **_grouped(
                 (by_moved.abs() * moved_spread).mean((0, 1)),
-                STAGE_CHANNELS[:CHANGE_STAGES],
+                STAGE_CHANNELS[:1],
                 "change of map",
                 "change of pixels",
             ),

@@ -1,11 +1,14 @@
-"""AqsNet: EfficientNet-B0 per frame, attention over seven frames, heads for quality and artifacts.
+"""AqsNet: EfficientNet-B0, attention over seven frames, heads for quality and artifacts.
 
-Shapes: B tiles, T=7 frames, C channels, 10 artifacts.
+The shallowest map is made of every frame, and how it changes from frame to frame; the deeper ones
+of two frames only, which stand for their neighbours (docs/decisions/016).
+
+Shapes: B tiles, T=7 frames, D=2 frames looked at closely, C channels, 10 artifacts.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -13,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aqs_batch.analysis import facts
+from aqs_batch.analysis.facts import LOOKED_AT, STANDS_FOR
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-4"
+ARCHITECTURE = "aqsnet-b0-5"
 ARTIFACTS = len(Artifact)
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
-CHANGE_STAGES = 2  # judder and ghosting are read from how the two shallowest maps change
+MAPS_AFTER = (1, 2, 4, 6)  # the backbone's blocks whose outputs are the deeper four maps
 
 
 class Logits(NamedTuple):
@@ -101,7 +105,7 @@ class Juror(nn.Module):
 class AqsNet(nn.Module):
     """Scores tiles: float[B,7,3,H,W] (normalised by analysis/transform) -> Logits."""
 
-    def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 3) -> None:
+    def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 5) -> None:
         super().__init__()
         facts.prepare(TILE_PX)
         self.backbone = timm.create_model(
@@ -111,7 +115,7 @@ class AqsNet(nn.Module):
             out_indices=tuple(range(len(STAGE_CHANNELS))),
         )
         pooled = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS  # mean and deviation over space
-        change = 2 * sum(STAGE_CHANNELS[:CHANGE_STAGES]) + facts.CHANGE_FACTS
+        change = 2 * STAGE_CHANNELS[0] + facts.CHANGE_FACTS
         # Trained apart from different beginnings: where samples are few their errors differ, and
         # next to the backbone they cost nothing.
         self.jury = nn.ModuleList(Juror(pooled, change, width, dropout) for _ in range(jurors))
@@ -122,34 +126,45 @@ class AqsNet(nn.Module):
     def features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
         batch, frames = tiles.shape[:2]
-        maps = self.backbone(tiles.flatten(0, 1))  # five maps [B*T,C,h,w]
-        pooled = torch.cat([_pool(m) for m in maps], dim=1).reshape(batch, frames, -1)
-        stirred = self._change(maps[:CHANGE_STAGES], batch, frames)
+        shallow, deep = self._maps(tiles)
+        every = _pool(shallow).reshape(batch, frames, -1)
+        close = torch.cat([_pool(m) for m in deep], dim=1).reshape(batch, len(LOOKED_AT), -1)
+        stirred = _change(shallow.reshape(batch, frames, *shallow.shape[1:]))
         # Facts count single levels and thin shares: half precision would wash them out.
         with torch.autocast(tiles.device.type, enabled=False):
             still, moved = facts.of(tiles)
-        return torch.cat([pooled, still], dim=2), torch.cat([stirred, moved], dim=2)
+        standing = torch.cat([close, still], dim=2)[:, list(STANDS_FOR)]
+        return torch.cat([every, standing], dim=2), torch.cat([stirred, moved], dim=2)
+
+    def _maps(self, tiles: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The shallowest map of all frames, [B*T,C,h,w], and the deeper four of some, [B*D,...]."""
+        net: Any = self.backbone
+        shallow = net.blocks[0](net.bn1(net.conv_stem(tiles.flatten(0, 1))))
+        among = shallow.reshape(*tiles.shape[:2], *shallow.shape[1:])
+        deeper, maps = among[:, list(LOOKED_AT)].flatten(0, 1), []
+        for number, block in enumerate(net.blocks[1:], start=1):
+            deeper = block(deeper)
+            if number in MAPS_AFTER:
+                maps.append(deeper)
+        return shallow, maps
 
     def judge(self, seen: Tensor, moved: Tensor) -> Logits:
         """The jury's mean scores of features: the part that can be trained on cached ones."""
         votes = [juror(seen, moved) for juror in self.jury]
         return Logits(*(torch.stack(column).mean(0) for column in zip(*votes, strict=True)))
 
-    def _change(self, maps: list[Tensor], batch: int, frames: int) -> Tensor:
-        """How much each channel changes from frame to frame, log scale: [B,T-1,2C].
 
-        The second half is the change of the change (a frame against the mean of its neighbours),
-        which a blended or repeated frame betrays; its two ends are repeated to keep T-1 rows.
-        """
-        steps = []
-        for stage in maps:
-            volume = stage.reshape(batch, frames, *stage.shape[1:])  # [B,T,C,h,w]
-            first = (volume[:, 1:] - volume[:, :-1]).abs().mean((3, 4))  # [B,T-1,C]
-            middle = volume[:, 1:-1] - 0.5 * (volume[:, 2:] + volume[:, :-2])
-            second = middle.abs().mean((3, 4))  # [B,T-2,C]
-            second = torch.cat([second[:, :1], second], dim=1)
-            steps += [first, second]
-        return torch.log(torch.cat(steps, dim=2) + 1e-3)
+def _change(maps: Tensor) -> Tensor:
+    """How much each channel changes from frame to frame, log scale: [B,T,C,h,w] -> [B,T-1,2C].
+
+    The second half is the change of the change (a frame against the mean of its neighbours),
+    which a blended or repeated frame betrays; its first row is repeated to make T-1.
+    """
+    first = (maps[:, 1:] - maps[:, :-1]).abs().mean((3, 4))  # [B,T-1,C]
+    middle = maps[:, 1:-1] - 0.5 * (maps[:, 2:] + maps[:, :-2])
+    second = middle.abs().mean((3, 4))  # [B,T-2,C]
+    second = torch.cat([second[:, :1], second], dim=1)
+    return torch.log(torch.cat([first, second], dim=2) + 1e-3)
 
 
 def _entry(features: int, width: int, dropout: float) -> nn.Sequential:

@@ -55,6 +55,9 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": "f32",
             "NUM_STREAMS": str(cores),
             "INFERENCE_NUM_THREADS": str(cores),
+            # Threads bound to cores cannot give way to ffmpeg, nor to a second run: two processes
+            # of one thread each had shared one core while the other was idle.
+            "ENABLE_CPU_PINNING": "NO",
         }
         if os.access(kept, os.W_OK):  # compiling costs seconds each time: it is kept there too
             config["CACHE_DIR"] = str(kept)

@@ -1,7 +1,7 @@
 """Parameter-free facts about the pixels: what a convolution would need many samples to learn.
 
 Split by what they look at: levels and their steps, edges and smooth places, the spectrum, colour,
-and motion. Frame facts are taken of a few of the frames, change facts of every step between them.
+and motion. Frame facts are taken of two of the frames, change facts of every step between all.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from torch import Tensor
 from aqs_batch.analysis.facts import colour, edges, levels, motion, spectrum
 from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
 
-LOOKED_AT = (1, 3, 5)  # of seven frames; their facts stand for their neighbours too
-STANDS_FOR = (0, 0, 0, 1, 2, 2, 2)
+LOOKED_AT = (1, 5)  # of seven frames; what is seen in them stands for their neighbours too
+STANDS_FOR = (0, 0, 0, 0, 1, 1, 1)
 FRAME_FACTS = levels.FRAME_FACTS + edges.EDGE_FACTS + spectrum.SPECTRUM_FACTS + colour.CHROMA_FACTS
 CHANGE_FACTS = levels.CHANGE_FACTS + motion.MOTION_FACTS + spectrum.CEPSTRUM_FACTS
 
@@ -22,7 +22,8 @@ def planes(tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Y, Cb, Cr in levels (chroma around 0) from normalised RGB: [B,T,3,H,W] -> each [B,T,H,W]."""
     std = torch.tensor(IMAGENET_STD, device=tiles.device).reshape(3, 1, 1)
     mean = torch.tensor(IMAGENET_MEAN, device=tiles.device).reshape(3, 1, 1)
-    red, green, blue = ((tiles.float() * std + mean) * 255).unbind(2)
+    # Whole levels again, whatever normalising them has rounded.
+    red, green, blue = torch.round((tiles.float() * std + mean) * 255).unbind(2)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return luma, 0.564 * (blue - luma), 0.713 * (red - luma)
 
@@ -33,9 +34,9 @@ def prepare(side_px: int) -> None:
 
 
 def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Facts of frames and of the steps between them, from normalised RGB.
+    """Facts of the frames looked at and of the steps between all, from normalised RGB.
 
-    [B,T,3,H,W] -> [B,T,FRAME_FACTS] and [B,T-1,CHANGE_FACTS].
+    [B,T,3,H,W] -> [B,len(LOOKED_AT),FRAME_FACTS] and [B,T-1,CHANGE_FACTS].
     """
     batch, frames = tiles.shape[:2]
     luma, blue, red = planes(tiles)
@@ -47,7 +48,7 @@ def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
         spectrum.spectrum_facts(power),
         colour.chroma_facts(*chosen),
     ]
-    still = torch.cat(parts, dim=1).reshape(batch, len(LOOKED_AT), -1)[:, list(STANDS_FOR)]
+    still = torch.cat(parts, dim=1).reshape(batch, len(LOOKED_AT), -1)
     mean_power = power.reshape(batch, len(LOOKED_AT), *power.shape[1:]).mean(1)
     repeated = spectrum.cepstrum_facts(mean_power)[:, None].expand(-1, frames - 1, -1)
     steps = luma[:, 1:] - luma[:, :-1]

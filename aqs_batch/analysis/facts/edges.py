@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-STEEP = 24.0  # levels: a strong edge
-REACHES = ((8, 14.0), (16, 24.0))  # cell in pixels, levels: a slope, neither flat nor an edge
-STAIRS = (0.6, 1.6, 3.2, 6.4, 12.8)
+from aqs_batch.analysis.facts.levels import BETWEEN, STEPS
+
+STEEP = 24 + BETWEEN  # levels: a strong edge
+FLAT = 1.5 + BETWEEN
+REACHES = ((8, 14 + BETWEEN), (16, 24 + BETWEEN))  # cell in pixels, levels: a slope, not an edge
+STAIRS = STEPS[:5]
 CELL_PX = 16
 ZONE_PX = 4
 QUANTILES = (0.02, 0.1, 0.3, 0.6)
@@ -52,7 +55,7 @@ def _edge_width(luma: Tensor) -> Tensor:
     high = F.max_pool2d(luma[..., 1:, 1:], CELL_PX)
     low = -F.max_pool2d(-luma[..., 1:, 1:], CELL_PX)
     reach = (high - low).clamp(min=1)
-    edge = (reach > 30).float()
+    edge = (reach > 30 + BETWEEN).float()
     count = edge.sum((1, 2, 3)) + 0.5
     width = torch.log(reach / tops.clamp(min=0.5))  # [N,4,h,w]
     each = (width * edge).sum((2, 3)) / count[:, None]  # [N,4]
@@ -79,7 +82,7 @@ def _ringing(luma: Tensor, step: Tensor) -> Tensor:
     for scale in (1, 2, 4):
         small = F.avg_pool2d(luma, scale) if scale > 1 else luma
         turns = 0.5 * (_turns(small, 3) + _turns(small, 2))
-        loud, flips = torch.sqrt(turns + 1e-4), (turns > 2.0).float()
+        loud, flips = torch.sqrt(turns + 1e-4), (turns > 2 + BETWEEN).float()
         if scale < ZONE_PX:
             loud, flips = (F.avg_pool2d(m, ZONE_PX // scale) for m in (loud, flips))
         by_edge, elsewhere = _mean_in(loud, beside), _mean_in(loud, away)
@@ -115,9 +118,9 @@ def _stairs(luma: Tensor, step: Tensor) -> Tensor:
         tops, means = F.max_pool2d(tops, cell // size), F.avg_pool2d(means, cell // size)
         size = cell
         reach = tops[:, :1] + tops[:, 1:]
-        slope = ((reach > 1.5) & (reach <= most)).float()
+        slope = ((reach > FLAT) & (reach <= most)).float()
         facts += [
-            torch.log(zone.mean((1, 2, 3)) + 1e-3) for zone in (slope, (reach <= 1.5).float())
+            torch.log(zone.mean((1, 2, 3)) + 1e-3) for zone in (slope, (reach <= FLAT).float())
         ]
         facts += [_mean_in(share, slope) for share in torch.split(means[:, 1:], 1, dim=1)]
         facts.append(_mean_in(means[:, :1] / (reach + 1e-3), slope))
@@ -151,19 +154,13 @@ def _comb(luma: Tensor) -> Tensor:
 
 
 def _pairs_of_levels(values: Tensor) -> Tensor:
-    """Share of values in [2k-1, 2k+1] for k = 0..127, both ends included: [N,M] -> [N,128].
+    """Share of values in [2k-0.75, 2k+1.25) for k = 0..127: [N,M] -> [N,128].
 
-    A value on the border of two bins counts in both: once as it falls, once more into the bin
-    below. Where rounding put a value a bin too high, its remainder below -1 tells.
+    Whole levels lie well inside: two in each bin.
     """
-    place = torch.floor(values * 0.5 + 0.5)
-    place = place - (values - 2 * place < -1).float()
-    border = (values - 2 * place == -1).float()
-    upper = place.clamp(0, 128).long() + 1  # bin k is at k + 1, after one for what is below 0
-    counts = torch.zeros(values.shape[0], 130, device=values.device)
-    counts = counts.scatter_add(1, upper, torch.ones_like(values))
-    counts = counts.scatter_add(1, upper - 1, border)
-    return counts[:, 1:129] / values.shape[1]
+    bins = torch.floor(0.5 * values + (0.375 + BETWEEN)).clamp(0, 127).long()
+    counts = torch.zeros(values.shape[0], 128, device=values.device)
+    return counts.scatter_add(1, bins, torch.ones_like(values)) / values.shape[1]
 
 
 def _mean_in(values: Tensor, zone: Tensor) -> Tensor:

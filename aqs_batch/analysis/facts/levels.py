@@ -10,11 +10,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STEPS = (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2)  # levels of 255
-CHROMA = (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0)
+# Luma of whole RGB levels is a multiple of 0.001. All thresholds lie between such values: one that
+# met a value exactly would be decided by rounding, and that differs from backend to backend.
+BETWEEN = 0.00025
+STEPS = tuple(s + BETWEEN for s in (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2))  # levels of 255
+CHROMA = tuple(c + BETWEEN for c in (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0))
 BLOCK_PX = 8
 BASE = 256
-PURITY = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the strongest channel, how much is colour
+PURITY = tuple(
+    p + BETWEEN for p in (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
+)  # of the strongest channel, how much is colour
 FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + len(PURITY) + 2 + 4 + 4
 CHANGE_FACTS = 3 * len(STEPS)
 
@@ -34,7 +39,7 @@ def frame_facts(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
             _shares(tint, STEPS),
             _shares(strength, CHROMA),
             _colour(luma, blue, red),
-            _rates(luma < 2, luma < 20, luma > 232, luma > 253),
+            _rates(luma < 1.5, luma < 19.5, luma > 232.5, luma > 253.5),
             _grid(across, 2),
             _grid(down, 1),
         ],
@@ -68,7 +73,7 @@ def _colour(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587
     top = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
-    clipped = _rates((low < 1.5) & (top > 40), (top > 253.5) & (low < 200))
+    clipped = _rates((low < 1.5) & (top > 40.5), (top > 253.5) & (low < 199.5))
     return torch.cat([_shares((top - low) / (top + 8), PURITY), clipped], dim=1)
 
 

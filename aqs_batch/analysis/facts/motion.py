@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aqs_batch.analysis.facts.edges import QUANTILES, quiet
+from aqs_batch.analysis.facts.levels import BETWEEN
 
 LAGS = (1, 2, 3)
+MOVES = 5 + BETWEEN  # levels: something moves here
 MOTION_FACTS = 3 * len(LAGS) + 6 + len(QUANTILES)
 
 
@@ -22,7 +24,8 @@ def motion_facts(luma: Tensor, steps: Tensor) -> Tensor:
     # Pools take the frames as channels, which is what their fast paths run along.
     fine = luma - F.avg_pool2d(luma, 3, 1, 1, count_include_pad=False)
     changes = torch.cat([steps, *(luma[:, lag:] - luma[:, :-lag] for lag in LAGS[1:])], dim=1)
-    moving = F.max_pool2d((changes.abs() > 5.0).float(), 5, 1, 2)
+    moves = (changes.abs() > MOVES).float()
+    moving = F.max_pool2d(F.max_pool2d(moves, (1, 5), 1, (0, 2)), (5, 1), 1, (2, 0))
     by_lag = torch.split(moving, [frames - lag for lag in LAGS], dim=1)
     power = fine.square()
     columns = [_shared(fine, power, *pair) for pair in zip(LAGS, by_lag, strict=True)]

@@ -1,0 +1,75 @@
+"""Facts about pixels: what they tell, and that every backend is told the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+
+from aqs_batch.analysis import facts
+from aqs_batch.analysis.facts import spectrum
+from aqs_batch.analysis.transform import transform
+
+PX = 224
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """A texture of no direction, float32[224,224] in 0-255."""
+    rng = np.random.default_rng(seed)
+    grain = rng.normal(size=(PX, PX)).astype("f4")
+    smooth = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, 1, (0, 1))) / 2
+    return np.clip(128 + 30 * smooth, 0, 255).astype("f4")
+
+
+def test_the_power_is_that_of_the_fourier_transform() -> None:
+    luma = torch.from_numpy(picture())[None]
+    window = spectrum._window(PX, PX)
+    there = torch.fft.rfft2((luma - luma.mean()) * window / PX)
+    wanted = torch.log(there.abs().square() + 0.05)
+    assert torch.allclose(spectrum.log_power(luma), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dy", "dx", "ring"), [(3, 5, 1), (10, -9, 3), (0, 21, 4), (30, 12, 5)])
+def test_a_second_copy_of_the_picture_is_a_peak_at_its_displacement(
+    dy: int, dx: int, ring: int
+) -> None:
+    plain = picture()
+    doubled = 0.6 * plain + 0.4 * np.roll(plain, (dy, dx), (0, 1))
+    both = torch.from_numpy(np.stack([plain, doubled]).astype("f4"))
+    told = spectrum.cepstrum_facts(spectrum.log_power(both)).reshape(2, -1, 2, 2)
+    off_or_on_axis = 1 if 0 in (dy, dx) else 0
+    peaks = told[:, :, off_or_on_axis, 0]
+    assert peaks[1].argmax() == ring
+    assert peaks[1, ring] > peaks[0, ring] + 0.5
+
+
+def test_a_tile_of_one_level_has_no_cepstrum() -> None:
+    flat = torch.full((1, PX, PX), 100.0)
+    assert spectrum.cepstrum_facts(spectrum.log_power(flat)).abs().max() < 0.02
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_whole_grey_levels_are_counted_alike_by_every_backend() -> None:
+    """Thresholds that met levels exactly were decided by rounding, each backend having its own.
+
+    A static grey scene in which a few places change by exactly five levels had facts that differed
+    by 2.7 between OpenVINO and torch.
+    """
+    rng = np.random.default_rng(3)
+    grey = rng.integers(0, 64, (PX // 8, PX // 8)).repeat(8, 0).repeat(8, 1) * 4
+    frames = np.repeat(grey[None], 7, 0)
+    frames[3:, 60:90, 60:90] += 5
+    frames[5:, 100:130, 60:90] += 2
+    tile = np.repeat(frames.clip(0, 255).astype(np.uint8)[..., None], 3, -1)[None]
+
+    class Facts(torch.nn.Module):
+        def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return facts.of(transform(tiles))
+
+    facts.prepare(PX)
+    graph = ov.convert_model(Facts().eval(), example_input=torch.from_numpy(tile))
+    graph.reshape(tile.shape)
+    run = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for one, two in zip(run([tile]).values(), Facts()(torch.from_numpy(tile)), strict=True):
+        assert np.abs(one - two.numpy()).max() < 1e-3

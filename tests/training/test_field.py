@@ -1,0 +1,57 @@
+"""The field test: commands as lists, and a page whose figures follow from what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aqs_batch import ffmpeg
+from aqs_batch.records import Artifact
+from training.field import CASES, Case, page, told
+
+
+def rows(probability_if_done: float) -> Iterator[tuple[str, Case, dict[str, Any]]]:
+    """What a detector would say that gives each artifact this probability where it was done."""
+    for source in ("a", "b"):
+        for case in CASES:
+            detail = {
+                a.value: {"probability": probability_if_done if a is case.artifact else 0.1}
+                for a in Artifact
+            }
+            found = [case.artifact.value] if case.artifact and probability_if_done > 0.5 else []
+            aqs = 0.9 if case.artifact is None else 0.4
+            yield source, case, {"artifact_detail": detail, "detected": found, "aqs_score": aqs}
+
+
+def test_a_command_reads_a_file_and_writes_a_file_whatever_their_names() -> None:
+    blur = next(case for case in CASES if case.artifact is Artifact.DEFOCUS_BLUR)
+    argv = blur.argv("ffmpeg", Path("/in/-i.mp4"), Path("/out/concat:x.mkv"))
+    assert argv[argv.index("-i") + 1] == "file:/in/-i.mp4"
+    assert argv[-1] == "file:/out/concat:x.mkv"
+    assert argv[argv.index("-filter_complex") + 1].endswith(blur.filters)
+
+
+def test_every_artifact_is_done_in_more_than_one_way() -> None:
+    for artifact in Artifact:
+        assert sum(case.artifact is artifact for case in CASES) >= 2
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_ffmpeg_takes_every_case(case: Case, make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
+    target = tmp_path / "clip.mkv"
+    argv = case.argv(ffmpeg_path, make_clip(seconds=0.4, size="161x121"), target)
+    finished = ffmpeg.run(argv, timeout_s=120)
+    assert finished.returncode == 0, finished.tail
+    assert target.stat().st_size > 1000
+
+
+def test_the_page_says_how_well_each_artifact_is_told() -> None:
+    perfect, blind = page(told(rows(0.9)), "aqs-b0 9.9"), page(told(rows(0.1)), "aqs-b0 9.9")
+    assert "| blocking | 1.000 | 1.000 | 100% |" in perfect
+    assert "| blocking | 0.500 | 0.500 | 0% |" in blind
+    assert "Of 6 good clips 0% have a detection." in perfect
+    assert "| gblur 2.5 | defocus_blur | 0.90 | 100% | 0.50 |" in perfect
