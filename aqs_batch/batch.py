@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,8 @@ def real_process(
     ahead = pipeline.look_ahead(pipeline.set_up(settings, checkpoint))
 
     def process(path: Path, fingerprint: str, progress: Progress) -> Analysis:
-        ahead.begin(islice(upcoming(fingerprint), ahead.depth))
-        return replace(ahead.finish(path, progress), fingerprint=fingerprint)
+        analysis = ahead.finish(path, progress, upcoming(fingerprint))
+        return replace(analysis, fingerprint=fingerprint)
 
     return process
 

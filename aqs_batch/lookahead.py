@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -89,22 +90,16 @@ class Lookahead:
         self._begun: dict[Path, _Ahead] = {}
         self._looked = (time.perf_counter(), busy_s())
 
-    def begin(self, paths: Iterable[Path]) -> None:
-        """Begin the next files, as many as `depth` allows; forget what is no longer among them.
+    def finish(self, path: Path, progress: Progress, upcoming: Iterable[Path] = ()) -> Analysis:
+        """The analysis of a file, begun ahead or from here on; raises MediaError as `work` does.
 
-        Never raises for a file: its own turn will tell.
+        Of the `upcoming` files the next are begun meanwhile, as many as `depth` allows; what was
+        begun and is no longer among them is forgotten.
         """
-        wanted = list(paths)
-        for path in [p for p in self._begun if p not in wanted]:
-            self._begun.pop(path).drop()
-        for path in wanted[: self.depth]:
-            if path not in self._begun and len(self._begun) < self.depth:
-                with contextlib.suppress(MediaError):
-                    self._begun[path] = _Ahead(path, self._work)
-
-    def finish(self, path: Path, progress: Progress) -> Analysis:
-        """The analysis of a file, begun ahead or from here on; raises MediaError as `work` does."""
+        # Taken out first: this file is not among those to come, and had been dropped as such, so
+        # that every file of a run was worked on twice.
         begun = self._begun.pop(path, None)
+        self._begin(upcoming)
         self._adapt()
         if begun is not None and begun.began == stamp(path):
             found = begun.result(progress)
@@ -113,6 +108,16 @@ class Lookahead:
         elif begun is not None:
             begun.drop()
         return self._work(path, progress)
+
+    def _begin(self, upcoming: Iterable[Path]) -> None:
+        """Begin the next files; never raises for a file: its own turn will tell."""
+        wanted = list(islice(upcoming, self.depth))
+        for path in [p for p in self._begun if p not in wanted]:
+            self._begun.pop(path).drop()
+        for path in wanted:
+            if path not in self._begun:
+                with contextlib.suppress(MediaError):
+                    self._begun[path] = _Ahead(path, self._work)
 
     def _adapt(self) -> None:
         """One file more ahead while the model starves, one fewer while it is always fed."""

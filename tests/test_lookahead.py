@@ -48,8 +48,7 @@ class Bench:
 def test_the_next_file_is_worked_on_in_another_thread_and_only_once(files: list[Path]) -> None:
     work = Bench()
     ahead = Lookahead(work, lambda: 0.0, most=2)
-    ahead.begin(files[1:])
-    assert ahead.finish(files[0], nothing).thread is threading.current_thread()
+    assert ahead.finish(files[0], nothing, files[1:]).thread is threading.current_thread()
     steps = []
     answer = ahead.finish(files[1], lambda done, of: steps.append((done, of)))
     assert answer.path == files[1]
@@ -58,12 +57,23 @@ def test_the_next_file_is_worked_on_in_another_thread_and_only_once(files: list[
     assert sorted(work.began) == files[:2]
 
 
+def test_every_file_of_a_run_is_worked_on_once(files: list[Path]) -> None:
+    """What was begun ahead had been dropped in its own turn, as no longer among those to come."""
+    work = Bench()
+    ahead = Lookahead(work, lambda: 0.0, most=2)
+    threads = [
+        ahead.finish(path, nothing, files[number + 1 :]).thread for number, path in enumerate(files)
+    ]
+    assert sorted(work.began) == files
+    assert threads[0] is threading.current_thread()
+    assert threading.current_thread() not in threads[1:]
+
+
 def test_an_error_waits_for_its_own_file(files: list[Path]) -> None:
     work = Bench()
     work.trouble[files[1]] = MediaError("broken")
     ahead = Lookahead(work, lambda: 0.0, most=1)
-    ahead.begin(files[1:])
-    assert ahead.finish(files[0], nothing).path == files[0]
+    assert ahead.finish(files[0], nothing, files[1:]).path == files[0]
     with pytest.raises(MediaError, match="broken"):
         ahead.finish(files[1], nothing)
     assert ahead.finish(files[2], nothing).path == files[2]
@@ -72,21 +82,21 @@ def test_an_error_waits_for_its_own_file(files: list[Path]) -> None:
 def test_a_file_that_changed_since_it_was_begun_is_read_again(files: list[Path]) -> None:
     work = Bench()
     ahead = Lookahead(work, lambda: 0.0, most=1)
-    ahead.begin(files[:1])
+    ahead.finish(files[3], nothing, files[:1])
     files[0].write_text("longer than before")
     assert ahead.finish(files[0], nothing).thread is threading.current_thread()
 
 
 def test_a_long_file_waits_for_its_turn(files: list[Path]) -> None:
     ahead = Lookahead(Bench(planned=MOST_SEQUENCES + 1), lambda: 0.0, most=1)
-    ahead.begin(files[:1])
+    ahead.finish(files[3], nothing, files[:1])
     assert ahead.finish(files[0], nothing).thread is threading.current_thread()
 
 
 def test_a_file_that_vanished_is_told_in_its_turn(files: list[Path]) -> None:
     ahead = Lookahead(Bench(), lambda: 0.0, most=1)
     files[0].unlink()
-    ahead.begin(files[:1])
+    ahead.finish(files[3], nothing, files[:1])
     assert ahead.finish(files[0], nothing).path == files[0]  # the work itself would say so
 
 
@@ -110,7 +120,8 @@ def test_an_interrupt_while_waiting_drops_the_work(files: list[Path]) -> None:
 
     def work(path: Path, progress) -> Answer:
         progress(0, 2)
-        gate.wait(30)
+        if path == files[0]:
+            gate.wait(30)
         try:
             progress(1, 2)
         except BaseException:
@@ -122,7 +133,7 @@ def test_an_interrupt_while_waiting_drops_the_work(files: list[Path]) -> None:
         raise KeyboardInterrupt
 
     ahead = Lookahead(work, lambda: 0.0, most=1)
-    ahead.begin(files[:1])
+    ahead.finish(files[3], nothing, files[:1])
     with pytest.raises(KeyboardInterrupt):
         ahead.finish(files[0], interrupt)
     gate.set()
