@@ -87,7 +87,8 @@ def test_the_networks_parts_add_up_and_every_head_is_explained() -> None:
     # What belongs to no part is the position of the tokens.
     assert 0 <= whole - sum(p.parameters for p in found.parts) < 0.01 * whole
     backbone = sum(p.multiply_adds for p in found.parts if p.name.startswith("backbone"))
-    assert 7 * 0.35e9 < backbone < 7 * 0.42e9  # EfficientNet-B0 is 0.39 G a frame with its top
+    # EfficientNet-B0 is 0.39 G a frame with its top; five of seven frames see its first block.
+    assert 2 * 0.35e9 < backbone < 2 * 0.42e9 + 5 * 0.05e9
     assert [s.stride for s in found.stages] == [2, 4, 8, 16, 32]
     fields = [s.receptive_field_px for s in found.stages]
     assert fields == sorted(fields) and fields[0] == 7

@@ -126,7 +126,7 @@ def read(folder: Path, out: Path) -> Iterator[tuple[str, Case, dict[str, Any]]]:
     finished = ffmpeg.run([*argv, "--output-dir", str(out), "--export", "json"])
     if finished.returncode:
         raise SystemExit(f"aqs-batch run: {finished.tail[-1:]}")
-    for row in json.loads((out / "results.json").read_text()):
+    for row in json.loads((out / "results.json").read_text())["videos"]:
         source, _, number = Path(row["file"]).stem.rpartition("__")
         yield source, CASES[int(number)], row
 
