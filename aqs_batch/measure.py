@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aqs_batch.analysis.openvino_cpu import Layer
 
 SECONDS, RATE, WIDTH, HEIGHT = 8, 25, 1920, 1080
+BITS_PER_PIXEL = 0.15  # of a clip: 8 Mb/s at 1080p, what services and cameras deliver
 LEAST_S = 2.0  # of measuring the model, so that a first slow call does not count much
 BATCHES = (1, 8)
 GPU_BATCHES = (8, 64)
@@ -78,15 +79,27 @@ class Forecast:
 def test_clip() -> Iterator[Path]:
     """Eight seconds of 1080p H.264 at 8 Mb/s, moving under noise."""
     with tempfile.TemporaryDirectory(prefix="aqs-bench-") as folder:
-        target = Path(folder) / "clip.mp4"
-        graph = f"testsrc2=size={WIDTH}x{HEIGHT}:rate={RATE},noise=alls=8:allf=t"
-        argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-f", "lavfi", "-i", graph]
-        argv += ["-t", str(SECONDS), "-c:v", "libx264", "-preset", "veryfast"]
-        argv += ["-b:v", "8M", "-maxrate", "8M", "-bufsize", "16M"]
-        finished = ffmpeg.run([*argv, "-pix_fmt", "yuv420p", f"file:{target}"], timeout_s=600)
-        if finished.returncode:
-            raise AqsError(f"the test clip could not be made: {finished.tail[-1:]}")
-        yield target
+        yield make_clip(Path(folder), f"{WIDTH}x{HEIGHT}")
+
+
+def make_clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = False) -> Path:
+    """A noisy moving test picture in H.264, at the rate of everyday video.
+
+    A heavy one keeps all of its noise: seven times the rate, so that decoding sets the pace. Raises
+    AqsError where ffmpeg cannot make it.
+    """
+    target = folder / f"{size}-{seconds}s{'-heavy' if heavy else ''}.mp4"
+    graph = f"testsrc2=size={size}:rate={RATE},noise=alls=8:allf=t"
+    argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
+    argv += ["-t", str(seconds), "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+    width, height = map(int, size.split("x"))
+    kbps = round(BITS_PER_PIXEL * width * height * RATE / 1000)
+    limited = ["-b:v", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{2 * kbps}k"]
+    argv += ["-crf", "20"] if heavy else limited
+    finished = ffmpeg.run([*argv, f"file:{target}"], timeout_s=600)
+    if finished.returncode:
+        raise AqsError(f"the test clip could not be made: {finished.tail[-1:]}")
+    return target
 
 
 def decoding_s(path: Path, ffmpeg_path: str) -> float:

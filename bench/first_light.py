@@ -16,10 +16,9 @@ from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.config import load
 from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.measure import RATE, SECONDS, decoding_s, make_clip
 
 SIZES = {"360p": "640x360", "1080p": "1920x1080", "2160p": "3840x2160"}
-SECONDS, RATE = 8, 25
-BITS_PER_PIXEL = 0.15  # of the clips: 8 Mb/s at 1080p, what services and cameras deliver
 BATCHES = 6
 
 
@@ -30,26 +29,6 @@ class Row:
     what: str
     value: float
     unit: str
-
-
-def clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = False) -> Path:
-    """A noisy moving test picture in H.264, at the rate of everyday video.
-
-    A heavy one keeps all of its noise: seven times the rate, so that decoding sets the pace.
-    """
-    target = folder / f"{size}-{seconds}s{'-heavy' if heavy else ''}.mp4"
-    graph = f"testsrc2=size={size}:rate={RATE},noise=alls=8:allf=t"
-    argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
-    argv += ["-t", str(seconds), "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
-    width, height = map(int, size.split("x"))
-    kbps = round(BITS_PER_PIXEL * width * height * RATE / 1000)
-    limited = ["-b:v", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{2 * kbps}k"]
-    finished = ffmpeg.run(
-        [*argv, *(["-crf", "20"] if heavy else limited), f"file:{target}"], timeout_s=600
-    )
-    if finished.returncode:
-        raise SystemExit("\n".join(finished.tail))
-    return target
 
 
 def model_alone(bench: pipeline.Workbench) -> Row:
@@ -78,12 +57,8 @@ def end_to_end(path: Path, name: str, bench: pipeline.Workbench) -> list[Row]:
 
 def decoding(path: Path, name: str) -> Row:
     """What `ffmpeg -f null` decodes in a second on this machine."""
-    argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-i", f"file:{path}"]
-    began = time.perf_counter()
-    ffmpeg.run([*argv, "-f", "null", "-"], timeout_s=600)
-    return Row(
-        f"ffmpeg -f null, {name}", SECONDS * RATE / (time.perf_counter() - began), "frames/s"
-    )
+    rate = SECONDS * RATE / decoding_s(path, ffmpeg.find().path)
+    return Row(f"ffmpeg -f null, {name}", rate, "frames/s")
 
 
 def peak_memory(path: Path, name: str, folder: Path) -> Row:
@@ -119,7 +94,7 @@ def main() -> None:
     rows = [start_up()]
     with tempfile.TemporaryDirectory(prefix="aqs-bench-") as scratch:
         folder = Path(scratch)
-        paths = {name: clip(folder, size) for name, size in SIZES.items()}
+        paths = {name: make_clip(folder, size) for name, size in SIZES.items()}
         rows += [peak_memory(path, name, folder) for name, path in paths.items()]
         bench = pipeline.set_up(settings, chosen(settings.model.checkpoint))
         rows.append(model_alone(bench))

@@ -25,7 +25,7 @@ from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.config import PROFILES, load
 from aqs_batch.ingest.probe import probe
-from aqs_batch.measure import decoding_s, model_speed
+from aqs_batch.measure import decoding_s, make_clip, model_speed
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX
 from aqs_batch.store import Analysis
 from bench import first_light, scale
@@ -76,7 +76,7 @@ class Speed:
 
     @cached_property
     def clip(self) -> Path:
-        return first_light.clip(self.folder, self.sizes.picture, self.sizes.seconds)
+        return make_clip(self.folder, self.sizes.picture, self.sizes.seconds)
 
     @cached_property
     def bench(self) -> pipeline.Workbench:
@@ -131,7 +131,7 @@ class Speed:
         yield Row("1080p at the default sampling", self.sizes.seconds / spent, "x real time", 4)
         in_a_row = IN_A_ROW * self.sizes.seconds / self._in_a_row()
         yield Row("the same, file after file as `run` takes them", in_a_row, "x real time", 4)
-        path = first_light.clip(self.folder, self.sizes.picture, self.sizes.seconds, heavy=True)
+        path = make_clip(self.folder, self.sizes.picture, self.sizes.seconds, heavy=True)
         alone = decoding_s(path, self.bench.ffmpeg.path)
         spent = _second_time(path, self.bench).processing_time_s
         yield Row("the same, seven times the rate", self.sizes.seconds / spent, "x real time")
@@ -150,14 +150,14 @@ class Speed:
 
     def decode(self) -> Iterator[Row]:
         seconds = self.sizes.long_seconds
-        path = first_light.clip(self.folder, self.sizes.picture, seconds, heavy=True)
+        path = make_clip(self.folder, self.sizes.picture, seconds, heavy=True)
         bench = self._bench("quick")
         alone = decoding_s(path, bench.ffmpeg.path)
         quick = _second_time(path, bench)
         yield Row("quick profile / ffmpeg -f null", alone / quick.processing_time_s, "x", 0.8)
 
     def memory(self) -> Iterator[Row]:
-        path = first_light.clip(self.folder, self.sizes.large_picture, self.sizes.seconds)
+        path = make_clip(self.folder, self.sizes.large_picture, self.sizes.seconds)
         row = first_light.peak_memory(path, "2160p", self.folder)
         yield Row("peak resident memory, 2160p", row.value * 2**20 / 1e9, "GB", 2, at_least=False)
 

@@ -17,9 +17,8 @@ STEPS = tuple(s + BETWEEN for s in (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2))  # le
 CHROMA = tuple(c + BETWEEN for c in (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0))
 BLOCK_PX = 8
 BASE = 256
-PURITY = tuple(
-    p + BETWEEN for p in (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
-)  # of the strongest channel, how much is colour
+# Of the strongest channel, how much is colour.
+PURITY = tuple(p + BETWEEN for p in (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97))
 FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + len(PURITY) + 2 + 4 + 4
 CHANGE_FACTS = 3 * len(STEPS)
 

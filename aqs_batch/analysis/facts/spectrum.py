@@ -121,10 +121,8 @@ def _sectors(high: int, wide: int) -> tuple[Tensor, Tensor]:
     ring = np.searchsorted(np.array(RADII, "f4"), radius, side="right") - 1
     ring[radius >= RADII[-1]] = BANDS - 1
     cell = np.where(ring < 0, BANDS * SECTORS, ring * SECTORS + sector)
-    sizes = np.bincount(cell.ravel(), minlength=BANDS * SECTORS + 1)[:-1]
-    return torch.from_numpy(cell.reshape(1, -1)), torch.from_numpy(
-        np.maximum(sizes, 1).astype("f4")
-    )
+    sizes = np.maximum(np.bincount(cell.ravel(), minlength=BANDS * SECTORS + 1)[:-1], 1)
+    return torch.from_numpy(cell.reshape(1, -1)), torch.from_numpy(sizes.astype("f4"))
 
 
 @cache
