@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,13 +41,21 @@ class Truth:
     vmaf: NDArray[np.float32]
     note: NDArray[np.str_]
 
+    def of(self, chosen: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the loss is taken against: presence [B,10], intensity [B,10] and quality [B]."""
+        presence, intensity, quality = (
+            torch.from_numpy(column[chosen])
+            for column in (self.presence, self.intensity, self.quality)
+        )
+        return presence, intensity, quality
+
 
 class Shards:
     """All whole shards of a folder, read lazily."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tiles: list[NDArray[np.uint8]] = []
+        self._tiles: list[np.memmap[Any, np.dtype[np.uint8]]] = []
         self._truth: list[dict[str, NDArray[np.generic]]] = []
         self.truth: Truth
         self.refresh()
@@ -68,8 +78,23 @@ class Shards:
         return sum(len(tiles) for tiles in self._tiles)
 
     def tile(self, index: int) -> NDArray[np.uint8]:
+        """uint8[7,H,W,3] of one sample."""
         shard, place = divmod(index, SHARD)
-        return self._tiles[shard][place]
+        return self._read(shard, place, slice(None))
+
+    def frames(self, index: int, chosen: Sequence[int]) -> NDArray[np.uint8]:
+        """Some of its frames: uint8[len(chosen),H,W,3]."""
+        shard, place = divmod(index, SHARD)
+        return np.stack([self._read(shard, place, number) for number in chosen])
+
+    def _read(self, shard: int, place: int, part: int | slice) -> NDArray[np.uint8]:
+        """Read, not mapped: page by page a sample takes ten times as long."""
+        mapped = self._tiles[shard]
+        wanted = mapped[place, part]
+        at = wanted.__array_interface__["data"][0] - mapped.__array_interface__["data"][0]
+        return np.fromfile(
+            str(mapped.filename), np.uint8, wanted.size, offset=mapped.offset + at
+        ).reshape(wanted.shape)
 
 
 def sampling_weights(truth: Truth) -> NDArray[np.float64]:

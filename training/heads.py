@@ -1,17 +1,13 @@
 """Train the heads on cached features of the backbone as it is: minutes instead of hours.
 
 `python -m training.heads` computes features once for every sample there is (resumable by shard),
-trains everything behind the backbone on them with large batches, and writes a checkpoint from
-which training.train can go on end to end (`--init`).
+trains everything behind the backbone on them with large batches, and writes a checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
-from collections.abc import Sequence as Rows
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,77 +18,30 @@ from torch import Tensor
 
 from aqs_batch.analysis.checkpoint import ModelCard, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits
-from aqs_batch.analysis.transform import transform
-from training.dataset import SHARD, Shards, Truth, sampling_weights
+from training.dataset import sampling_weights
+from training.features import SETS, Pool, gather
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
-from training.start import imagenet_start, warm_start
+from training.start import backbone_start, imagenet_start
 
 STEPS, BATCH, RATE, JUDGE_EVERY = 2000, 128, 1.5e-3, 250
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
-NOISE = 0.05  # added to normalised features in training, in their own deviations
+NOISE = 0.05  # added to features in training, in their own deviations
 DECAY = 0.05
-SETS = ("train", "train-hard", "train-wild", "train-varied")
+SPREAD_OVER = 8192  # samples, over which those deviations are taken
 
 
-@dataclass(frozen=True)
-class Features:
-    """Cached features of samples: seen [N,7,F] and moved [N,6,G], float16."""
+class Noise:
+    """Blurs what a juror is given, so that it learns no sample by heart."""
 
-    seen: Tensor
-    moved: Tensor
+    def __init__(self, pool: Pool) -> None:
+        over = pool.features.rows(slice(SPREAD_OVER))
+        self._spread = [given.std((0, 1)) for given in over]
 
-
-@torch.no_grad()
-def cached(model: AqsNet, shards: Shards, folder: Path) -> Features:
-    """Features of all whole shards, computed where they are not on disk yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for number in range(len(shards) // SHARD):
-        file = folder / f"{number:05d}.safetensors"
-        if not file.exists():
-            began = time.monotonic()
-            tiles = np.stack([shards.tile(number * SHARD + n) for n in range(SHARD)])
-            save_file(_features(model, tiles), file)
-            print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
-        parts.append(load_file(file))
-    return Features(*(torch.cat([p[key] for p in parts]) for key in ("seen", "moved")))
-
-
-def _features(model: AqsNet, tiles: np.ndarray, batch: int = 8) -> dict[str, Tensor]:
-    out = []
-    for first in range(0, len(tiles), batch):
-        with torch.autocast("cpu", torch.bfloat16):
-            out.append(model.features(transform(tiles[first : first + batch])))
-    seen, moved = (torch.cat(column).half() for column in zip(*out, strict=True))
-    return {"seen": seen, "moved": moved}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Samples of one or more shard folders with their cached features, in the same order."""
-
-    truth: Truth
-    features: Features
-
-    def __len__(self) -> int:
-        return len(self.truth.quality)
-
-
-def gather(model: AqsNet, cache: Path, names: Rows[str], place: str) -> Pool:
-    """Features and truth of all shards of the folders named; a folder that is not there is left."""
-    truths, features = [], []
-    for name in names:
-        folder = cache / "shards" / name
-        if not any(folder.glob("*.truth.npz")):
-            print(f"{name}: no samples")
-            continue
-        shards = Shards(folder)
-        truths.append(shards.truth)
-        features.append(cached(model, shards, cache / "features" / place / name))
-    columns = {f.name: np.concatenate([getattr(t, f.name) for t in truths]) for f in fields(Truth)}
-    joined = (torch.cat([getattr(f, key) for f in features]) for key in ("seen", "moved"))
-    return Pool(Truth(**columns), Features(*joined))
+    def __call__(self, given: tuple[Tensor, Tensor]) -> list[Tensor]:
+        return [
+            f + NOISE * s * torch.randn_like(f) for f, s in zip(given, self._spread, strict=True)
+        ]
 
 
 def fit(juror: Juror, training: Pool, check: Pool, seed: int) -> Judged:
@@ -105,17 +54,13 @@ def fit(juror: Juror, training: Pool, check: Pool, seed: int) -> Judged:
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, STEPS)
     weights, rng = sampling_weights(training.truth), np.random.default_rng(seed)
-    spread = [f.float().std((0, 1)) for f in (training.features.seen, training.features.moved)]
+    blurred = Noise(training)
     average = {k: v.detach().clone() for k, v in juror.state_dict().items()}
     best: tuple[float, Judged | None, dict[str, Tensor]] = (-1.0, None, {})
     for step in range(1, STEPS + 1):
         chosen = rng.choice(len(training), BATCH, p=weights)
         juror.train()
-        given = [f[chosen].float() for f in (training.features.seen, training.features.moved)]
-        given = [f + NOISE * s * torch.randn_like(f) for f, s in zip(given, spread, strict=True)]
-        truth = training.truth
-        labels = (truth.presence, truth.intensity, truth.quality)
-        value = loss(juror(*given), *(torch.from_numpy(a[chosen]) for a in labels))
+        value = loss(juror(*blurred(training.features.rows(chosen))), *training.truth.of(chosen))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
@@ -142,7 +87,7 @@ def judged_on(judging: Callable[[Tensor, Tensor], Logits], check: Pool) -> Judge
     """What a juror, or the jury, makes of the samples to check."""
     if isinstance(judging, Juror):
         judging.eval()
-    logits = judging(check.features.seen.float(), check.features.moved.float())
+    logits = judging(*check.features.rows(slice(None)))
     return judge(Predicted(*(t.numpy() for t in logits)), check.truth)
 
 
@@ -165,11 +110,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     model = AqsNet()
-    start = imagenet_start(model) if args.init is None else warm_start(model, args.init)
+    start = imagenet_start(model) if args.init is None else backbone_start(model, args.init)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    place = f"{args.init.stem if args.init else 'imagenet'}-{ARCHITECTURE.rpartition('-')[2]}"
-    check = gather(model, args.cache, ["val"], place)
-    training = gather(model, args.cache, SETS, place)
+    check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
     for number, juror in enumerate(model.jury):
         assert isinstance(juror, Juror)
         trained(

@@ -38,14 +38,13 @@ def imagenet_start(model: AqsNet) -> str:
     return file.name
 
 
-def warm_start(model: AqsNet, checkpoint: Path) -> str:
-    """Take over every tensor of an earlier checkpoint that fits by name and shape, in place."""
-    own = model.state_dict()
-    given = load_file(checkpoint)
-    fitting = {
-        name: tensor.to(own[name].dtype)
-        for name, tensor in given.items()
-        if name in own and own[name].shape == tensor.shape
+def backbone_start(model: AqsNet, checkpoint: Path) -> str:
+    """Take over the backbone of an earlier checkpoint, in place; the jury stays as it is."""
+    own = model.backbone.state_dict()
+    given = {
+        name.removeprefix("backbone."): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(checkpoint).items()
+        if name.startswith("backbone.")
     }
-    model.load_state_dict(own | fitting)
-    return f"{checkpoint.stem} ({len(fitting)} of {len(own)} tensors)"
+    model.backbone.load_state_dict(own | given)
+    return checkpoint.stem

@@ -1,8 +1,9 @@
-"""Train AqsNet: `python -m training.train --hours 1.5`; stop it at will, run it again to resume.
+"""Tune the backbone: `python -m training.train --hours 1`; stop it at will, run it again to resume.
 
-One script for two CPU cores and for a GPU. Samples come from the shards that training.dataset
-writes, which may still be growing. The schedule runs over the time budget: small crops first, full
-tiles last, cosine learning rate with optional warm restarts.
+Stem and first block stay as they are, so that facts, shallowest map and all that changes between
+frames come from the cache of training.features, and a sample costs two frames instead of seven.
+The jury learns along, first alone; training.heads then trains it to the end on the tuned backbone.
+One script for two CPU cores and for a GPU.
 """
 
 from __future__ import annotations
@@ -23,33 +24,34 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from aqs_batch.analysis.checkpoint import ModelCard, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet
+from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits
 from aqs_batch.analysis.transform import transform
-from aqs_batch.records import TILE_PX
-from training.dataset import Shards
-from training.judge import Judged, judge, predict
+from training.dataset import sampling_weights
+from training.features import SETS, Pool, gather
+from training.heads import Noise
+from training.judge import Judged, Predicted, judge
 from training.losses import loss
-from training.start import imagenet_start, warm_start
+from training.start import backbone_start, imagenet_start
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that shapes a training run; goes into the model card."""
+    """Everything that shapes a tuning run; goes into the model card."""
 
-    hours: float = 1.5
-    batch: int = 16
-    small_px: int = 112
-    full_from: float = 0.85  # the share of the time after which crops are full tiles
-    rate: float = 1.5e-3
-    backbone_share: float = 0.2
-    weight_decay: float = 1e-4
-    warmup: float = 0.03
-    cycles: int = 1
-    ema: float = 0.998
-    judge_every: int = 400
-    judge_samples: int = 256
+    hours: float = 1.0
+    batch: int = 32
+    rate: float = 8e-4
+    backbone_rate: float = 3e-4
+    weight_decay: float = 0.05
+    backbone_decay: float = 0.01
+    warmup_steps: int = 100
+    jury_steps: int = 700  # on cached features, before the backbone moves
+    jury_batch: int = 96
+    jury_rate: float = 1.5e-3
+    ema: float = 0.99
+    judge_every: int = 150
     patience: int = 10
-    seed: int = 7
+    seed: int = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Progress:
 
 
 class Run:
-    """One training run in one folder."""
+    """One tuning run in one folder."""
 
     def __init__(
         self, folder: Path, plan: Plan, device: torch.device, warm: Path | None = None
@@ -72,49 +74,91 @@ class Run:
         self.folder, self.plan, self.device = folder, plan, device
         torch.manual_seed(plan.seed)
         self.model = AqsNet()
-        self.start = imagenet_start(self.model) if warm is None else warm_start(self.model, warm)
+        start = imagenet_start if warm is None else lambda m: backbone_start(m, warm)
+        self.start = start(self.model)
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        backbone = list(self.model.backbone.parameters())
-        known = {id(p) for p in backbone}
-        heads = [p for p in self.model.parameters() if id(p) not in known]
+        self.jury = list(self.model.jury.parameters())
+        self.tuned = [p for block in self._blocks() for p in block.parameters()]
+        for parameter in self.model.backbone.parameters():
+            parameter.requires_grad_(False)
+        for parameter in self.tuned:
+            parameter.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(
-            [{"params": heads}, {"params": backbone}], weight_decay=plan.weight_decay
+            [
+                {"params": self.jury, "lr": plan.rate, "weight_decay": plan.weight_decay},
+                {
+                    "params": self.tuned,
+                    "lr": plan.backbone_rate,
+                    "weight_decay": plan.backbone_decay,
+                },
+            ]
         )
+        self.average = self._weights()
         self.progress = Progress()
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "progress.json").exists():
             self._resume()
 
+    def _blocks(self) -> list[nn.Module]:
+        return list(self.model.backbone.blocks)[1:]
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
     def share_done(self, now_s: float) -> float:
         return min((self.progress.spent_s + now_s) / (self.plan.hours * 3600), 1.0)
 
-    def set_rate(self, share: float) -> None:
-        plan = self.plan
-        if share < plan.warmup:
-            factor = share / plan.warmup
-        else:
-            turn = (share - plan.warmup) / (1 - plan.warmup) * plan.cycles % 1.0
-            factor = 0.5 * (1 + math.cos(math.pi * turn)) if share < 1 else 0.0
-        rate = plan.rate * max(factor, 0.01)
-        for group, scale in zip(
-            self.optimizer.param_groups, (1.0, plan.backbone_share), strict=True
-        ):
-            group["lr"] = rate * scale
+    def train_jury(self, training: Pool, rng: np.random.Generator) -> None:
+        """The jury alone, so that the backbone is not pulled about by what it does not know yet."""
+        blurred, weights = Noise(training), sampling_weights(training.truth)
+        optimizer = torch.optim.AdamW(self.jury, self.plan.jury_rate, weight_decay=0.05)
+        self.model.jury.train()
+        for _ in range(self.plan.jury_steps):
+            chosen = rng.choice(len(training), self.plan.jury_batch, p=weights)
+            value = self._loss(training, chosen, blurred(training.features.rows(chosen)))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        self.average = self._weights()
 
-    def step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
-        tiles, presence, intensity, quality = (t.to(self.device) for t in batch)
-        self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.model(transform(tiles, self.device))
-        value = loss(type(logits)(*(t.float() for t in logits)), presence, intensity, quality)
+    def step(self, training: Pool, chosen: np.ndarray, blurred: Noise) -> float:
+        """One step of backbone and jury; the backbone's normalisation keeps ImageNet's figures."""
+        self._set_rate()
+        self.model.eval()
+        self.model.jury.train()
+        given = blurred(training.features.rows_with(chosen, self.look(training, chosen).cpu()))
+        value = self._loss(training, chosen, given)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        nn.utils.clip_grad_norm_(self.tuned, 1.0)
         self.optimizer.step()
         self._average()
         self.progress = replace(self.progress, step=self.progress.step + 1)
         return value.item()
+
+    def look(self, pool: Pool, chosen: np.ndarray) -> Tensor:
+        """The close look at some samples with the backbone as it is now: [B,D,P]."""
+        frames = np.stack([pool.looked_at(int(index)) for index in chosen])
+        half = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            with torch.no_grad():
+                shallow = self.model.shallow(transform(frames, self.device))
+            return self.model.close(shallow).float()
+
+    def _loss(self, training: Pool, chosen: np.ndarray, given: list[Tensor]) -> Tensor:
+        """Each juror's own loss, averaged: their errors shall differ, so none leans on another."""
+        moved = [g.to(self.device) for g in given]
+        labels = [t.to(self.device) for t in training.truth.of(chosen)]
+        votes = [loss(Logits(*juror(*moved)), *labels) for juror in self.model.jury]
+        return torch.stack(votes).mean()
+
+    def _set_rate(self) -> None:
+        warm = min(1.0, (self.progress.step + 1) / self.plan.warmup_steps)
+        share = self.share_done(0.0)
+        factor = warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share)))
+        rates = self.plan.rate, self.plan.backbone_rate
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -122,16 +166,23 @@ class Run:
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 - keep)
-            else:
-                self.average[name].copy_(value)
 
-    def averaged_model(self) -> AqsNet:
-        model = AqsNet()
-        model.load_state_dict(self.average)
-        model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return model.eval()
+    @torch.no_grad()
+    def judged(self, check: Pool) -> Judged:
+        """What the running average makes of all samples to check."""
+        own = self._weights()
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        parts = []
+        for first in range(0, len(check), self.plan.batch):
+            chosen = np.arange(first, min(first + self.plan.batch, len(check)))
+            given = check.features.rows_with(chosen, self.look(check, chosen).cpu())
+            parts.append(self.model.judge(*(g.to(self.device) for g in given)))
+        self.model.load_state_dict(own)
+        logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        return judge(Predicted(*logits), check.truth)
 
-    def save(self, judged: Judged, spent_s: float) -> bool:
+    def save(self, judged: Judged) -> bool:
         """Save latest and, where they are, the best; True while the run is worth going on."""
         card = self.card(judged)
         better_f1, better_loss = (
@@ -143,7 +194,6 @@ class Run:
                 save(self.folder / f"{name}.safetensors", self.average, card)
         self.progress = replace(
             self.progress,
-            spent_s=spent_s,
             best_f1=max(judged.macro_f1, self.progress.best_f1),
             best_loss=min(judged.loss, self.progress.best_loss),
             stale=0 if better_f1 or better_loss else self.progress.stale + 1,
@@ -187,70 +237,46 @@ class Run:
         self.optimizer.load_state_dict(state)
 
 
-def draw_batch(
-    shards: Shards, rng: np.random.Generator, size: int, crop_px: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A random batch with random crops and mirrorings: uint8[B,7,crop,crop,3] and its labels."""
-    truth = shards.truth
-    chosen = rng.integers(0, len(shards), size)
-    tiles = []
-    for index in chosen:
-        y, x = rng.integers(0, TILE_PX - crop_px + 1, 2)
-        tile = shards.tile(int(index))[:, y : y + crop_px, x : x + crop_px]
-        tiles.append(tile[:, :, ::-1] if rng.random() < 0.5 else tile)
-    return (
-        torch.from_numpy(np.ascontiguousarray(np.stack(tiles))),
-        torch.from_numpy(truth.presence[chosen]),
-        torch.from_numpy(truth.intensity[chosen]),
-        torch.from_numpy(truth.quality[chosen]),
-    )
-
-
-def train(run: Run, training: Shards, validation: Shards, log: Callable[[str], None]) -> None:
-    """Train until the time is spent or validation has not improved for `patience` looks."""
+def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> None:
+    """Tune until the time is spent or validation has not improved for `patience` looks."""
     plan = run.plan
     board = SummaryWriter(str(run.folder / "tensorboard"))
     rng = np.random.default_rng((plan.seed, run.progress.step))
-    began, before_s, running = time.monotonic(), run.progress.spent_s, 0.0
-    while (share := run.share_done(time.monotonic() - began)) < 1.0:
-        run.set_rate(share)
-        crop = plan.small_px if share < plan.full_from else TILE_PX
-        size = plan.batch if crop < TILE_PX else plan.batch // 2
-        value = run.step(draw_batch(training, rng, size, crop))
+    if not run.progress.step:
+        run.train_jury(training, rng)
+        log(f"the jury alone: {run.judged(check).line()}")
+    blurred, weights, running = Noise(training), sampling_weights(training.truth), 0.0
+    last = time.monotonic()
+    while run.share_done(0.0) < 1.0:
+        chosen = rng.choice(len(training), plan.batch, p=weights)
+        value = run.step(training, chosen, blurred)
         running = value if not running else 0.98 * running + 0.02 * value
-        step = run.progress.step
-        if step % 10 == 0:
+        now = time.monotonic()
+        run.progress = replace(run.progress, spent_s=run.progress.spent_s + now - last)
+        last, step = now, run.progress.step
+        if step % 25 == 0:
             board.add_scalar("train/loss", running, step)
-            log(
-                f"step {step}  {share:5.1%}  loss {running:.3f}  {crop} px  {len(training)} samples"
-            )
-        if step % plan.judge_every == 0:
-            training.refresh()
-            if not _judge(run, validation, board, log, before_s + time.monotonic() - began):
-                log("early stop")
-                return
-            began, before_s = time.monotonic(), run.progress.spent_s
-    _judge(run, validation, board, log, before_s + time.monotonic() - began)
+            log(f"step {step}  {run.share_done(0.0):5.1%}  loss {running:.3f}")
+        if step % plan.judge_every == 0 and not _judge(run, check, board, log):
+            log("early stop")
+            return
+    _judge(run, check, board, log)
 
 
-def _judge(
-    run: Run, validation: Shards, board: SummaryWriter, log: Callable[[str], None], spent_s: float
-) -> bool:
-    validation.refresh()
-    count = min(run.plan.judge_samples, len(validation))
-    judged = judge(predict(run.averaged_model(), validation, count, run.device), validation.truth)
+def _judge(run: Run, check: Pool, board: SummaryWriter, log: Callable[[str], None]) -> bool:
+    judged = run.judged(check)
     for key, value in judged.as_dict().items():
         if isinstance(value, float):
             board.add_scalar(f"val/{key}", value, run.progress.step)
     log(f"judged at step {run.progress.step}: {judged.line()}")
-    return run.save(judged, spent_s)
+    return run.save(judged)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--run", type=Path, default=Path("training/runs/main"))
-    parser.add_argument("--init", type=Path, help="start from a checkpoint's fitting tensors")
+    parser.add_argument("--init", type=Path, help="start from the backbone of a checkpoint")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name, value in asdict(Plan()).items():
@@ -258,9 +284,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     plan = Plan(**{name: getattr(args, name) for name in asdict(Plan())})
+    start = AqsNet()
+    if args.init is None:
+        imagenet_start(start)
+    else:
+        backbone_start(start, args.init)
+    start.eval()
+    training, check = gather(start, args.cache, SETS), gather(start, args.cache, ["val"])
     run = Run(args.run, plan, torch.device(args.device), args.init)
-    shards = args.cache / "shards"
-    train(run, Shards(shards / "train"), Shards(shards / "val"), lambda s: print(s, flush=True))
+    tune(run, training, check, lambda s: print(s, flush=True))
 
 
 if __name__ == "__main__":

@@ -125,33 +125,46 @@ class AqsNet(nn.Module):
 
     def features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
-        batch, frames = tiles.shape[:2]
-        shallow, deep = self._maps(tiles)
-        every = _pool(shallow).reshape(batch, frames, -1)
-        close = torch.cat([_pool(m) for m in deep], dim=1).reshape(batch, len(LOOKED_AT), -1)
-        stirred = _change(shallow.reshape(batch, frames, *shallow.shape[1:]))
+        every, still, moved, shallow = self.front(tiles)
+        return seen(every, self.close(shallow[:, list(LOOKED_AT)]), still), moved
+
+    def front(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All that is not the deeper maps: the shallowest map pooled [B,T,E], facts of the frames
+        looked at [B,D,S], what changes [B,T-1,G], and that map itself [B,T,C,h,w].
+        """
+        shallow = self.shallow(tiles)
+        every = _pool(shallow.flatten(0, 1)).reshape(*shallow.shape[:2], -1)
         # Facts count single levels and thin shares: half precision would wash them out.
         with torch.autocast(tiles.device.type, enabled=False):
             still, moved = facts.of(tiles)
-        standing = torch.cat([close, still], dim=2)[:, list(STANDS_FOR)]
-        return torch.cat([every, standing], dim=2), torch.cat([stirred, moved], dim=2)
+        return every, still, torch.cat([_change(shallow), moved], dim=2), shallow
 
-    def _maps(self, tiles: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The shallowest map of all frames, [B*T,C,h,w], and the deeper four of some, [B*D,...]."""
+    def shallow(self, frames: Tensor) -> Tensor:
+        """The shallowest map: [B,N,3,H,W] -> [B,N,C,h,w]."""
         net: Any = self.backbone
-        shallow = net.blocks[0](net.bn1(net.conv_stem(tiles.flatten(0, 1))))
-        among = shallow.reshape(*tiles.shape[:2], *shallow.shape[1:])
-        deeper, maps = among[:, list(LOOKED_AT)].flatten(0, 1), []
+        shallow: Tensor = net.blocks[0](net.bn1(net.conv_stem(frames.flatten(0, 1))))
+        return shallow.reshape(*frames.shape[:2], *shallow.shape[1:])
+
+    def close(self, shallow: Tensor) -> Tensor:
+        """The deeper four maps of frames, pooled, from their shallowest: [B,N,C,h,w] -> [B,N,P]."""
+        net: Any = self.backbone
+        deeper, pooled = shallow.flatten(0, 1), []
         for number, block in enumerate(net.blocks[1:], start=1):
             deeper = block(deeper)
             if number in MAPS_AFTER:
-                maps.append(deeper)
-        return shallow, maps
+                pooled.append(_pool(deeper))
+        return torch.cat(pooled, dim=1).reshape(*shallow.shape[:2], -1)
 
     def judge(self, seen: Tensor, moved: Tensor) -> Logits:
         """The jury's mean scores of features: the part that can be trained on cached ones."""
         votes = [juror(seen, moved) for juror in self.jury]
         return Logits(*(torch.stack(column).mean(0) for column in zip(*votes, strict=True)))
+
+
+def seen(every: Tensor, close: Tensor, still: Tensor) -> Tensor:
+    """A row a frame: [B,T,E], and what the frames looked at stand for, [B,D,P] and [B,D,S]."""
+    standing = torch.cat([close, still], dim=2)[:, list(STANDS_FOR)]
+    return torch.cat([every, standing], dim=2)
 
 
 def _change(maps: Tensor) -> Tensor:

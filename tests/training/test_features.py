@@ -1,0 +1,107 @@
+"""Cached features and the tuning run on a handful of samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aqs_batch.analysis.model import AqsNet
+from aqs_batch.analysis.transform import transform
+from aqs_batch.records import Artifact
+from training import dataset, features
+from training.features import gather
+from training.train import Plan, Run, tune
+
+SAMPLES = 4
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two shards of two noisy samples, the first half with blocking."""
+    for module in (dataset, features):
+        monkeypatch.setattr(module, "SHARD", 2)
+    monkeypatch.setattr(features, "BATCH", 2)
+    rng = np.random.default_rng(1)
+    folder = tmp_path / "shards" / "train"
+    folder.mkdir(parents=True)
+    for number in range(SAMPLES // 2):
+        tiles = rng.integers(0, 256, (2, 7, 224, 224, 3)).astype(np.uint8)
+        np.save(folder / f"{number:05d}.tiles.npy", tiles)
+        presence = np.zeros((2, len(Artifact)), np.int8)
+        presence[0] = 1
+        np.savez(
+            folder / f"{number:05d}.truth.npz",
+            presence=presence,
+            intensity=np.full((2, len(Artifact)), 0.5, np.float32),
+            quality=np.array([0.2, 0.9], np.float32),
+            vmaf=np.array([20, 90], np.float32),
+            note=np.array(["a", "b"]),
+        )
+    return tmp_path
+
+
+@pytest.fixture
+def model() -> AqsNet:
+    torch.manual_seed(0)
+    return AqsNet(jurors=1).eval()
+
+
+def stamps(cache: Path, part: str) -> dict[str, int]:
+    found = sorted((cache / "features").glob(f"{part}-*/train/*.safetensors"))
+    return {f"{f.parent.parent.name}/{f.name}": f.stat().st_mtime_ns for f in found}
+
+
+def test_cached_features_are_the_models_own(cache: Path, model: AqsNet) -> None:
+    pool = gather(model, cache, ["train"])
+    tiles = np.stack([pool.folders[0].tile(n) for n in range(SAMPLES)])
+    with torch.no_grad():
+        expected = model.features(transform(tiles))
+    for own, kept in zip(expected, pool.features.rows(slice(None)), strict=True):
+        assert torch.allclose(own, kept, rtol=2e-3, atol=2e-3)  # kept in half precision
+
+
+def test_features_are_computed_once_and_anew_for_another_backbone(
+    cache: Path, model: AqsNet
+) -> None:
+    gather(model, cache, ["train"])
+    before = stamps(cache, "front"), stamps(cache, "close")
+    gather(model, cache, ["train"])
+    assert (stamps(cache, "front"), stamps(cache, "close")) == before
+    with torch.no_grad():
+        next(model.backbone.blocks[2].parameters()).add_(1.0)
+    gather(model, cache, ["train"])
+    assert stamps(cache, "front") == before[0]
+    assert len(stamps(cache, "close")) == 2 * len(before[1])
+
+
+def test_frames_looked_at_are_those_of_the_tile(cache: Path, model: AqsNet) -> None:
+    pool = gather(model, cache, ["train"])
+    assert np.array_equal(pool.looked_at(3), pool.folders[0].tile(3)[[1, 5]])
+    with pytest.raises(IndexError):
+        pool.looked_at(SAMPLES)
+
+
+# The first step already takes longer than that.
+ONE_STEP = Plan(hours=1e-7, batch=2, jury_steps=1, jury_batch=2, warmup_steps=1)
+
+
+def test_a_run_tunes_the_deeper_blocks_alone_and_goes_on_where_it_was(
+    cache: Path, model: AqsNet
+) -> None:
+    pool = gather(model, cache, ["train"])
+    run = Run(cache / "run", ONE_STEP, torch.device("cpu"))
+    start = {k: v.clone() for k, v in run.model.backbone.state_dict().items()}
+    tune(run, pool, pool, lambda line: None)
+    moved = {k for k, v in run.model.backbone.state_dict().items() if not v.equal(start[k])}
+    assert moved and all(k.startswith("blocks.") and not k.startswith("blocks.0.") for k in moved)
+    assert not any("running" in k for k in moved)
+    again = Run(cache / "run", ONE_STEP, torch.device("cpu"))
+    assert again.progress == run.progress
+    for name, value in again.model.state_dict().items():
+        assert value.equal(run.model.state_dict()[name])
+    assert {"latest.safetensors", "best_f1.safetensors"} <= {
+        f.name for f in (cache / "run").iterdir()
+    }

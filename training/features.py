@@ -1,0 +1,147 @@
+"""Features of samples kept on disk, so that what stays as it is is computed once.
+
+Two parts by what they depend on: the front (the shallowest map, what changes between frames, facts
+about pixels) and the close look (the deeper maps of two frames). Tuning the deeper blocks changes
+the second alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aqs_batch.analysis.facts import LOOKED_AT
+from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, seen
+from aqs_batch.analysis.transform import transform
+from training.dataset import SHARD, Shards, Truth
+
+BATCH = 8
+SETS = ("train", "train-hard", "train-wild", "train-varied")
+
+Parts = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of N samples, float16: every [N,T,E], close [N,D,P], still [N,D,S] and moved [N,T-1,G]."""
+
+    every: Tensor
+    close: Tensor
+    still: Tensor
+    moved: Tensor
+
+    def rows(self, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
+        """What a juror is given of some samples: seen [B,T,F] and moved [B,T-1,G], float32."""
+        return self.rows_with(chosen, self.close[chosen].float())
+
+    def rows_with(self, chosen: NDArray[np.int64] | slice, close: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with a close look that was taken just now."""
+        return (
+            seen(self.every[chosen].float(), close, self.still[chosen].float()),
+            self.moved[chosen].float(),
+        )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Samples of one or more shard folders with their features, in the same order."""
+
+    folders: tuple[Shards, ...]
+    truth: Truth
+    features: Features
+
+    def __len__(self) -> int:
+        return len(self.truth.quality)
+
+    def looked_at(self, index: int) -> NDArray[np.uint8]:
+        """The frames of a sample that are looked at closely: uint8[D,H,W,3]."""
+        for shards in self.folders:
+            if index < len(shards):
+                return shards.frames(index, LOOKED_AT)
+            index -= len(shards)
+        raise IndexError(index)
+
+
+def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
+    """Features and truth of all shards of the folders named; a folder that is not there is left."""
+    folders, features = [], []
+    for name in names:
+        folder = cache / "shards" / name
+        if not any(folder.glob("*.truth.npz")):
+            print(f"{name}: no samples")
+            continue
+        shards = Shards(folder)
+        folders.append(shards)
+        features.append(_features(model, shards, cache / "features", name))
+    truths = [shards.truth for shards in folders]
+    columns = {f.name: np.concatenate([getattr(t, f.name) for t in truths]) for f in fields(Truth)}
+    joined = {f.name: torch.cat([getattr(p, f.name) for p in features]) for f in fields(Features)}
+    return Pool(tuple(folders), Truth(**columns), Features(**joined))
+
+
+def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features:
+    parts: Parts = {}
+    front, deep = _digests(model)
+    for folder, compute in (
+        (cache / f"front-{front}" / name, _front),
+        (cache / f"close-{deep}" / name, _close),
+    ):
+        parts |= _kept(shards, folder, lambda number, c=compute: c(model, shards, number))
+    return Features(**parts)
+
+
+def _digests(model: AqsNet) -> tuple[str, str]:
+    """What the two parts depend on: the stem with the first block, and the whole backbone."""
+    totals = hashlib.sha256(ARCHITECTURE.encode()), hashlib.sha256(ARCHITECTURE.encode())
+    for name, tensor in sorted(model.backbone.state_dict().items()):
+        raw = tensor.half().contiguous().numpy().tobytes()  # as checkpoints keep it
+        totals[1].update(raw)
+        if not name.startswith("blocks.") or name.startswith("blocks.0."):
+            totals[0].update(raw)
+    return totals[0].hexdigest()[:12], totals[1].hexdigest()[:12]
+
+
+def _kept(shards: Shards, folder: Path, compute: Callable[[int], Parts]) -> Parts:
+    """One part of the features of all whole shards, computed where it is not on disk yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[Parts] = []
+    for number in range(len(shards) // SHARD):
+        file = folder / f"{number:05d}.safetensors"
+        if not file.exists():
+            began = time.monotonic()
+            partial = file.with_suffix(f".{os.getpid()}")
+            save_file({k: v.half().contiguous() for k, v in compute(number).items()}, partial)
+            partial.replace(file)
+            print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
+        parts.append(load_file(file))
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+@torch.no_grad()
+def _front(model: AqsNet, shards: Shards, number: int) -> Parts:
+    found: list[Parts] = []
+    for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
+        tiles = np.stack([shards.tile(n) for n in range(first, first + BATCH)])
+        every, still, moved, _ = model.front(transform(tiles))
+        found.append({"every": every, "still": still, "moved": moved})
+    return {key: torch.cat([part[key] for part in found]) for key in found[0]}
+
+
+@torch.no_grad()
+def _close(model: AqsNet, shards: Shards, number: int) -> Parts:
+    found = []
+    for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
+        frames = np.stack([shards.frames(n, LOOKED_AT) for n in range(first, first + BATCH)])
+        found.append(model.close(model.shallow(transform(frames))))
+    return {"close": torch.cat(found)}
