@@ -14,8 +14,8 @@ from aqs_batch.encode import trash
 from aqs_batch.errors import AqsError, EncodeError, MediaError, Misaligned, StoreError, TargetError
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
-from aqs_batch.ingest.probe import Limits, probe
-from aqs_batch.records import Rung
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import DAMAGED, Rung
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aqs_batch.pipeline import Workbench
 
 SCORED_SEQUENCES = 8  # of every rung, spread over its samples
+# What says so now, and what analyses of 0.4 and before said in other words.
+_DAMAGED = (DAMAGED, "decoder: ", "the container is damaged")
 LASTING = (MediaError, Misaligned, TargetError)  # these would come again
 
 Tell = Callable[[str, dict[str, Any]], None]  # kind of event, facts
@@ -164,10 +166,11 @@ class EncodeJobs:
         analysis = self._settings.analysis.model_copy(update={"max_sequences": most})
         settings = self._settings.model_copy(update={"analysis": analysis})
         bench = replace(self._bench, settings=settings)
-        limits = Limits(settings.limits.max_pixels, settings.limits.max_streams)
         scores: list[float] = []
         for path in few:
-            sequences, _ = pipeline.score(probe(path, limits), bench, lambda done, of: None)
+            sequences, _ = pipeline.score(
+                probe(path, settings.limits), bench, lambda done, of: None
+            )
             scores += [sequence.aqs for sequence in sequences]
         return sum(scores) / len(scores)
 
@@ -177,14 +180,21 @@ class EncodeJobs:
             raise EncodeError(
                 "the original stays: no encode was worth taking", hint="Nothing was replaced."
             )
-        if result.losses:
+        lost = [*self._damage(path, fingerprint), *result.losses]
+        if lost:
             raise EncodeError(
-                f"the original stays, for its encode lost something: {'; '.join(result.losses)}",
+                f"the original stays, for its encode lost something: {'; '.join(lost)}",
                 hint=f"The encode is {result.best}.",
             )
         entry = trash.replace(path, result.best, fingerprint, iso(self._clock.now()))
         self._store.move_output(fingerprint, str(result.best), str(entry.replacement))
         tell("replaced", {"by": str(entry.replacement), "kept": str(entry.kept)})
+
+    def _damage(self, path: Path, fingerprint: str) -> list[str]:
+        """What is wrong with an original: an encode of what could be read is not all it holds."""
+        analysis = self._store.analysis(fingerprint, self._settings_key)
+        known = probe(path, self._settings.limits) if analysis is None else analysis
+        return [warning for warning in known.warnings if warning.startswith(_DAMAGED)]
 
 
 def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aqs_batch import preprocessing
 from aqs_batch.encode import choose, inventory, output, plan, vmaf
-from aqs_batch.encode.codec import Codec, Recipe, crf_range
+from aqs_batch.encode.codec import Codec, Recipe, crf_range, odd_size
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
@@ -18,7 +18,7 @@ from aqs_batch.encode.search import Goal, goals, search
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
-from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, Video, WorstFrame
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.settings import Encode, Settings
@@ -63,8 +63,7 @@ def encode(job: Job) -> Result:
     target is out of reach; then nothing is left but finished VMAF logs.
     """
     asked = job.settings.encode
-    limits = job.settings.limits
-    video = probe(job.path, Limits(limits.max_pixels, limits.max_streams))
+    video = probe(job.path, job.settings.limits)
     held = inventory.take(job.path, video.stream_index)
     warnings = _admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
@@ -313,6 +312,6 @@ def _admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
         warnings.append("HDR10+ metadata is not carried over, HDR10's is")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced frame by frame, on both sides")
-    if video.coded_width % 2 or video.coded_height % 2:
-        warnings.append("odd size: the last row or column is cut off, on both sides")
+    if cut := odd_size(video):
+        warnings.append(f"{cut}, on both sides")
     return warnings

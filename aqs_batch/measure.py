@@ -23,7 +23,7 @@ from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
 from aqs_batch.errors import AqsError, MediaError
 from aqs_batch.ingest import sampling
 from aqs_batch.ingest.files import gather
-from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.ingest.probe import probe
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Video
 from aqs_batch.settings import Settings
 
@@ -208,7 +208,7 @@ def forecast(settings: Settings, folder: Path, measured: Measured) -> Forecast:
         try:
             if item.problem:
                 raise MediaError(item.problem)
-            videos.append(probe(item.path, Limits(settings.limits.max_pixels)))
+            videos.append(probe(item.path, settings.limits))
         except MediaError as error:
             problems.append(f"{item.file}: {error}")
     share = len(found) / max(len(looked), 1)

@@ -23,9 +23,10 @@ from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import Sequence
-from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.ingest.probe import probe
 from aqs_batch.lookahead import Lookahead, stamp
 from aqs_batch.records import (
+    DAMAGED,
     FRAMES_PER_SEQUENCE,
     Pixels,
     Provenance,
@@ -99,7 +100,7 @@ def process(
     began = time.perf_counter()
     before = stamp(path)
     limits = bench.settings.limits
-    video = probe(path, Limits(limits.max_pixels, limits.max_streams, limits.max_packets))
+    video = probe(path, limits)
     if video.duration_s > limits.max_hours * 3600:
         raise RefusedMedia(
             f"{video.duration_s / 3600:.1f} hours, more than the limit of {limits.max_hours:g}",
@@ -208,7 +209,8 @@ def _warnings(
     if (height, width) != (video.height, video.width):
         warnings.append(f"scaled from {video.width}x{video.height} to {width}x{height} first")
     if len(video.frame_times_s) < 7:
-        warnings.append(f"only {len(video.frame_times_s)} frames: played forth and back")
+        count = len(video.frame_times_s)
+        warnings.append(f"only {count} frame{'s' if count > 1 else ''}: played forth and back")
     if min(height, width) < 224:
         warnings.append("smaller than a 224 px tile: continued by reflection")
     if video.hdr:
@@ -219,7 +221,7 @@ def _warnings(
         warnings.append(f"anamorphic ({video.sar.num}:{video.sar.den}): scored as stored")
     if scored < plan.count:
         warnings.append(f"{scored} of {plan.count} planned sequences could be read")
-    return warnings + [f"decoder: {line[-160:]}" for line in damage]
+    return warnings + [f"{DAMAGED}{line[-160:]}" for line in damage]
 
 
 def _provenance(bench: Workbench) -> Provenance:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAMES_PER_SEQUENCE = 7
+DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
 TILE_PX = 224
 
 Pixels = NDArray[np.uint8]

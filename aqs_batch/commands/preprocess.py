@@ -25,13 +25,24 @@ def preprocess(
     from aqs_batch import preprocessing
     from aqs_batch.console import count_frames
     from aqs_batch.encode import lossless
+    from aqs_batch.encode.codec import odd_size
+    from aqs_batch.errors import EncodeError, MediaError
     from aqs_batch.ffmpeg import find
-    from aqs_batch.ingest.probe import Limits, probe
+    from aqs_batch.ingest.probe import probe
     from aqs_batch.wording import shown
 
     with plain_errors(debug):
         settings = load(config, None, None).settings
-        video = probe(source, Limits(settings.limits.max_pixels, settings.limits.max_streams))
+        try:
+            video = probe(source, settings.limits)
+        except MediaError as error:
+            raise MediaError(f"{source}: {error}", hint=error.hint) from error
+        if not target.absolute().parent.is_dir():
+            raise EncodeError(f"{target}: there is no such folder", hint="Make it first.")
+        if cut := odd_size(video):
+            click.echo(f"{shown(str(source))}: {cut}", err=True)
+        for warning in video.warnings:
+            click.echo(f"{shown(str(source))}: {warning}", err=True)
         with count_frames(len(video.frame_times_s)) as on_frame:
             count = lossless.write(
                 find(settings.ffmpeg.path).path,

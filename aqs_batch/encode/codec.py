@@ -76,3 +76,9 @@ def container_tag(codec: Codec, container: str) -> list[str]:
     """In MP4 HEVC is called hvc1, or Apple's players refuse it."""
     is_mp4 = container in {"mp4", "mov"}
     return ["-tag:v", "hvc1"] if is_mp4 and codec is Codec.X265 else []
+
+
+def odd_size(video: Video) -> str:
+    """What is cut off a picture for want of a second pixel; "" where nothing is."""
+    odd = video.width % 2 or video.height % 2
+    return "odd size: the last row or column is cut off" if odd else ""

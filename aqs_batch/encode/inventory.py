@@ -42,6 +42,7 @@ class Stream:
 class Picture:
     """What the main video stream says of its picture."""
 
+    size: tuple[int, int]  # width, height as coded
     colour: tuple[int, int, int, int]  # primaries, transfer, matrix, range, as in H.273
     rotation_deg: int
     side_data: tuple[str, ...]
@@ -98,6 +99,7 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
     ]
     old, new = before.picture, after.picture
     lines += [
+        _line("picture size", "x".join(map(str, old.size)), "x".join(map(str, new.size))),
         Check("colour tags", str(old.colour), str(new.colour), _same_colour(old, new)),
         _line("rotation", old.rotation_deg, new.rotation_deg),
         Check(
@@ -185,7 +187,9 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
                     rotation = round(frame.rotation) % 360
                     side |= {d.type.name for d in frame.side_data}
     wanted = tuple(sorted(s for s in side if s.startswith(_SIDE_DATA)))
-    return Picture(colour, rotation, wanted, tuple(sorted(times)), sizes)
+    return Picture(
+        (codec.width, codec.height), colour, rotation, wanted, tuple(sorted(times)), sizes
+    )
 
 
 def _decoded(packet: Any) -> list[Any]:

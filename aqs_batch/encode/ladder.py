@@ -115,6 +115,7 @@ class Ladder:
     def key(self, crf: float) -> str:
         """What a rung is known by: source, frames, encoder, its arguments, models and versions."""
         w = self._wanted
+        crf = int(crf) if crf == int(crf) else crf  # 22 and 22.0 are one rung
         parts = [
             FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
             codec.options(w.recipe, crf), w.preprocess, sorted(w.models.items()),

@@ -22,6 +22,9 @@ _FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
 _SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
 _COLOUR_LINE = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:")
 _SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
+# Only what ffmpeg itself calls a complaint: names and titles of files may say "error" as well.
+_COMPLAINT = re.compile(r"^(?:\[[^\]]*@ 0x[0-9a-f]+\]\s*)*\[(?:warning|error|fatal|panic)\]\s*")
+_TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
 MOST_DAMAGE = 5
 _INPUT = "the input"
@@ -103,7 +106,8 @@ def argv(
     # The name is put in last: ffmpeg-python hashes it, and cannot hash one that is not UTF-8.
     command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
     command[command.index(_INPUT)] = input_name(video)
-    return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", *command[1:]]
+    return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info",
+            *command[1:]]  # fmt: skip
 
 
 def select_from(after_s: float) -> str:
@@ -147,10 +151,8 @@ class Stamps:
             self._queue.put((self._pending, _number(match[1])))
         elif match := _COLOUR_LINE.search(line):
             self._colours.put(Colour(matrix=match[2], range=match[1]))
-        elif ("error" in line.lower() or "corrupt" in line.lower()) and len(
-            self.damage
-        ) < MOST_DAMAGE:
-            self.damage.append(_SPEAKER.sub("", line))
+        elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := _complaint(line)):
+            self.damage.append(said)
 
     def next(self) -> tuple[float, float]:
         """(time in s, scene score) of the next frame; nan where ffmpeg could not say."""
@@ -297,6 +299,12 @@ def _why(finished: Finished) -> str:
 
 
 def _last(finished: Finished) -> str:
-    lines = [line for line in finished.tail if "rror" in line or "nvalid" in line]
-    last = (lines or list(finished.tail) or ["no message"])[-1]
-    return _SPEAKER.sub("", last)[:300]
+    said = [words for line in finished.tail if (words := _complaint(line))]
+    lines = [words for words in said if "rror" in words or "nvalid" in words]
+    return (lines or said or ["no message"])[-1][:300]
+
+
+def _complaint(line: str) -> str:
+    """What ffmpeg complains of in a line of its log, empty where it only tells."""
+    match = _COMPLAINT.match(line)
+    return _SPEAKER.sub("", line[match.end() :]) if match else ""

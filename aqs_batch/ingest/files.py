@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,14 +66,20 @@ def gather(
 ) -> list[Found]:
     """Folders named are searched, files named are taken whatever their ending; each file once."""
     found: dict[str, Found] = {}
+    taken: set[str] = set()
     for name in names:
         path = Path(name)
+        missing = "" if os.path.lexists(path) else "no such file"
         inside: Iterable[Found] = (
             find_videos(path, extensions, follow_symlinks=follow_symlinks, skip=skip)
             if path.is_dir()
-            else [Found(path, name.replace(os.sep, "/"))]
+            else [Found(path, name.replace(os.sep, "/"), missing)]
         )
         for item in inside:
+            place = os.path.join(os.path.realpath(item.path.parent), item.path.name)
+            if place in taken:
+                continue
+            taken.add(place)
             known = found.setdefault(item.file, item)
             if known.path.absolute() != item.path.absolute():  # two folders, one relative name
                 found.setdefault(str(item.path), Found(item.path, str(item.path), item.problem))
@@ -109,6 +116,9 @@ def walk(
     """
     waiting: list[tuple[str, str]] = [("", os.path.realpath(folder))]
     entered: set[tuple[int, int]] = set()
+    with suppress(OSError):  # a link back to the folder itself leads nowhere new
+        info = os.stat(folder)
+        entered.add((info.st_dev, info.st_ino))
     while waiting:
         prefix, place = waiting.pop()
         try:

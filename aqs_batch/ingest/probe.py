@@ -6,6 +6,7 @@ import io
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import av
 import av.container
@@ -14,7 +15,7 @@ import av.error
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import DEMUXERS
 from aqs_batch.ingest.fingerprint import regular_size
-from aqs_batch.records import Fraction, Video
+from aqs_batch.records import DAMAGED, Fraction, Video
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
@@ -31,12 +32,25 @@ _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 
 _RANGES = {1: "limited", 2: "full"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
+_HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
+SHORT_S, SHORT_SHARE = 0.5, 0.05  # a file that ends earlier than its header says by more: cut short
 JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
+
+
+class Bounds(Protocol):
+    """What a file may ask for at most; the [limits] of the settings are such."""
+
+    @property
+    def max_pixels(self) -> int: ...
+    @property
+    def max_streams(self) -> int: ...
+    @property
+    def max_packets(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may ask for at most before it is refused unopened or undecoded."""
+    """Bounds before a file is refused unopened or undecoded."""
 
     max_pixels: int = 8192 * 8192
     max_streams: int = 128
@@ -53,7 +67,7 @@ class _Packets:
     damaged: bool
 
 
-def probe(path: Path, limits: Limits = Limits()) -> Video:
+def probe(path: Path, limits: Bounds = Limits()) -> Video:
     """Probe one file.
 
     Raises MediaError when it is not a readable video, RefusedMedia when it is outside the limits.
@@ -67,9 +81,20 @@ def probe(path: Path, limits: Limits = Limits()) -> Video:
             handle.seek(0)  # opened anew, since a raw stream cannot be rewound
             with _open(handle) as container:
                 video = _describe(path, size, container, limits, rotation)
-        if decodes:
-            return video
-        return replace(video, warnings=(*video.warnings, "the first frame does not decode"))
+                declared_s = _declared_s(container)
+            warnings = list(video.warnings)
+            if declared_s - video.duration_s > max(SHORT_S, SHORT_SHARE * declared_s):
+                handle.seek(0)
+                with _open(handle) as container:  # sound may go on longer than the picture
+                    read_s = _last_packet_s(container)
+                if declared_s - read_s > max(SHORT_S, SHORT_SHARE * declared_s):
+                    warnings.append(
+                        f"{DAMAGED}the header says {declared_s:.1f} s, the file ends at "
+                        f"{read_s:.1f} s"
+                    )
+        if not decodes:
+            warnings.append("the first frame does not decode")
+        return replace(video, warnings=tuple(warnings))
     except av.error.FFmpegError as error:
         raise _unreadable(path, error) from error
     except OSError as error:
@@ -111,7 +136,7 @@ def _describe(
     path: Path,
     size: int,
     container: av.container.InputContainer,
-    limits: Limits,
+    limits: Bounds,
     rotation: int,
 ) -> Video:
     stream = _pick_stream(container, limits)
@@ -125,7 +150,7 @@ def _describe(
     duration = _duration(packets.times_s, frame_rate)
     warnings = []
     if packets.damaged:
-        warnings.append("the container is damaged or cut short; read up to the damage")
+        warnings.append(f"{DAMAGED}the container is broken or cut short; read up to there")
     sar = codec.sample_aspect_ratio
     return Video(
         path=path,
@@ -165,7 +190,7 @@ def _stream_line(stream: av.stream.Stream) -> str:
 
 
 def _pick_stream(
-    container: av.container.InputContainer, limits: Limits
+    container: av.container.InputContainer, limits: Bounds
 ) -> av.video.stream.VideoStream:
     if container.format.name.endswith(_IMAGE_FORMATS):
         raise MediaError("a still image, not a video", hint="Only moving pictures are scored.")
@@ -189,7 +214,7 @@ def _pick_stream(
     raise MediaError("no video stream")
 
 
-def _check_pixels(width: int, height: int, limits: Limits) -> None:
+def _check_pixels(width: int, height: int, limits: Bounds) -> None:
     if width * height > limits.max_pixels:
         raise RefusedMedia(
             f"{width}x{height} pixels, more than the limit of {limits.max_pixels}",
@@ -211,7 +236,7 @@ def _first_frame(
 
 
 def _read_packets(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: Limits
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: Bounds
 ) -> _Packets:
     times: list[float] = []
     keys: list[float] = []
@@ -255,6 +280,25 @@ def _rate(stream: av.video.stream.VideoStream, times_s: tuple[float, ...]) -> tu
     if not 0.5 < found.value * median < 2:  # FLV and its like declare their clock as the rate
         found = Fraction(round(1000 / median), 1000)
     return found, odd > 0.02 * len(steps)
+
+
+def _declared_s(container: av.container.InputContainer) -> float:
+    """How long the file says it is; 0 where it does not, or where that is known to be a guess."""
+    headed = any(name in container.format.name for name in _HEADED)
+    return (container.duration or 0) / 1e6 if headed else 0.0
+
+
+def _last_packet_s(container: av.container.InputContainer) -> float:
+    """How far the packets of all streams go, since the file's own start."""
+    last_s = 0.0
+    try:
+        for packet in container.demux():
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if packet.size and stamp is not None and packet.time_base:
+                last_s = max(last_s, float((stamp + (packet.duration or 0)) * packet.time_base))
+    except (av.error.FFmpegError, OSError):
+        pass
+    return last_s - (container.start_time or 0) / 1e6
 
 
 def _duration(times_s: tuple[float, ...], rate: Fraction) -> float:

@@ -167,6 +167,30 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     store.close()
 
 
+YUV = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+
+
+@pytest.mark.parametrize("how", ["cut short", "odd"])
+def test_an_original_stays_where_its_encode_would_hold_less(
+    how: str, film: Path, make_clip, tmp_path: Path
+) -> None:
+    if how == "odd":
+        clip = make_clip("odd.mkv", source="mandelbrot", size="257x225", seconds=2, options=YUV)
+        film = Path(shutil.copy(clip, film.with_name("film.mkv")))
+    else:
+        clip = make_clip("film.mkv", seconds=4, options=("-c:v", "libx264", "-g", "10"))
+        film = film.with_name("film.mkv")
+        film.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    before = film.read_bytes()
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=10)
+    store = Store(settings.output.url)
+    entry = RunFile(film.name, fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert "the original stays" in after.reason
+    assert film.read_bytes() == before
+    store.close()
+
+
 def test_a_kept_encode_that_was_lost_is_made_again(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, crf=(30,), keep="all")
     store = Store(settings.output.url)

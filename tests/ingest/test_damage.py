@@ -1,0 +1,59 @@
+"""Files that are not whole say so; whole ones do not, whatever they are called."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.ingest import decode, sampling
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import DAMAGED
+
+TONE = ("-f", "lavfi", "-i", "sine=duration={}:sample_rate=8000")
+
+
+def complaints(path: Path, ffmpeg_path: str) -> list[str]:
+    """What probe and decoder find wrong with a file."""
+    video, stamps = probe(path), decode.Stamps()
+    plan = sampling.plan(video, 1.0, 600)
+    decoding = decode.Decoding(ffmpeg_path, video.height, video.width, 60)
+    list(decode.sequences(video, plan, decoding, stamps))
+    return [w for w in video.warnings if w.startswith(DAMAGED)] + stamps.damage
+
+
+@pytest.fixture
+def film(make_clip, tmp_path: Path) -> Path:
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "10")
+    return Path(shutil.copy(make_clip("film.mkv", seconds=4, options=options), tmp_path))
+
+
+def test_a_file_that_ends_before_its_header_says_is_told(film: Path, ffmpeg_path: str) -> None:
+    assert complaints(film, ffmpeg_path) == []
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    (said,) = [w for w in probe(film).warnings if w.startswith(DAMAGED)]
+    assert "the header says 4.0 s" in said
+
+
+def test_sound_that_goes_on_longer_is_no_damage(make_clip, ffmpeg_path: str) -> None:
+    tone = tuple(part.format(6) for part in TONE)
+    path = make_clip("long.mkv", seconds=2, inputs=tone, options=("-c:v", "libx264"))
+    assert complaints(path, ffmpeg_path) == []
+
+
+def test_names_and_titles_may_say_error(film: Path, ffmpeg_path: str, make_clip) -> None:
+    place = film.parent / "corrupt [error]" / "error.mkv"
+    place.parent.mkdir()
+    shutil.copy(film, place)
+    assert complaints(place, ffmpeg_path) == []
+    titled = make_clip("t.mkv", seconds=1, options=("-metadata", "title=The Comedy of Errors"))
+    assert complaints(titled, ffmpeg_path) == []
+
+
+def test_damage_in_the_middle_is_told(film: Path, ffmpeg_path: str) -> None:
+    data = bytearray(film.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 8000] = bytes(8000)
+    film.write_bytes(bytes(data))
+    assert complaints(film, ffmpeg_path)
