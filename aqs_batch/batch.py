@@ -11,8 +11,9 @@ from typing import Any
 from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.clock import Clock, SystemClock, iso
 from aqs_batch.encode_jobs import EncodeJobs, Tell
-from aqs_batch.errors import AqsError, MediaError, StoreError
+from aqs_batch.errors import AqsError, MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, Listener, Progress
+from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -23,6 +24,8 @@ from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
 from aqs_batch.worker import End, Process, Worker, scoring
 
+ELSEWHERE = "another process is working on this file"
+POLL_S = 1.0  # between two looks at a file that another process has in hand
 LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
 
@@ -69,6 +72,7 @@ class Batch:
 
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
         """Process every file and return the run's id; what failed is recorded, not raised."""
+        find_ffmpeg(self._settings.ffmpeg.path)  # without it every file would fail one by one
         run_id = self._store.start_run(
             iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json")
         )
@@ -76,17 +80,40 @@ class Batch:
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
         files = list(found)
         self._listen(Event("found", facts={"files": len(files)}))
+        elsewhere: list[tuple[Found, dict[str, Any]]] = []
         for number, item in enumerate(files, start=1):
             place = {"number": number, "of": len(files)}
             self._upcoming = [f for f in files[number : number + LOOK_AT] if not f.problem]
             self._listen(Event("started", item.file, place))
             entry = self.one(item, force=force)
-            if entry.status is not Status.FAILED:
-                entry = self._encodes.after(item.path, entry, self._teller(item), force=force)
-            self._store.record_file(run_id, entry)
-            self.tell(entry, place)
+            if entry.reason == ELSEWHERE:
+                elsewhere.append((item, place))
+            else:
+                self._finish(run_id, item, entry, place, force)
+        for item, place in elsewhere:
+            self._finish(run_id, item, self._once_free(item), place, force=False)
         self._store.finish_run(run_id, iso(self._clock.now()))
         return run_id
+
+    def _finish(
+        self, run_id: int, item: Found, entry: RunFile, place: dict[str, Any], force: bool
+    ) -> None:
+        if entry.status is not Status.FAILED:
+            entry = self._encodes.after(item.path, entry, self._teller(item), force=force)
+        self._store.record_file(run_id, entry)
+        self.tell(entry, place)
+
+    def _once_free(self, item: Found) -> RunFile:
+        """What becomes of a file that another process had in hand: its result, or our own."""
+        self._upcoming = []
+        limits, told = self._settings.limits, False
+        while (entry := self.one(item)).reason == ELSEWHERE:
+            if not told:
+                self._listen(Event("waiting", item.file))
+                told = True
+            self._clock.wait(POLL_S)
+            self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        return entry
 
     def _teller(self, item: Found) -> Tell:
         return lambda kind, facts: self._listen(Event(kind, item.file, facts))
@@ -113,7 +140,7 @@ class Batch:
             if not force and self._store.aqs(print_, self.key) is not None:
                 return RunFile(item.file, print_, self.key, Status.UNCHANGED)
             return self._work(item, print_, force, again)
-        except StoreError:
+        except (StoreError, SettingsError):
             raise
         except AqsError as error:
             return RunFile(item.file, print_, self.key, Status.FAILED, str(error), error.hint)
@@ -161,6 +188,4 @@ class Batch:
         job = self._store.job(print_, self.key)
         if job is not None and job.status in (JobStatus.QUARANTINED, JobStatus.FAILED):
             return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
-        raise MediaError(
-            "another process is working on this file", hint="Run again when it has finished."
-        )
+        raise MediaError(ELSEWHERE, hint="Run again when it has finished.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def main() -> None:
 def invoke() -> int:
     """Run the command that the process was called with; errors become one plain message."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no name of a file may end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = commands.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

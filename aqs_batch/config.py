@@ -77,7 +77,7 @@ def _take(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -119,7 +119,7 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) 
             )
         key = names[name]
         is_list = isinstance(defaults[key], list)
-        found[key] = [v for v in value.split(",") if v] if is_list else value
+        found[key] = [v.strip() for v in value.split(",") if v.strip()] if is_list else value
     return found
 
 

@@ -107,6 +107,8 @@ def describe(event: Event) -> str:
     name = shown(event.file)
     if event.kind == "found":
         return f"{facts['files']} file{'s' if facts['files'] != 1 else ''} to look at"
+    if event.kind == "waiting":
+        return f"{name}  waits for another process that is working on it"
     if event.kind == "failed":
         hint = f" ({facts['hint']})" if facts["hint"] else ""
         return f"{place}{name}  FAILED: {shown(facts['reason'])}{hint}"

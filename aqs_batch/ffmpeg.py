@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
-from aqs_batch.errors import FfmpegError
+from aqs_batch.errors import FfmpegError, SettingsError
 
 STDERR_TAIL_LINES = 40
 STDERR_LIMIT_BYTES = 64 << 20
@@ -56,10 +56,13 @@ class Finished:
 def find(setting: str = "") -> Ffmpeg:
     """The setting if given, else a PATH ffmpeg with libvmaf and libx265, else imageio-ffmpeg's.
 
-    Raises FfmpegError when the chosen binary does not run.
+    Raises FfmpegError when the chosen binary does not run, SettingsError when the setting says so.
     """
     if setting:
-        return _inspect(setting, "set by [ffmpeg] path")
+        try:
+            return _inspect(setting, "set by [ffmpeg] path")
+        except FfmpegError as error:
+            raise SettingsError(str(error), hint=error.hint) from error
     on_path = shutil.which("ffmpeg")
     if on_path:
         found = _inspect(on_path, "first on PATH with libvmaf and libx265")

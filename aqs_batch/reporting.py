@@ -139,6 +139,8 @@ def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
     output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
     threshold = settings.analysis.threshold
     record = run_record(store, run)
+    analysis = {**record.settings.get("analysis", {}), "threshold": threshold}
+    record = replace(record, settings={**record.settings, "analysis": analysis})
     written = export(output_dir, outcomes(store, run, threshold), record, formats=wanted)
     if "html" in wanted:
         pages = outcomes(store, run, threshold)

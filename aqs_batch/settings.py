@@ -21,7 +21,7 @@ ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Output(_Section):
@@ -29,11 +29,15 @@ class Output(_Section):
 
     dir: str = "reports"
     db: str = ""
-    export: tuple[Literal["json", "csv", "html"], ...] = ("json", "csv", "html")
+    export: tuple[Literal["json", "csv", "html"], ...] = Field(
+        ("json", "csv", "html"), min_length=1
+    )
 
     @property
     def url(self) -> str:
-        return self.db or f"sqlite:///{Path(self.dir).absolute() / 'aqs.db'}"
+        """The database: as it was named, else a file in the folder, whatever that is called."""
+        place = str(Path(self.dir).absolute() / "aqs.db")
+        return self.db or f"sqlite:///{place.replace('%', '%25').replace('?', '%3F')}"
 
 
 class FfmpegSettings(_Section):
@@ -80,7 +84,7 @@ class Analysis(_Section):
     max_height: int = Field(1080, ge=224)
     alpha: float = Field(0.6, ge=0, le=1)
     aggregation: Literal["noisy_or", "max", "rms", "mean"] = "noisy_or"
-    threshold: float = Field(0.2, ge=0, le=1)
+    threshold: float = Field(0.25, ge=0, le=1)
     penalties: Penalties = Penalties()
 
 
@@ -96,6 +100,10 @@ _X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",
 )  # fmt: skip
+_OURS = {
+    "crf", "qp", "bitrate", "lossless", "pass", "stats", "rc", "tbr", "qmin", "qmax", "cqp",
+    "passes", "crf-max", "crf-min", "input", "output", "frames", "seek",
+}  # fmt: skip
 _AV1_PRESETS = tuple(str(number) for number in range(14))
 
 
@@ -105,7 +113,7 @@ class Encode(_Section):
     enabled: bool = False
     codec: Literal["x265", "x264", "svtav1"] = "x265"
     preset: str = Field("medium", pattern=r"^[a-z0-9]+$")
-    crf: tuple[float, ...] = Field((22, 26, 30, 34), min_length=1, max_length=32)
+    crf: tuple[float, ...] = Field((22.0, 26.0, 30.0, 34.0), min_length=1, max_length=32)
     params: str = Field("", pattern=r"^[A-Za-z0-9_.,:=+/() -]*$")
     full: bool = False
     samples: int = Field(12, ge=1, le=1000)
@@ -131,6 +139,9 @@ class Encode(_Section):
         most = 63 if is_av1 else 51
         if not all(0 <= crf <= most for crf in self.crf):
             raise ValueError(f"crf of {self.codec} goes from 0 to {most}")
+        named = {part.partition("=")[0].strip() for part in self.params.split(":")}
+        if taken := sorted(named & _OURS):  # the rung would not be what it is called
+            raise ValueError(f"params must not set {', '.join(taken)}: the ladder does")
         return self
 
     @property

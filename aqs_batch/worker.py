@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from aqs_batch.analysis.score import score_video
 from aqs_batch.clock import Clock
-from aqs_batch.errors import AqsError, LostJob, MediaError, StoreError
+from aqs_batch.errors import AqsError, LostJob, MediaError, SettingsError, StoreError
 from aqs_batch.events import Progress
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
@@ -91,7 +91,7 @@ class Worker(Generic[T]):
         except Stopped:
             self._store.release(job)
             return Ended(End.RELEASED)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SettingsError):  # no fault of the file's
             self._store.release(job)
             raise
 
@@ -105,6 +105,8 @@ class Worker(Generic[T]):
             return Ended(End.LOST, str(error)), None
         except _Stale as error:
             return Ended(End.STALE, str(error), "It is taken again once it is complete."), None
+        except SettingsError:
+            raise
         except self._task.final as error:
             return Ended(End.FAILED, str(error), error.hint), None
         except AqsError as error:

@@ -115,7 +115,7 @@ def test_wrong_usage_exits_2_with_a_reason(
 
 def test_without_weights_nothing_is_scored(folder: Path, tmp_path: Path) -> None:
     done = aqs("run", "in", "--output_dir", "out", "--checkpoint", "none.safetensors", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "nothing is scored" in done.stderr
     assert not (tmp_path / "out" / "results.json").exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import load, plain_errors, settings_flags
+from aqs_batch.commands.frame import listed, load, plain_errors, settings_flags
 from aqs_batch.commands.run import score
 
 
@@ -43,11 +43,11 @@ def encode(
     """Re-encode files at several CRFs and measure VMAF against the untouched source."""
     with plain_errors(debug):
         more: dict[str, object] = {f"encode.{name}": value for name, value in flags.items()}
-        more |= {"encode.enabled": True, "encode.crf": crf.split(",") if crf else None}
+        more |= {"encode.enabled": True, "encode.crf": listed(crf)}
         if flags["replace"]:
             more["encode.keep"] = flags["keep"] or "best"
         settings = load(config, output_dir, db, **more).settings
-        return score(settings, list(files), None, as_json, force)
+        return score(settings, list(files), [], as_json, force)
 
 
 @click.command()

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 
-EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 3, 130, 141
 
 
 @contextmanager
 def plain_errors(debug: bool) -> Iterator[None]:
     """Our own errors as a message for a person; with --debug as a traceback."""
-    from aqs_batch.errors import AqsError, SettingsError
+    from aqs_batch.errors import AqsError, CheckpointError, SettingsError
     from aqs_batch.wording import shown
 
     try:
@@ -32,10 +32,10 @@ def plain_errors(debug: bool) -> Iterator[None]:
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
         raise click.exceptions.Exit(
-            EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+            EXIT_USAGE if isinstance(error, SettingsError | CheckpointError) else EXIT_FAILED
         ) from error
-    except BrokenPipeError as error:  # `aqs-batch config | head`: nobody wants the rest
-        raise click.exceptions.Exit(0) from error
+    except BrokenPipeError as error:  # `aqs-batch run | head`: not all of it was done
+        raise click.exceptions.Exit(EXIT_PIPE) from error
     except OSError as error:
         if debug:
             raise
@@ -70,6 +70,11 @@ def profile_flags(profile: str | None) -> dict[str, Any]:
     from aqs_batch.config import PROFILES
 
     return dict(PROFILES[profile]) if profile else {}
+
+
+def listed(text: str | None) -> list[str] | None:
+    """A comma-separated flag; None where it was not given."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load(config: Path | None, output_dir: str | None, db: str | None, **more: Any) -> Loaded:

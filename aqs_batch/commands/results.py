@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import load, open_store, plain_errors, settings_flags
+from aqs_batch.commands.frame import listed, load, open_store, plain_errors, settings_flags
 
 
 @click.command()
 @settings_flags
-@click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.2).")
+@click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.25).")
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 def report(
     config: Path | None,
@@ -26,8 +26,7 @@ def report(
     from aqs_batch.errors import StoreError
 
     with plain_errors(debug):
-        formats = export.split(",") if export else None
-        more = {"analysis.threshold": threshold, "output.export": formats}
+        more = {"analysis.threshold": threshold, "output.export": listed(export)}
         settings = load(config, output_dir, db, **more).settings
         with open_store(settings) as store:
             last = store.last_run()

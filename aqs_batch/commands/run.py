@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from collections.abc import Sequence as Rows
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from aqs_batch.commands.frame import (
     EXIT_FAILED,
     EXIT_GATE,
     PROFILE,
+    listed,
     load,
     plain_errors,
     profile_flags,
@@ -26,11 +29,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--input-dir", type=click.Path(), help="Folder to take videos from, recursively.")
+@click.option("--input-dir", "input_dirs", multiple=True, type=click.Path(),
+              help="Folder to take videos from, recursively; repeatable.")  # fmt: skip
 @click.option("--video", "videos", multiple=True, type=click.Path(), help="One video; repeatable.")
 @settings_flags
 @PROFILE
-@click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.2).")
+@click.option("--threshold", type=float, help="Severity from which an artifact is detected (0.25).")
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 @click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
 @click.option("--device", help="auto, cpu, cuda, cuda:N.")
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Analyse again what is already known.")
 def run(
     paths: tuple[str, ...],
-    input_dir: str | None,
+    input_dirs: tuple[str, ...],
     videos: tuple[str, ...],
     config: Path | None,
     output_dir: str | None,
@@ -69,7 +73,7 @@ def run(
             **profile_flags(profile),
             **{
                 "analysis.threshold": threshold,
-                "output.export": export.split(",") if export else None,
+                "output.export": listed(export),
                 "run.fail_under": fail_under,
                 "model.device": device,
                 "model.backend": backend,
@@ -78,11 +82,13 @@ def run(
                 "encode.preprocess": preprocess,
             },
         )
-        return score(loaded.settings, [*paths, *videos], input_dir, as_json, force)
+        if preprocess is not None and not loaded.settings.encode.enabled:
+            raise click.UsageError("--preprocess works on re-encodes: add --encode")
+        return score(loaded.settings, [*paths, *videos], input_dirs, as_json, force)
 
 
 def score(
-    settings: Settings, named: list[str], input_dir: str | None, as_json: bool, force: bool
+    settings: Settings, named: list[str], input_dirs: Rows[str], as_json: bool, force: bool
 ) -> int:
     """Run over everything named, write the reports, and give the exit code."""
     from aqs_batch import batch as batches
@@ -92,19 +98,23 @@ def score(
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
 
-    if not named and input_dir is None:
+    names = [*input_dirs, *named]
+    if not names or "" in names:  # an empty name is a variable that was never set, not this folder
         raise click.UsageError("name videos, or a folder with --input_dir")
-    if input_dir is not None and not Path(input_dir).is_dir():
-        raise click.UsageError(f"--input_dir {shown(input_dir)}: no such folder")
+    for folder in input_dirs:
+        if not Path(folder).is_dir():
+            raise click.UsageError(f"--input_dir {shown(folder)}: no such folder")
     run, skip = settings.run, Path(settings.output.dir)
-    names = [*([input_dir] if input_dir else []), *named]
     found = gather(names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip)
     store = Store(settings.output.url)
     try:
         with console.listener(as_json=as_json, stream=sys.stdout) as listen:
             batch = batches.Batch(store, settings, listen)
             run_id = batch.run(
-                found, input_dir=input_dir or "", command=shlex.join(sys.argv), force=force
+                found,
+                input_dir=os.pathsep.join(input_dirs),
+                command=shlex.join(sys.argv),
+                force=force,
             )
             written = reporting.write_reports(store, store.run(run_id), settings)
             listen(Event("report", facts={"written": [str(p) for p in written]}))
@@ -145,4 +155,4 @@ def demo(
         with tempfile.TemporaryDirectory(prefix="aqs-demo-") as scratch:
             folder = keep or Path(scratch)
             clips.make(ffmpeg.find(settings.ffmpeg.path).path, folder)
-            return score(settings, [], str(folder), as_json=False, force=False)
+            return score(settings, [], [str(folder)], as_json=False, force=False)

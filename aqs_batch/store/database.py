@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aqs_batch.errors import StoreError
+from aqs_batch.errors import SettingsError, StoreError
+from aqs_batch.wording import without_password
 
 BUSY_TIMEOUT_S = 60.0
+_RETRY_S = 0.02
 _READING = "aqs_reading"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 HEAD = max(file.name[:4] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -22,8 +25,14 @@ class Database:
     """A connection pool to one database URL; opening it migrates it."""
 
     def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.url = url
-        parsed = sa.make_url(url)
+        self.url = without_password(url)
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError as error:
+            raise SettingsError(
+                f"{self.url!r} is not the URL of a database",
+                hint="For a file: sqlite:////folder/aqs.db",
+            ) from error
         self.path = Path(parsed.database or "") if _is_file(parsed) else None
         try:
             if self.path is not None:
@@ -34,7 +43,7 @@ class Database:
             self._migrate()
         except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError, ImportError) as error:
             raise StoreError(
-                f"cannot open the database {url}: {_first_line(error)}",
+                f"cannot open the database {self.url}: {_first_line(error)}",
                 hint="Check that the folder exists, is writable and has free space.",
             ) from error
 
@@ -122,18 +131,28 @@ def _set_up_sqlite(engine: sa.Engine, busy_timeout_s: float) -> None:
         # Transactions are begun below by hand: the driver's own begin is lazy, and two processes
         # could then both read a job as free before either writes.
         connection.isolation_level = None
-        for pragma in (
-            f"busy_timeout={int(busy_timeout_s * 1000)}",  # first: the next one may have to wait
-            "journal_mode=WAL",
-            "foreign_keys=ON",
-            "synchronous=FULL",
-        ):
+        connection.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
+        _to_wal(connection, busy_timeout_s)
+        for pragma in ("foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
         reading = connection.get_execution_options().get(_READING)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _to_wal(connection: Any, busy_timeout_s: float) -> None:
+    """Switch to write-ahead logging, which SQLite refuses at once while another does the same."""
+    until = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_RETRY_S)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from aqs_batch.store.database import Database
 from aqs_batch.store.tables import analyses, files, jobs, runs
 
+_AT_ONCE = 500  # of a list in a query; SQLite takes 32,766
+
 
 class Pruning(Database):
     """Deletes history; each method returns how many rows went, or would with `dry_run`."""
@@ -28,12 +30,21 @@ class Pruning(Database):
         return self._prune(files, files.c.folder == os.fsencode(folder), dry_run)
 
     def prune_jobs(self, *, dry_run: bool = False) -> int:
-        """Forget ended jobs that left no result and whose content is in no known place."""
+        """Forget ended jobs that left no result and whose file is gone.
+
+        What is set aside stays so for good: a file that killed a process may come back.
+        """
         placed = sa.select(files.c.fingerprint)
         known = sa.select(analyses.c.fingerprint)
         lone = jobs.c.fingerprint.not_in(placed) & jobs.c.fingerprint.not_in(known)
-        ended = jobs.c.status.in_(["done", "failed", "quarantined"])
-        return self._prune(jobs, lone & ended, dry_run)
+        ended = jobs.c.status.in_(["done", "failed"])
+        with self._read() as connection:
+            rows = connection.execute(sa.select(jobs.c.id, jobs.c.path).where(lone & ended)).all()
+        gone = [row.id for row in rows if not os.path.lexists(row.path)]
+        return sum(
+            self._prune(jobs, jobs.c.id.in_(gone[first : first + _AT_ONCE]), dry_run)
+            for first in range(0, len(gone), _AT_ONCE)
+        )
 
     def _prune(self, table: sa.Table, where: sa.ColumnElement[bool], dry_run: bool) -> int:
         if dry_run:

@@ -66,8 +66,16 @@ class Rungs(Jobs):
         return found[0] if found else None
 
     def rungs(self, fingerprint: str) -> tuple[Rung, ...]:
-        """Every rung of one source, by CRF."""
-        return tuple(self._rungs(rungs.c.fingerprint == fingerprint))
+        """Every rung of one source, by CRF; of what was made twice, the later or the kept one.
+
+        Versions up to 0.4 knew CRF 22 and CRF 22.0 as two rungs.
+        """
+        found = self._rungs(rungs.c.fingerprint == fingerprint)
+        once = {
+            (r.crf, r.codec, r.preset, r.params, r.preprocess, r.plan, r.frames, r.model): r
+            for r in sorted(found, key=lambda r: bool(r.output))
+        }
+        return tuple(sorted(once.values(), key=lambda r: r.crf))
 
     def move_output(self, fingerprint: str, old: str, new: str) -> None:
         """Note that a source's kept encode lies elsewhere now, as when it took its place."""

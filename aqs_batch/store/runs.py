@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aqs_batch.records import Status
 from aqs_batch.store.database import Database
 from aqs_batch.store.tables import analyses, run_files, runs
+from aqs_batch.wording import without_password
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,16 @@ class Runs(Database):
         settings: Mapping[str, Any],
         kind: str = "run",
     ) -> int:
-        """Record an invocation; returns its id."""
+        """Record an invocation; returns its id. No password of a database URL is kept."""
+        output = dict(settings.get("output", {}))
+        if "db" in output:
+            output["db"] = without_password(output["db"])
         values = {
             "started_at": started_at,
             "finished_at": "",
             "input_dir": os.fsencode(input_dir),
-            "command": command.encode(errors="backslashreplace").decode(),
-            "settings": dict(settings),
+            "command": without_password(command.encode(errors="backslashreplace").decode()),
+            "settings": {**settings, **({"output": output} if output else {})},
             "kind": kind,
         }
         with self._write() as connection:

@@ -140,6 +140,16 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     assert store.prune_missing(99.0) == 0
     assert store.prune_missing(101.0) == 1
     assert store.prune_jobs() == 1
+    # Neither what is set aside nor what failed is forgotten while its file is there.
+    here = tmp_path / "here.mp4"
+    here.touch()
+    waiting = store.enqueue("here", KEY, here)
+    mine = store.claim(waiting.id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert mine is not None
+    store.fail(mine, "bad", "")
+    assert store.prune_jobs() == 0
+    here.unlink()
+    assert store.prune_jobs() == 1
     assert store.counts() == {"videos": 1, "runs": 2, "analyses": 1, "sequences": 1}
 
 

@@ -1,0 +1,131 @@
+"""What people and scripts get wrong is told before work begins, and costs no results."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.test_run import COMMAND, QUICK, aqs, results
+
+
+@pytest.fixture
+def clip(make_clip, tmp_path: Path) -> Path:
+    place = tmp_path / "in"
+    place.mkdir()
+    return Path(shutil.copy(make_clip(seconds=1), place / "a.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", ""], "name videos"),
+        (["run", "in", "--db", "foo"], "is not the URL of a database"),
+        (["run", "in", "--export", ""], "export"),
+        (["run", "in", "--preprocess", "auto"], "add --encode"),
+        (["run", "in", "--device", "cuda:7", "--backend", "torch"], "cuda"),
+        (["encode", "in/a.mp4", "--params", "crf=10"], "params must not set crf"),
+        (["encode", "in/a.mp4", "--crf", ""], "crf"),
+    ],
+)
+def test_wrong_settings_exit_2_and_blame_no_file(
+    arguments: list[str], says: str, clip: Path, tmp_path: Path
+) -> None:
+    done = aqs(*arguments, "--output_dir", "out", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr and "FAILED" not in done.stdout
+
+
+def test_an_ffmpeg_that_does_not_run_is_a_wrong_setting(clip: Path, tmp_path: Path) -> None:
+    done = aqs("run", "in", "--output_dir", "out", cwd=tmp_path, AQS_FFMPEG_PATH="/nope")
+    assert done.returncode == 2
+    assert "/nope does not run" in done.stderr
+
+
+def test_a_file_named_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    done = aqs("run", "none.mp4", "--output_dir", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no such file" in done.stdout
+
+
+def test_any_name_will_do_for_folders_and_every_folder_counts(clip: Path, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "in", tmp_path / "more")
+    out = "o?x=1 %41"
+    done = aqs(
+        "run", "--input_dir", "in", "--input_dir", "more", "./in/a.mp4", "--output_dir", out,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / out / "aqs.db").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"in", "more", out}
+    assert len(results(tmp_path / out)) == 2
+    assert "2 files to look at" in done.stdout
+
+
+def test_a_threshold_of_a_later_report_stands_in_it(clip: Path, tmp_path: Path) -> None:
+    aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
+    aqs("report", "--output_dir", "out", "--threshold", "0.01", cwd=tmp_path)
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert document["run"]["settings"]["analysis"]["threshold"] == 0.01
+
+
+def test_passwords_are_neither_shown_nor_kept(clip: Path, tmp_path: Path) -> None:
+    url = "postgresql://me:secret@localhost/x"
+    done = aqs("run", "in", "--output_dir", "out", "--db", url, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "me:***@localhost" in done.stderr and "secret" not in done.stdout + done.stderr
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_a_run(clip: Path, tmp_path: Path) -> None:
+    clip.rename(clip.with_name("日本.mp4"))
+    done = aqs("run", "in", "--output_dir", "out", cwd=tmp_path, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0, done.stderr
+    assert list(results(tmp_path / "out")) == ["日本.mp4"]
+
+
+def test_a_reader_who_left_is_not_told_that_all_went_well(clip: Path, tmp_path: Path) -> None:
+    argv = [*COMMAND, "run", "in", "--output_dir", "out"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, **QUICK}
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, stdout=writing, timeout=300)
+    os.close(writing)
+    assert done.returncode == 141
+
+
+def test_two_runs_share_the_work_and_both_have_all_results(
+    clip: Path, make_clip, tmp_path: Path
+) -> None:
+    shutil.copy(make_clip(seconds=1, source="mandelbrot"), clip.with_name("b.mp4"))
+    started = [
+        subprocess.Popen(
+            [*COMMAND, "run", "in", "--output_dir", "out"],
+            cwd=tmp_path, env={**os.environ, **QUICK}, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert not any("FAILED" in words for words in said)
+    assert {v["aqs_score"] is not None for v in results(tmp_path / "out").values()} == {True}
+
+
+def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_path: Path) -> None:
+    odd = make_clip(
+        "odd.mkv",
+        source="mandelbrot",
+        size="33x71",
+        seconds=1,
+        options=("-c:v", "ffv1", "-pix_fmt", "yuv420p"),
+    )
+    done = aqs("preprocess", str(odd), "out.mkv", cwd=tmp_path)
+    assert "last row or column is cut off" in done.stderr
+    gone = aqs("preprocess", "none.mp4", "out.mkv", cwd=tmp_path)
+    assert gone.returncode == 1 and "none.mp4" in gone.stderr
+    nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
+    assert "no such folder" in nowhere.stderr
