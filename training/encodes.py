@@ -26,7 +26,8 @@ from training.judge import spearman
 from training.remembered import digest, remembered
 from training.sources import Source, read_frames
 
-SEQUENCES, TILES = 2, 3
+SEQUENCES = 2
+TILES = 16  # with two sequences as many as a run looks at: eight sequences of four at least
 FRAMES = SEQUENCES * FRAMES_PER_SEQUENCE
 FEWEST_RUNGS = 3
 
