@@ -82,7 +82,7 @@ class EncodeJobs:
         if queued.status is JobStatus.DONE:
             tell("encoded", _facts(self._store.rungs(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
-                why = "stays where it is: replacing it was tried before with these settings"
+                why = "stays where it is: this content was dealt with before with these settings"
                 tell("left", {"reason": why, "hint": "--force tries it again."})
             return
         now, limits = self._clock.now(), self._settings.limits

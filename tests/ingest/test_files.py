@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.errors import MediaError
-from aqs_batch.ingest.files import find_videos
+from aqs_batch.ingest.files import find_videos, gather
 from aqs_batch.ingest.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
 
 
@@ -78,3 +78,11 @@ def test_a_large_file_is_told_apart_by_its_samples(tmp_path: Path, at: int) -> N
 def test_a_vanished_file_is_a_media_error(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="gone"):
         fingerprint(tmp_path / "none")
+
+
+def test_a_link_back_to_the_folder_and_a_second_name_count_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    names = [str(tmp_path), f"{tmp_path}/./a.mp4"]
+    found = gather(names, ["mp4"], follow_symlinks=True, skip=tmp_path / "out")
+    assert [item.file for item in found] == ["a.mp4"]
