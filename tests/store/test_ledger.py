@@ -143,7 +143,7 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     # Neither what is set aside nor what failed is forgotten while its file is there.
     here = tmp_path / "here.mp4"
     here.touch()
-    waiting = store.enqueue("here", KEY, here)
+    waiting = store.enqueue("here", KEY, here, force=False)
     mine = store.claim(waiting.id, "w", 0.0, LEASE_S, ATTEMPTS)
     assert mine is not None
     store.fail(mine, "bad", "")

@@ -146,7 +146,7 @@ def test_vmaf_falls_along_a_ladder_and_is_measured_once(
     good, bad, mpeg2 = run()
     assert good.vmaf > 90 > bad.vmaf
     assert mpeg2.codec == "mpeg2video"
-    assert good.aqs == 0.6  # two sequences of three tiles
+    assert good.aqs == 3.2  # two sequences of sixteen tiles
     monkeypatch.setattr(encodes, "_run", lambda argv: pytest.fail("made again"))
     assert run() == [good, bad, mpeg2]
 
