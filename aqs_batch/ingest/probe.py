@@ -289,15 +289,26 @@ def _declared_s(container: av.container.InputContainer) -> float:
 
 
 def _last_packet_s(container: av.container.InputContainer) -> float:
-    """How far the packets of all streams go, since the file's own start."""
-    last_s = 0.0
+    """How far the packets of all streams go, since the file's own start.
+
+    A last one that does not say may last as long as any before it: a lone slide, for ever.
+    """
+    ends: dict[int, list[float]] = {}
+    said: dict[int, float] = {}
     try:
         for packet in container.demux():
             stamp = packet.pts if packet.pts is not None else packet.dts
             if packet.size and stamp is not None and packet.time_base:
-                last_s = max(last_s, float((stamp + (packet.duration or 0)) * packet.time_base))
+                at, base = float(stamp * packet.time_base), float(packet.time_base)
+                ends.setdefault(packet.stream_index, []).append(at)
+                said[packet.stream_index] = (packet.duration or 0) * base
     except (av.error.FFmpegError, OSError):
         pass
+    last_s = 0.0
+    for index, times in ends.items():
+        times.sort()
+        longest = max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
+        last_s = max(last_s, times[-1] + (said[index] or longest))
     return last_s - (container.start_time or 0) / 1e6
 
 

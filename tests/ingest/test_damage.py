@@ -57,3 +57,8 @@ def test_damage_in_the_middle_is_told(film: Path, ffmpeg_path: str) -> None:
     data[middle : middle + 8000] = bytes(8000)
     film.write_bytes(bytes(data))
     assert complaints(film, ffmpeg_path)
+
+
+def test_a_single_slide_is_whole(make_clip, ffmpeg_path: str) -> None:
+    path = make_clip("slide.webm", seconds=2, rate=1, options=("-c:v", "libvpx", "-r", "1"))
+    assert complaints(path, ffmpeg_path) == []
