@@ -11,7 +11,15 @@ from aqs_batch import encoding
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import trash
-from aqs_batch.errors import AqsError, EncodeError, MediaError, Misaligned, StoreError, TargetError
+from aqs_batch.errors import (
+    AqsError,
+    EncodeError,
+    MediaError,
+    Misaligned,
+    SettingsError,
+    StoreError,
+    TargetError,
+)
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.probe import probe
@@ -68,7 +76,7 @@ class EncodeJobs:
             return entry
         try:
             self._now(path, entry.fingerprint, tell, force)
-        except StoreError:
+        except (StoreError, SettingsError):
             raise
         except AqsError as error:
             tell("encode_failed", {"reason": str(error), "hint": error.hint})
@@ -193,8 +201,12 @@ class EncodeJobs:
     def _damage(self, path: Path, fingerprint: str) -> list[str]:
         """What is wrong with an original: an encode of what could be read is not all it holds."""
         analysis = self._store.analysis(fingerprint, self._settings_key)
-        known = probe(path, self._settings.limits) if analysis is None else analysis
-        return [warning for warning in known.warnings if warning.startswith(_DAMAGED)]
+        # Looked at anew: an analysis may be older than what the probe knows of truncation.
+        said = [
+            *probe(path, self._settings.limits).warnings,
+            *(analysis.warnings if analysis else ()),
+        ]
+        return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
 
 
 def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:

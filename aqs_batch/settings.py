@@ -102,8 +102,16 @@ _X26X_PRESETS = (
 )  # fmt: skip
 _OURS = {
     "crf", "qp", "bitrate", "lossless", "pass", "stats", "rc", "tbr", "qmin", "qmax", "cqp",
-    "passes", "crf-max", "crf-min", "input", "output", "frames", "seek",
+    "passes", "crf-max", "crf-min", "qpmin", "qpmax", "qp-min", "qp-max", "input", "output",
+    "frames", "seek",
 }  # fmt: skip
+
+
+def _plain(name: str) -> str:
+    """An encoder parameter's name without the liberties that encoders allow."""
+    return name.strip().lower().lstrip("-").replace("_", "-").removeprefix("no-")
+
+
 _AV1_PRESETS = tuple(str(number) for number in range(14))
 
 
@@ -139,7 +147,7 @@ class Encode(_Section):
         most = 63 if is_av1 else 51
         if not all(0 <= crf <= most for crf in self.crf):
             raise ValueError(f"crf of {self.codec} goes from 0 to {most}")
-        named = {part.partition("=")[0].strip() for part in self.params.split(":")}
+        named = {_plain(part.partition("=")[0]) for part in self.params.split(":")}
         if taken := sorted(named & _OURS):  # the rung would not be what it is called
             raise ValueError(f"params must not set {', '.join(taken)}: the ladder does")
         return self
@@ -158,6 +166,8 @@ class Encode(_Section):
     def key(self, settings_key: str, ffmpeg_version: str) -> str:
         """The settings key of an encode job: all that changes what it makes or measures."""
         parts = self.model_dump(mode="json", exclude={"enabled", "parallel"})
+        # 22 and 22.0 are one CRF, and were written as 22 by the defaults of earlier versions.
+        parts["crf"] = [int(crf) if crf == int(crf) else crf for crf in self.crf]
         if not self.aqs:
             settings_key = ""
         text = json.dumps([parts, settings_key, ffmpeg_version], sort_keys=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
+# A password holds no "/" in a URL, but people forget to spell out "@" and spaces.
+_PASSWORD = re.compile(r"(://[^:/@\s'\"]*:)[^/'\"]*@|([?&](?:password|passwd|pwd)=)[^&\s'\"]*")
 
 
 def shown(text: str) -> str:
@@ -15,4 +16,4 @@ def shown(text: str) -> str:
 
 def without_password(text: str) -> str:
     """Text in which the passwords of URLs are starred out: reports and logs are passed on."""
-    return _PASSWORD.sub(r"\1***@", text)
+    return _PASSWORD.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2]}***", text)

@@ -23,7 +23,7 @@ OWNERS = {
     "alembic": ("store",),
     "subprocess": ("ffmpeg.py",),
     "ffmpeg": ("ingest/decode.py", "encode"),
-    "av": ("ingest/frames.py", "ingest/probe.py", "encode/inventory.py"),
+    "av": ("ingest/frames.py", "ingest/probe.py", "ingest/wholeness.py", "encode/inventory.py"),
     "bjontegaard": ("encode/bd_rate.py",),
     "watchdog": ("ingest/watch.py",),
     "timm": ("analysis/model.py",),

@@ -6,6 +6,7 @@ import io
 
 from aqs_batch import console
 from aqs_batch.events import Event
+from aqs_batch.wording import without_password
 
 
 def test_long_work_says_how_far_it_is_once_a_minute() -> None:
@@ -23,3 +24,15 @@ def test_an_event_is_a_line() -> None:
         listen(Event("found", "", {"files": 2}))
         listen(Event("progress", "x", {"done": 1, "planned": 4}))
     assert stream.getvalue() == "2 files to look at\n"
+
+
+def test_no_password_of_a_url_is_shown() -> None:
+    for url in (
+        "postgresql://me:secret@host/d",
+        "postgresql://me:se@secret@host/d",
+        "--db 'postgresql://me:a secret@host/d' --x a@b",
+        "postgresql://host/d?user=me&password=secret",
+    ):
+        assert "secret" not in without_password(url) and "host/d" in without_password(url)
+    for harmless in ("sqlite:////a:b/c@d.db", "file:///x", "see a@b.c"):
+        assert without_password(harmless) == harmless

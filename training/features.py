@@ -92,7 +92,7 @@ def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
 
 def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features:
     parts: Parts = {}
-    front, deep = _digests(model)
+    front, deep = digests(model)
     for folder, compute in (
         (cache / f"front-{front}" / name, _front),
         (cache / f"close-{deep}" / name, _close),
@@ -101,7 +101,7 @@ def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features
     return Features(**parts)
 
 
-def _digests(model: AqsNet) -> tuple[str, str]:
+def digests(model: AqsNet) -> tuple[str, str]:
     """What the two parts depend on: the stem with the first block, and the whole backbone."""
     totals = hashlib.sha256(ARCHITECTURE.encode()), hashlib.sha256(ARCHITECTURE.encode())
     for name, tensor in sorted(model.backbone.state_dict().items()):

@@ -19,7 +19,7 @@ from torch import Tensor
 from aqs_batch.analysis.checkpoint import ModelCard, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits
 from training.dataset import sampling_weights
-from training.features import SETS, Pool, gather
+from training.features import SETS, Pool, digests, gather
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.start import backbone_start, imagenet_start
@@ -98,7 +98,9 @@ def trained(juror: Juror, file: Path, training: Pool, check: Pool, seed: int) ->
     else:
         fit(juror, training, check, seed)
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(juror.state_dict(), file)
+        partial = file.with_suffix(".part")
+        save_file(juror.state_dict(), partial)
+        partial.replace(file)
 
 
 def main() -> None:
@@ -113,10 +115,12 @@ def main() -> None:
     start = imagenet_start(model) if args.init is None else backbone_start(model, args.init)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
+    # Of one backbone and seed: a juror of another would be silently at home on none.
+    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}"
     for number, juror in enumerate(model.jury):
         assert isinstance(juror, Juror)
         trained(
-            juror, args.out.parent / f"juror{number}.safetensors", training, check,
+            juror, jurors / f"juror{number}.safetensors", training, check,
             args.seed + number,
         )  # fmt: skip
     model.eval()

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from aqs_batch.analysis.model import AqsNet
 
+SE_SPREAD = 0.02
 SE_OPEN = 3.0  # sigmoid(3) = 0.95: the gates start nearly open, since the lite weights have none
 
 
@@ -24,6 +25,7 @@ def imagenet_start(model: AqsNet) -> str:
     # weights_only: the file is a pickle, and this reads tensors from it without running code.
     given = list(torch.load(file, weights_only=True, map_location="cpu").values())
     own = model.backbone.state_dict()
+    drawn = torch.Generator().manual_seed(0)
     plain = [name for name in own if ".se." not in name]
     for name, tensor in zip(plain, given, strict=False):
         if own[name].shape != tensor.shape:
@@ -33,7 +35,8 @@ def imagenet_start(model: AqsNet) -> str:
         if name.endswith("se.conv_expand.bias"):
             own[name] = torch.full_like(own[name], SE_OPEN)
         elif name.endswith("se.conv_expand.weight"):
-            own[name] = own[name] * 0.1
+            # From a generator of its own, so that every run starts from the same backbone.
+            own[name] = torch.randn(own[name].shape, generator=drawn) * SE_SPREAD
     model.backbone.load_state_dict(own)
     return file.name
 

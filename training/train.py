@@ -217,10 +217,11 @@ class Run:
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for number, parts in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{key}": value for key, value in parts.items()}
-        save_file(
-            {k: v.contiguous() for k, v in tensors.items()}, self.folder / "state.safetensors"
-        )
-        (self.folder / "progress.json").write_text(json.dumps(asdict(self.progress)))
+        state, progress = self.folder / ".state.part", self.folder / ".progress.part"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, state)
+        progress.write_text(json.dumps(asdict(self.progress)))
+        state.replace(self.folder / "state.safetensors")
+        progress.replace(self.folder / "progress.json")
 
     def _resume(self) -> None:
         self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))

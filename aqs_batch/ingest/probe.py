@@ -14,6 +14,7 @@ import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import DEMUXERS
+from aqs_batch.ingest import wholeness
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.records import DAMAGED, Fraction, Video
 
@@ -32,8 +33,6 @@ _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 
 _RANGES = {1: "limited", 2: "full"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
-_HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
-SHORT_S, SHORT_SHARE = 0.5, 0.05  # a file that ends earlier than its header says by more: cut short
 JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
 
 
@@ -81,17 +80,15 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
             handle.seek(0)  # opened anew, since a raw stream cannot be rewound
             with _open(handle) as container:
                 video = _describe(path, size, container, limits, rotation)
-                declared_s = _declared_s(container)
+                declared_s = wholeness.declared_s(container)
             warnings = list(video.warnings)
-            if declared_s - video.duration_s > max(SHORT_S, SHORT_SHARE * declared_s):
+            if wholeness.ends_early(declared_s, video.duration_s):
                 handle.seek(0)
                 with _open(handle) as container:  # sound may go on longer than the picture
-                    read_s = _last_packet_s(container)
-                if declared_s - read_s > max(SHORT_S, SHORT_SHARE * declared_s):
-                    warnings.append(
-                        f"{DAMAGED}the header says {declared_s:.1f} s, the file ends at "
-                        f"{read_s:.1f} s"
-                    )
+                    until_s = wholeness.goes_to_s(container, limits.max_packets)
+                if wholeness.ends_early(declared_s, until_s):
+                    words = f"the header says {declared_s:.1f} s, the file ends at {until_s:.1f} s"
+                    warnings.append(DAMAGED + words)
         if not decodes:
             warnings.append("the first frame does not decode")
         return replace(video, warnings=tuple(warnings))
@@ -280,36 +277,6 @@ def _rate(stream: av.video.stream.VideoStream, times_s: tuple[float, ...]) -> tu
     if not 0.5 < found.value * median < 2:  # FLV and its like declare their clock as the rate
         found = Fraction(round(1000 / median), 1000)
     return found, odd > 0.02 * len(steps)
-
-
-def _declared_s(container: av.container.InputContainer) -> float:
-    """How long the file says it is; 0 where it does not, or where that is known to be a guess."""
-    headed = any(name in container.format.name for name in _HEADED)
-    return (container.duration or 0) / 1e6 if headed else 0.0
-
-
-def _last_packet_s(container: av.container.InputContainer) -> float:
-    """How far the packets of all streams go, since the file's own start.
-
-    A last one that does not say may last as long as any before it: a lone slide, for ever.
-    """
-    ends: dict[int, list[float]] = {}
-    said: dict[int, float] = {}
-    try:
-        for packet in container.demux():
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if packet.size and stamp is not None and packet.time_base:
-                at, base = float(stamp * packet.time_base), float(packet.time_base)
-                ends.setdefault(packet.stream_index, []).append(at)
-                said[packet.stream_index] = (packet.duration or 0) * base
-    except (av.error.FFmpegError, OSError):
-        pass
-    last_s = 0.0
-    for index, times in ends.items():
-        times.sort()
-        longest = max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
-        last_s = max(last_s, times[-1] + (said[index] or longest))
-    return last_s - (container.start_time or 0) / 1e6
 
 
 def _duration(times_s: tuple[float, ...], rate: Fraction) -> float:

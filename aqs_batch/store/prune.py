@@ -42,7 +42,7 @@ class Pruning(Database):
             rows = connection.execute(sa.select(jobs.c.id, jobs.c.path).where(lone & ended)).all()
         gone = [row.id for row in rows if not os.path.lexists(row.path)]
         return sum(
-            self._prune(jobs, jobs.c.id.in_(gone[first : first + _AT_ONCE]), dry_run)
+            self._prune(jobs, jobs.c.id.in_(gone[first : first + _AT_ONCE]) & lone & ended, dry_run)
             for first in range(0, len(gone), _AT_ONCE)
         )
 

@@ -66,14 +66,14 @@ class Rungs(Jobs):
         return found[0] if found else None
 
     def rungs(self, fingerprint: str) -> tuple[Rung, ...]:
-        """Every rung of one source, by CRF; of what was made twice, the later or the kept one.
+        """Every rung of one source, by CRF; of what was made twice, the best: taken, kept, later.
 
         Versions up to 0.4 knew CRF 22 and CRF 22.0 as two rungs.
         """
         found = self._rungs(rungs.c.fingerprint == fingerprint)
         once = {
             (r.crf, r.codec, r.preset, r.params, r.preprocess, r.plan, r.frames, r.model): r
-            for r in sorted(found, key=lambda r: bool(r.output))
+            for r in sorted(found, key=lambda r: (bool(r.recommended), bool(r.output)))
         }
         return tuple(sorted(once.values(), key=lambda r: r.crf))
 
@@ -94,7 +94,9 @@ class Rungs(Jobs):
 
     def _rungs(self, where: sa.ColumnElement[bool]) -> list[Rung]:
         with self._read() as connection:
-            rows = connection.execute(sa.select(rungs).where(where).order_by(rungs.c.crf)).all()
+            rows = connection.execute(
+                sa.select(rungs).where(where).order_by(rungs.c.crf, rungs.c.id)
+            ).all()
             frames = connection.execute(
                 sa.select(rung_frames)
                 .where(rung_frames.c.rung_id.in_([row.id for row in rows]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch import ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import DAMAGED
@@ -62,3 +63,21 @@ def test_damage_in_the_middle_is_told(film: Path, ffmpeg_path: str) -> None:
 def test_a_single_slide_is_whole(make_clip, ffmpeg_path: str) -> None:
     path = make_clip("slide.webm", seconds=2, rate=1, options=("-c:v", "libvpx", "-r", "1"))
     assert complaints(path, ffmpeg_path) == []
+
+
+def test_a_clock_that_begins_late_is_no_damage(film: Path, ffmpeg_path: str) -> None:
+    late = film.with_name("late.mkv")
+    argv = [ffmpeg_path, "-v", "error", "-itsoffset", "5", "-i", str(film), "-c", "copy"]
+    assert ffmpeg.run([*argv, "-copyts", str(late)]).returncode == 0
+    assert complaints(late, ffmpeg_path) == []
+
+
+def test_a_timecode_that_claims_the_whole_film_hides_nothing(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    options = ("-c:v", "libx264", "-timecode", "01:00:00:00", "-movflags", "+faststart")
+    whole = make_clip("tc.mov", seconds=4, options=options)
+    assert complaints(whole, ffmpeg_path) == []
+    cut = tmp_path / "tc.mov"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    assert any("the header says" in words for words in complaints(cut, ffmpeg_path))
