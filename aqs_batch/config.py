@@ -119,8 +119,13 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) 
             )
         key = names[name]
         is_list = isinstance(defaults[key], list)
-        found[key] = [v.strip() for v in value.split(",") if v.strip()] if is_list else value
+        found[key] = listed(value) if is_list else value
     return found
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated value, blanks left out."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def environment() -> Mapping[str, str]:

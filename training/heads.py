@@ -22,7 +22,7 @@ from training.dataset import sampling_weights
 from training.features import SETS, Pool, digests, gather
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
-from training.start import backbone_start, imagenet_start
+from training.start import backbone_start
 
 STEPS, BATCH, RATE, JUDGE_EVERY = 2000, 128, 1.5e-3, 250
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
@@ -112,7 +112,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     model = AqsNet()
-    start = imagenet_start(model) if args.init is None else backbone_start(model, args.init)
+    start = backbone_start(model, args.init)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
     # Of one backbone and seed: a juror of another would be silently at home on none.

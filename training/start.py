@@ -41,8 +41,13 @@ def imagenet_start(model: AqsNet) -> str:
     return file.name
 
 
-def backbone_start(model: AqsNet, checkpoint: Path) -> str:
-    """Take over the backbone of an earlier checkpoint, in place; the jury stays as it is."""
+def backbone_start(model: AqsNet, checkpoint: Path | None) -> str:
+    """Take over the backbone of an earlier checkpoint, in place, or ImageNet's where there is none.
+
+    The jury stays as it is. Returns where the weights came from.
+    """
+    if checkpoint is None:
+        return imagenet_start(model)
     own = model.backbone.state_dict()
     given = {
         name.removeprefix("backbone."): tensor.float() if tensor.is_floating_point() else tensor

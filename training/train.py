@@ -31,7 +31,7 @@ from training.features import SETS, Pool, gather
 from training.heads import Noise
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
-from training.start import backbone_start, imagenet_start
+from training.start import backbone_start
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ class Run:
         self.folder, self.plan, self.device = folder, plan, device
         torch.manual_seed(plan.seed)
         self.model = AqsNet()
-        start = imagenet_start if warm is None else lambda m: backbone_start(m, warm)
-        self.start = start(self.model)
+        self.start = backbone_start(self.model, warm)
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.jury = list(self.model.jury.parameters())
         self.tuned = [p for block in self._blocks() for p in block.parameters()]
@@ -105,13 +104,16 @@ class Run:
     def _weights(self) -> dict[str, Tensor]:
         return {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
-    def share_done(self, now_s: float) -> float:
-        return min((self.progress.spent_s + now_s) / (self.plan.hours * 3600), 1.0)
+    @property
+    def share_done(self) -> float:
+        return min(self.progress.spent_s / (self.plan.hours * 3600), 1.0)
 
     def train_jury(self, training: Pool, rng: np.random.Generator) -> None:
         """The jury alone, so that the backbone is not pulled about by what it does not know yet."""
         blurred, weights = Noise(training), sampling_weights(training.truth)
-        optimizer = torch.optim.AdamW(self.jury, self.plan.jury_rate, weight_decay=0.05)
+        optimizer = torch.optim.AdamW(
+            self.jury, self.plan.jury_rate, weight_decay=self.plan.weight_decay
+        )
         self.model.jury.train()
         for _ in range(self.plan.jury_steps):
             chosen = rng.choice(len(training), self.plan.jury_batch, p=weights)
@@ -154,7 +156,7 @@ class Run:
 
     def _set_rate(self) -> None:
         warm = min(1.0, (self.progress.step + 1) / self.plan.warmup_steps)
-        share = self.share_done(0.0)
+        share = self.share_done
         factor = warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share)))
         rates = self.plan.rate, self.plan.backbone_rate
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
@@ -248,7 +250,7 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         log(f"the jury alone: {run.judged(check).line()}")
     blurred, weights, running = Noise(training), sampling_weights(training.truth), 0.0
     last = time.monotonic()
-    while run.share_done(0.0) < 1.0:
+    while run.share_done < 1.0:
         chosen = rng.choice(len(training), plan.batch, p=weights)
         value = run.step(training, chosen, blurred)
         running = value if not running else 0.98 * running + 0.02 * value
@@ -257,7 +259,7 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         last, step = now, run.progress.step
         if step % 25 == 0:
             board.add_scalar("train/loss", running, step)
-            log(f"step {step}  {run.share_done(0.0):5.1%}  loss {running:.3f}")
+            log(f"step {step}  {run.share_done:5.1%}  loss {running:.3f}")
         if step % plan.judge_every == 0 and not _judge(run, check, board, log):
             log("early stop")
             return
@@ -286,10 +288,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     plan = Plan(**{name: getattr(args, name) for name in asdict(Plan())})
     start = AqsNet()
-    if args.init is None:
-        imagenet_start(start)
-    else:
-        backbone_start(start, args.init)
+    backbone_start(start, args.init)
     start.eval()
     training, check = gather(start, args.cache, SETS), gather(start, args.cache, ["val"])
     run = Run(args.run, plan, torch.device(args.device), args.init)

@@ -74,7 +74,9 @@ def profile_flags(profile: str | None) -> dict[str, Any]:
 
 def listed(text: str | None) -> list[str] | None:
     """A comma-separated flag; None where it was not given."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    from aqs_batch import config as settings
+
+    return None if text is None else settings.listed(text)
 
 
 def load(config: Path | None, output_dir: str | None, db: str | None, **more: Any) -> Loaded:
