@@ -26,6 +26,7 @@ from training.sources import Library
 from training.vimeo import VimeoLibrary
 
 SHARD = 64
+Scenes = Library | VimeoLibrary
 RECIPES = {
     "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
 }  # fmt: skip
@@ -108,7 +109,7 @@ def sampling_weights(truth: Truth) -> NDArray[np.float64]:
 def write_shard(
     folder: Path,
     number: int,
-    library: Library | VimeoLibrary,
+    library: Scenes,
     split: str,
     recipe: Recipe,
     size: int = SHARD,
@@ -138,11 +139,21 @@ def shard_folder(cache: Path, split: str, recipe: Recipe, data: str = "") -> Pat
 
 
 def data_source(text: str) -> tuple[str, Path]:
-    """("vimeo", PATH) from "vimeo:PATH"."""
+    """("vimeo", PATH) from "vimeo:PATH", or the same with "found"."""
     kind, _, path = text.partition(":")
-    if kind != "vimeo" or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not vimeo:PATH")
+    if kind not in {"vimeo", "found"} or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither vimeo:PATH nor found:PATH")
     return kind, Path(path)
+
+
+def library_of(data: tuple[str, Path] | None, media: Path, cache: Path, split: str) -> Scenes:
+    """The scenes of a split: of Vimeo-90K, of what training.found has fetched, or of `media`."""
+    match data:
+        case ("vimeo", root):
+            return VimeoLibrary(root, split)
+        case ("found", root):
+            return Library(root, cache, split, photo_share=1.0)  # it has no clips
+    return Library(media, cache, split)
 
 
 def main() -> None:
@@ -155,18 +166,16 @@ def main() -> None:
     parser.add_argument(
         "--data",
         type=data_source,
-        metavar="vimeo:PATH",
-        help="take the scenes from Vimeo-90K septuplets instead of --media; kept in a set apart",
+        metavar="vimeo:PATH|found:PATH",
+        help="take the scenes from Vimeo-90K septuplets, or from what training.found has fetched, "
+        "instead of --media; kept in a set apart",
     )
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     recipe = RECIPES[args.recipe]
-    kind, root = args.data or ("", None)
-    folder = shard_folder(args.cache, args.split, recipe, kind)
-    library = (
-        VimeoLibrary(root, args.split) if root else Library(args.media, args.cache, args.split)
-    )
+    folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
+    library = library_of(args.data, args.media, args.cache, args.split)
     for number in range(-(-args.samples // SHARD)):
         if (folder / f"{number:05d}.truth.npz").exists():
             continue

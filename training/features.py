@@ -27,7 +27,9 @@ from aqs_batch.analysis.transform import transform
 from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
-SETS = ("train", "train-hard", "train-wild", "train-varied")
+SETS = (
+    "train", "train-hard", "train-wild", "train-varied", "train-varied-found", "train-wild-found",
+)  # fmt: skip
 
 Parts = dict[str, Tensor]
 
