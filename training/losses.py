@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,29 +12,39 @@ INTENSITY_WEIGHT, QUALITY_WEIGHT, RANK_WEIGHT = 1.0, 2.0, 0.2
 RANK_MARGIN, RANK_SHARPNESS = 0.05, 10.0
 
 
-def loss(logits: Logits, presence: Tensor, intensity: Tensor, quality: Tensor) -> Tensor:
+def loss(
+    logits: Logits,
+    presence: Tensor,
+    intensity: Tensor,
+    quality: Tensor,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Scalar loss; presence is [B,10] in {0, 1, -1 unknown}, the others are 0-1.
 
-    A quality of -1 is unknown, too; every batch must hold some that are known.
+    A quality of -1 is unknown, too; every batch must hold some that are known. `weight` [B] says
+    how much each sample counts, one as much as another by default.
     """
-    known = (presence >= 0).float()
+    weight = torch.ones_like(quality) if weight is None else weight
+    rows = weight[:, None]
+    known, present = (presence >= 0) * rows, (presence == 1) * rows
     wrong = F.binary_cross_entropy_with_logits(
         logits.presence, presence.clamp(min=0).float(), reduction="none"
     )
-    present = (presence == 1).float()
     off = F.smooth_l1_loss(logits.intensity.sigmoid(), intensity, reduction="none", beta=0.1)
-    guess, judged = logits.quality.sigmoid(), quality >= 0
+    judged = quality >= 0
+    guess, quality, weight = logits.quality.sigmoid()[judged], quality[judged], weight[judged]
+    apart = F.smooth_l1_loss(guess, quality, reduction="none", beta=0.1)
     return (
         (wrong * known).sum() / known.sum().clamp(min=1)
         + INTENSITY_WEIGHT * (off * present).sum() / present.sum().clamp(min=1)
-        + QUALITY_WEIGHT * F.smooth_l1_loss(guess[judged], quality[judged], beta=0.1)
-        + RANK_WEIGHT * _rank(guess[judged], quality[judged])
+        + QUALITY_WEIGHT * (apart * weight).sum() / weight.sum().clamp(min=1)
+        + RANK_WEIGHT * _rank(guess, quality, weight)
     )
 
 
-def _rank(guess: Tensor, quality: Tensor) -> Tensor:
+def _rank(guess: Tensor, quality: Tensor, weight: Tensor) -> Tensor:
     """Pairs whose true qualities differ should be in that order."""
     gap = quality[:, None] - quality[None, :]
-    pairs = (gap > RANK_MARGIN).float()
+    pairs = (gap > RANK_MARGIN) * weight[:, None] * weight[None, :]
     order = F.softplus(-RANK_SHARPNESS * (guess[:, None] - guess[None, :]))
     return (order * pairs).sum() / pairs.sum().clamp(min=1)

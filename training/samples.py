@@ -15,7 +15,7 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 from training.awkward import FROM_THE_START, KINDS
 from training.codec import chroma_subsampled, round_trip
 from training.content import draw_scene, uneven, varied
-from training.degrade import Clip
+from training.degrade import PAST, Clip, ahead
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
 from training.recipe import ARTIFACTS, Plan, Recipe, draw_plan
@@ -60,7 +60,7 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
     plan = draw_plan(rng, recipe)
     plan = replace(plan, lead=min(plan.lead, start))
     origin = tuple(int(rng.integers(0, max(n - TILE_PX, 0) + 1)) for n in clean.frames.shape[1:3])
-    full, pitch = _apply(plan, clean)
+    full, pitch = degraded(plan, clean)
     tile, reference = _cut(full, origin), _cut(clean.frames, origin)
     judged = not plan.steps or rng.random() < recipe.judged
     vmaf = _target().vmaf(reference, tile) if judged else -1.0
@@ -107,12 +107,17 @@ def _cut(frames: Frames, origin: tuple[int, ...]) -> Frames:
     return np.ascontiguousarray(tile)
 
 
-def _apply(plan: Plan, clean: Clip, without: int | None = None) -> tuple[Frames, int]:
-    """Run the chain, leaving out step `without`; returns frames as large as the clean ones."""
-    clip = clean
+def degraded(plan: Plan, clean: Clip, without: int | None = None) -> tuple[Frames, int]:
+    """Run the chain, leaving out step `without`: frames as large as the clean ones, block pitch."""
+    clip, past = clean, _past(plan, clean, without)
     for number, (generator, strength, seed) in enumerate(plan.steps):
-        if number != without:
-            clip = generator.apply(clip, strength, np.random.default_rng(seed))
+        if number == without:
+            continue
+        if past is not None and generator.artifact is Artifact.GHOSTING:
+            clip, past = replace(clip, before=past.frames), None
+        clip = generator.apply(clip, strength, np.random.default_rng(seed))
+        if past is not None:
+            past = generator.apply(past, strength, np.random.default_rng(seed))
     frames = clip.frames
     if plan.encoder is not None:
         frames = _coded(plan, clip)
@@ -123,6 +128,15 @@ def _apply(plan: Plan, clean: Clip, without: int | None = None) -> tuple[Frames,
     if max(lost):
         frames = np.pad(frames, ((0, 0), (0, lost[0]), (0, lost[1]), (0, 0)), mode="edge")
     return frames, clip.pitch
+
+
+def _past(plan: Plan, clean: Clip, without: int | None) -> Clip | None:
+    """What a ghost is made of, to go through the chain as far as the ghost."""
+    steps = [g for number, (g, _, _) in enumerate(plan.steps) if number != without]
+    if clean.scene is None or all(g.artifact is not Artifact.GHOSTING for g in steps):
+        return None
+    times = tuple(max(clean.times[0] - n, 0.0) for n in range(PAST, 0, -1))
+    return Clip(ahead(clean), clean.scene, times)
 
 
 def _coded(plan: Plan, clip: Clip) -> Frames:
@@ -156,11 +170,11 @@ def _label(
     intensity = np.zeros(len(ARTIFACTS), np.float32)
     place = (origin[0], origin[1])
     bare = Plan(plan.steps, None, False)
-    before = _cut(_apply(bare, clean)[0], origin) if plan.steps else None
+    before = _cut(degraded(bare, clean)[0], origin) if plan.steps else None
     for number, (generator, _, _) in enumerate(plan.steps):
-        pairs = [(_cut(full, origin), _cut(_apply(plan, clean, number)[0], origin))]
+        pairs = [(_cut(full, origin), _cut(degraded(plan, clean, number)[0], origin))]
         if before is not None and plan.encoder is not None:
-            pairs.append((before, _cut(_apply(bare, clean, number)[0], origin)))
+            pairs.append((before, _cut(degraded(bare, clean, number)[0], origin)))
         size = min(
             effect(generator.artifact, with_it, without, pitch=pitch, origin=place)
             for with_it, without in pairs

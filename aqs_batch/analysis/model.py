@@ -8,6 +8,7 @@ Shapes: B tiles, T=7 frames, D=2 frames looked at closely, C channels, 10 artifa
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import timm
@@ -182,9 +183,29 @@ def _change(maps: Tensor) -> Tensor:
 
 def _entry(features: int, width: int, dropout: float) -> nn.Sequential:
     """Features to a token; some are left out in training, so that no one fact is leant on."""
-    return nn.Sequential(
-        nn.BatchNorm1d(features), nn.Dropout(dropout), nn.Linear(features, width), nn.GELU()
-    )
+    left_out = nn.Sequential(RunDropout(features), nn.Dropout(dropout))
+    return nn.Sequential(nn.BatchNorm1d(features), left_out, nn.Linear(features, width), nn.GELU())
+
+
+class RunDropout(nn.Module):
+    """Leaves out whole runs of neighbouring features in training: [N,F] -> [N,F].
+
+    Neighbours tell much the same (a stage's maps, facts of one kind), so that a feature that is
+    left out by itself is missed by nobody.
+    """
+
+    def __init__(self, features: int, runs: int = 12, share: float = 0.12) -> None:
+        super().__init__()
+        bounds = [features * n // runs for n in range(runs + 1)]
+        self._lengths = [end - begin for begin, end in pairwise(bounds)]
+        self._share = share
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return features
+        lengths = torch.tensor(self._lengths, device=features.device)
+        drawn = torch.rand(len(features), len(lengths), device=features.device)
+        return features * (drawn >= self._share).float().repeat_interleave(lengths, dim=1)
 
 
 def _pool(stage: Tensor) -> Tensor:

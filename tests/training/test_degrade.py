@@ -7,7 +7,7 @@ import pytest
 
 from aqs_batch.records import Artifact
 from training.content import Drawing, Gradient
-from training.degrade import GENERATORS, Clip, Generator, generators
+from training.degrade import GENERATORS, PAST, Clip, Generator, ahead, generators
 from training.effect import SCALES, effect, luma, rms
 from training.sources import REGION_PX, PhotoScene, Scene
 
@@ -148,3 +148,32 @@ def test_made_up_scenes_are_functions_of_time() -> None:
 
 def test_rms_of_nothing_is_nothing() -> None:
     assert rms(np.zeros((2, 2), np.float32)) == 0.0
+
+
+class Counting(Scene):
+    """A flat picture as bright as its time: what a mixture is made of can be read off it."""
+
+    name, length, continuous = "counting", 24, False
+
+    def frame(self, t: float) -> np.ndarray:
+        return np.full((32, 32, 3), 10 * t, np.uint8)
+
+
+GHOSTS = {g.name: g for g in GENERATORS if g.artifact is Artifact.GHOSTING}
+
+
+@pytest.mark.parametrize("name", ["temporal_blend", "multiple_exposure", "decaying_trail"])
+def test_a_ghost_is_of_what_was_before(name: str) -> None:
+    """Mirrored at the start, it was of what came after, which no player ever shows."""
+    times = tuple(float(t) for t in range(10, 17))
+    clip = Clip(Counting().sequence(list(times)), Counting(), times)
+    for seed in range(6):
+        mixed = GHOSTS[name].apply(clip, 0.9, np.random.default_rng(seed)).frames[:, 0, 0, 0]
+        lag = clip.frames[:, 0, 0, 0].astype(int) - mixed
+        assert (lag > 0).all()
+        assert lag.max() - lag.min() <= 1  # the first frame's is as old as the last one's
+
+
+def test_ahead_of_the_beginning_its_first_frame_stands() -> None:
+    clip = Clip(Counting().sequence([2.0, 3.0]), Counting(), (2.0, 3.0))
+    assert ahead(clip)[:, 0, 0, 0].tolist() == [0] * (PAST - 2) + [0, 10]

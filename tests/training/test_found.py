@@ -13,8 +13,16 @@ import numpy as np
 import pytest
 
 from aqs_batch.errors import MediaError
-from training.found import Find, Package, fetch_argv, keep, members, read_list, scaled
-from training.found import write_manifest
+from training.found import (
+    Find,
+    Package,
+    fetch_argv,
+    keep,
+    members,
+    read_list,
+    scaled,
+    write_manifest,
+)
 from training.sources import read_manifest
 
 PACKAGE = Package("npm", "pictures", "1.0.0")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.content import Drawing, Gradient
-from training.recipe import STANDARD, VARIED, WILD, Recipe, draw_plan
-from training.samples import make_sample
+from aqs_batch.records import Artifact
+from training.content import Drawing, Gradient, Still
+from training.degrade import Clip, generators
+from training.recipe import STANDARD, VARIED, WILD, Plan, Recipe, draw_plan
+from training.samples import degraded, make_sample
 from training.sources import PhotoScene, Scene
 
 
@@ -61,3 +63,22 @@ def test_a_recipe_that_asks_for_nothing_new_draws_as_before() -> None:
         "ghosting/rate_conversion@0.71, color_banding/dropped_bits@0.85",
     ]
     assert {(plan.lead, plan.scale) for plan in plans} == {(0, 1.0)}
+
+
+def test_a_ghost_has_been_through_the_same_lens() -> None:
+    """On a still, blur and then a ghost is the blur alone: the ghost is no sharper."""
+    rng = np.random.default_rng(2)
+    scene = PhotoScene(rng.integers(0, 255, (400, 400, 3), np.uint8), None, rng, "noise")
+    still = Still(scene)
+    times = [float(t) for t in range(9, 16)]
+    clip = Clip(still.sequence(times), still, tuple(times))
+    steps = [
+        (next(g for g in generators(artifact) if g.name == name), 0.9, 5)
+        for artifact, name in (
+            (Artifact.DEFOCUS_BLUR, "disc"),
+            (Artifact.GHOSTING, "temporal_blend"),
+        )
+    ]
+    blurred = degraded(Plan((steps[0],)), clip)[0]
+    assert not np.array_equal(blurred, clip.frames)
+    assert np.array_equal(degraded(Plan(tuple(steps)), clip)[0], blurred)

@@ -6,12 +6,14 @@ evaluation and are never trained on.
 """
 
 from training.degrade import blur, coding, colour, motion, noise
-from training.degrade.generator import GENERATORS, Clip, Generator, generators
+from training.degrade.generator import GENERATORS, PAST, Clip, Generator, ahead, generators
 
 __all__ = [
     "GENERATORS",
+    "PAST",
     "Clip",
     "Generator",
+    "ahead",
     "blur",
     "coding",
     "colour",

@@ -16,23 +16,40 @@ Frames = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Rng = np.random.Generator
 
+PAST = 8  # frames: how far back the longest of the ghosts reaches
+
 
 @dataclass(frozen=True)
 class Clip:
     """A sequence on its way through the chain: frames, and the scene and times they come from.
 
     `pitch` is the block grid that a blocking generator left (0: none), for measuring its effect.
+    `before` are the frames just ahead of these, as the chain has left them, where it has been run.
     """
 
     frames: Frames
     scene: Scene | None = None
     times: tuple[float, ...] = field(default_factory=tuple)
     pitch: int = 0
+    before: Frames | None = None
 
     def replaced(self, frames: Floats | Frames, pitch: int = 0) -> Clip:
         if frames.dtype != np.uint8:
             frames = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
         return Clip(frames, self.scene, self.times, pitch or self.pitch)
+
+
+def ahead(clip: Clip) -> Frames:
+    """The PAST frames ahead of a clip: as the chain left them, else from its scene, else mirrored.
+
+    Nothing is ahead of a scene's beginning: its first frame stands there.
+    """
+    if clip.before is not None:
+        return clip.before
+    steps_back = range(PAST, 0, -1)
+    if clip.scene is not None:
+        return clip.scene.sequence([max(clip.times[0] - n, 0.0) for n in steps_back])
+    return clip.frames[[min(n, len(clip.frames) - 1) for n in steps_back]]
 
 
 Apply = Callable[[Clip, float, Rng], Clip]

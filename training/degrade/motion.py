@@ -7,10 +7,12 @@ import numpy as np
 
 from aqs_batch.records import Artifact
 from training.degrade.generator import (
+    PAST,
     Clip,
     Floats,
     Frames,
     Rng,
+    ahead,
     between,
     each,
     generator,
@@ -21,14 +23,18 @@ from training.degrade.generator import (
 def _temporal_blend(clip: Clip, strength: float, rng: Rng) -> Clip:
     lag = int(rng.integers(1, 4))
     weight = between(0.15, 0.5, strength)
-    past = _delayed(clip.frames, lag)
-    return clip.replaced(clip.frames * (1 - weight) + past * weight)
+    return clip.replaced(clip.frames * (1 - weight) + _delayed(clip, lag) * weight)
 
 
-def _delayed(frames: Frames, lag: int) -> Floats:
-    """The frames `lag` steps ago; before the start time runs backwards, like a reflection."""
-    index = np.abs(np.arange(len(frames)) - lag).clip(max=len(frames) - 1)
-    return frames[index].astype(np.float32)
+def _delayed(clip: Clip, lag: int) -> Floats:
+    """The frames `lag` steps ago.
+
+    Once time ran backwards before the start. A mixture with the future is no ghost: what was
+    learned from it was that frames repeat in reverse, and of clips that ffmpeg blended next to
+    nothing was found.
+    """
+    shown = np.concatenate([ahead(clip), clip.frames])
+    return shown[PAST - lag : len(shown) - lag].astype(np.float32)
 
 
 @generator(Artifact.GHOSTING)
@@ -68,7 +74,7 @@ def _multiple_exposure(clip: Clip, strength: float, rng: Rng) -> Clip:
     """The mean of two to five frames that stand apart in time, as long exposures in steps are."""
     count, lag = int(rng.integers(2, 6)), int(rng.integers(1, 3))
     weight = between(0.35, 1.0, strength)
-    copies = np.mean([_delayed(clip.frames, lag * n) for n in range(count)], axis=0)
+    copies = np.mean([_delayed(clip, lag * n) for n in range(count)], axis=0)
     return clip.replaced(clip.frames * (1 - weight) + copies * np.float32(weight))
 
 
@@ -76,8 +82,9 @@ def _multiple_exposure(clip: Clip, strength: float, rng: Rng) -> Clip:
 def _decaying_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
     """A recursive noise reducer that is too strong: each frame keeps part of the last output."""
     keep = between(0.3, 0.75, strength)
-    state = clip.frames[2].astype(np.float32)
-    for frame in clip.frames[2::-1]:
+    past = ahead(clip)
+    state = past[0].astype(np.float32)
+    for frame in past:
         state = keep * state + (1 - keep) * frame
     out = []
     for frame in clip.frames:
