@@ -11,6 +11,9 @@ TRAIN_SAMPLES ?= 10112
 HARD_SAMPLES ?= 8192
 WILD_SAMPLES ?= 6144
 VARIED_SAMPLES ?= 11648
+FOUND_WILD_SAMPLES ?= 3200
+FOUND_VARIED_SAMPLES ?= 2560
+FOUND := training/cache/found
 
 .PHONY: run test venv lint fmt faults bench train evaluate field clean
 
@@ -54,6 +57,9 @@ train: $(VENV)/.everything
 	$(BIN)/python -m training.dataset --split train --recipe hard --samples $(HARD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe wild --samples $(WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --samples $(VARIED_SAMPLES)
+	$(BIN)/python -m training.found --out $(FOUND)
+	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
