@@ -15,7 +15,7 @@ FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
 
-.PHONY: run test venv lint fmt faults bench train evaluate field clean
+.PHONY: run test venv lint fmt faults bench samples train jury evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -49,8 +49,8 @@ bench: $(VENV)/.everything
 	$(BIN)/python -m bench.speed --write docs/performance.md
 	$(BIN)/python -m bench.encode
 
-# Resumable: samples and checkpoints that are there are kept.
-train: $(VENV)/.everything
+# Resumable, all three: samples, features, jurors and checkpoints that are there are kept.
+samples: $(VENV)/.everything
 	$(BIN)/python -m training.dataset --split val --samples 640
 	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
 	$(BIN)/python -m training.dataset --split val --recipe wild --samples 640
@@ -60,8 +60,16 @@ train: $(VENV)/.everything
 	$(BIN)/python -m training.found --out $(FOUND)
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
+
+# The backbone tuned for TRAIN_HOURS, and a jury on it.
+train: samples
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+
+# What ships (training/LOG.md, 17 and 25): a jury on the backbone as ImageNet left it.
+jury: samples
+	$(MALLOC) $(BIN)/python -m training.heads
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it
