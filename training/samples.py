@@ -15,7 +15,7 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 from training.awkward import FROM_THE_START, KINDS
 from training.codec import chroma_subsampled, round_trip
 from training.content import draw_scene, uneven, varied
-from training.degrade import PAST, Clip, ahead
+from training.degrade import Clip, ahead, times_ahead
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
 from training.recipe import ARTIFACTS, Plan, Recipe, draw_plan
@@ -135,8 +135,7 @@ def _past(plan: Plan, clean: Clip, without: int | None) -> Clip | None:
     steps = [g for number, (g, _, _) in enumerate(plan.steps) if number != without]
     if clean.scene is None or all(g.artifact is not Artifact.GHOSTING for g in steps):
         return None
-    times = tuple(max(clean.times[0] - n, 0.0) for n in range(PAST, 0, -1))
-    return Clip(ahead(clean), clean.scene, times)
+    return Clip(ahead(clean), clean.scene, times_ahead(clean))
 
 
 def _coded(plan: Plan, clip: Clip) -> Frames:

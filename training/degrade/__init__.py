@@ -6,7 +6,15 @@ evaluation and are never trained on.
 """
 
 from training.degrade import blur, coding, colour, motion, noise
-from training.degrade.generator import GENERATORS, PAST, Clip, Generator, ahead, generators
+from training.degrade.generator import (
+    GENERATORS,
+    PAST,
+    Clip,
+    Generator,
+    ahead,
+    generators,
+    times_ahead,
+)
 
 __all__ = [
     "GENERATORS",
@@ -20,4 +28,5 @@ __all__ = [
     "generators",
     "motion",
     "noise",
+    "times_ahead",
 ]

@@ -40,16 +40,17 @@ class Clip:
 
 
 def ahead(clip: Clip) -> Frames:
-    """The PAST frames ahead of a clip: as the chain left them, else from its scene, else mirrored.
-
-    Nothing is ahead of a scene's beginning: its first frame stands there.
-    """
+    """The PAST frames before a clip: as the chain left them, else from its scene, else mirrored."""
     if clip.before is not None:
         return clip.before
-    steps_back = range(PAST, 0, -1)
     if clip.scene is not None:
-        return clip.scene.sequence([max(clip.times[0] - n, 0.0) for n in steps_back])
-    return clip.frames[[min(n, len(clip.frames) - 1) for n in steps_back]]
+        return clip.scene.sequence(list(times_ahead(clip)))
+    return clip.frames[[min(n, len(clip.frames) - 1) for n in range(PAST, 0, -1)]]
+
+
+def times_ahead(clip: Clip) -> tuple[float, ...]:
+    """When they were; nothing is ahead of a scene's beginning, so its first frame stands there."""
+    return tuple(max(clip.times[0] - n, 0.0) for n in range(PAST, 0, -1))
 
 
 Apply = Callable[[Clip, float, Rng], Clip]
