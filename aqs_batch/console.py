@@ -14,7 +14,8 @@ import click
 
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event
-from aqs_batch.store import JobStatus, Store
+from aqs_batch.settings import ENCODE_KEY
+from aqs_batch.store import Job, JobStatus, Store
 from aqs_batch.wording import shown
 
 if TYPE_CHECKING:
@@ -241,7 +242,12 @@ def show_status(store: Store, *, as_json: bool) -> None:
             if last is None
             else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
             "open": [
-                {"file": shown(str(j.path)), "status": j.status.value, "reason": j.reason}
+                {
+                    "file": shown(str(j.path)),
+                    "work": _work_of(j),
+                    "status": j.status.value,
+                    "reason": j.reason,
+                }
                 for j in troubled
             ],
         }
@@ -255,7 +261,11 @@ def show_status(store: Store, *, as_json: bool) -> None:
         click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
     for job in troubled:
         reason = f": {shown(job.reason)}" if job.reason else ""
-        click.echo(f"  {job.status.value}  {shown(str(job.path))}{reason}")
+        click.echo(f"  {job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}")
+
+
+def _work_of(job: Job) -> str:
+    return "re-encode" if job.settings_key.startswith(ENCODE_KEY) else "score"
 
 
 def show_settings(loaded: Loaded, *, as_json: bool) -> None:

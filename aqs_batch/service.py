@@ -271,9 +271,9 @@ class Service:
 
     def _close(self, once: bool) -> None:
         try:
-            if once and self._dirty and not self._stop.requested:
-                self._report()
             self._store.finish_run(self._run_id, iso(self._clock.now()))
+            if once and not self._stop.requested:
+                self._report()  # also where the last one lacks nothing but the end of the run
             self._beat("stopped", now=True)
         except StoreError as error:
             self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))

@@ -7,7 +7,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from aqs_batch.records import Artifact
 
@@ -22,6 +29,17 @@ ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`tiles = true` would be taken for 1, since Python counts with its booleans."""
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[info.field_name or ""].annotation is not bool
+        ):
+            raise ValueError(f"{str(value).lower()} is for settings that are on or off")
+        return value
 
 
 class Output(_Section):

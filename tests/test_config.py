@@ -101,6 +101,8 @@ def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
         ({"analysis.interval_s": float("inf")}, "analysis.interval_s"),
         ({"encode.preprocess": "7"}, "encode.preprocess: '7' is not understood"),
         ({"watch.until": "25:99"}, "watch.until: '25:99' is not understood"),
+        ({"analysis.tiles": True}, "analysis.tiles: true is for settings that are on or off"),
+        ({"encode.crf": True}, "encode.crf: true is for settings that are on or off"),
     ],
 )
 def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(

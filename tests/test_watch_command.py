@@ -53,6 +53,7 @@ def test_the_daemon_scores_what_is_dropped_and_the_report_shows_it(place: Path) 
     assert all("at" in e for e in events)
     document = json.loads((place / "out" / "results.json").read_text())
     assert [v["file"] for v in document["videos"]] == ["a.mp4"]
+    assert document["run"]["finished_at"]
     assert "a.mp4" in (place / "out" / "index.html").read_text()
     check = aqs("status", "--check", "--output_dir", "out", cwd=place)
     assert check.returncode == 1
@@ -124,4 +125,5 @@ def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
     assert status["jobs"] == {
         "queued": 1, "running": 0, "done": 0, "failed": 2, "quarantined": 0,
     }  # fmt: skip
+    assert [job["work"] for job in status["open"]] == ["score", "score", "re-encode"]
     assert "2 jobs queued" in aqs("retry", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout
