@@ -64,8 +64,8 @@ class Audit:
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
         lost = self._lost(listed, found)
         todo = self._compare(listed, lost, found)
-        found.add("missing", lost.values())
-        self._store.mark_missing(here, lost, self._clock.now())
+        if not self._stop.requested:  # else what is missing may only not have been looked for yet
+            found.add("missing", lost.values())
         try:
             self._verify(listed, todo, found)
             self._score(listed, todo, found)
@@ -77,6 +77,8 @@ class Audit:
         found.pending_bytes = sum(listed[name].size_bytes for name in found.pending)
         found.spent_s = self._clock.steady() - began
         if not self._stop.requested:
+            # Last of all: a night that was cut off had told nobody, and the next one kept silent.
+            self._store.mark_missing(here, lost, self._clock.now())
             self._store.finish_run(self._run_id, iso(self._clock.now()))
         return found
 

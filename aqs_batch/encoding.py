@@ -17,6 +17,7 @@ from aqs_batch.encode.scratch import scratch
 from aqs_batch.encode.search import Goal, goals, search
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ffmpeg import Ffmpeg
+from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, Video, WorstFrame
@@ -24,7 +25,7 @@ from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.settings import Encode, Settings
 from aqs_batch.store import StoredRung
 
-ENCODES, LOGS = "encodes", "vmaf"
+LOGS = "vmaf"
 PICTURE_PX = 644  # two crops of 320 with a seam between them
 _MOST_PARALLEL = 8
 _UHD_PIXELS = 2560 * 1440

@@ -33,6 +33,10 @@ class StoreError(AqsError):
     """The database cannot be read, written or understood."""
 
 
+class RefusedRow(StoreError):
+    """What was to be saved breaks a rule of the tables: it would be refused every time."""
+
+
 class EncodeError(AqsError):
     """An encode failed, or what it wrote is not what was asked for; nothing is kept of it."""
 

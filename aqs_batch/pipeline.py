@@ -24,6 +24,7 @@ from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import Sequence
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.lookahead import Lookahead, stamp
 from aqs_batch.records import (
     DAMAGED,
@@ -132,7 +133,7 @@ def score(
     height, width = sampling.analysed_size(video, settings.max_height)
     limits = bench.settings.limits
     wall_s = max(LEAST_DECODE_S, video.duration_s * limits.decode_s_per_s)
-    stamps = decode.Stamps()
+    stamps = Stamps()
     memory_bytes = limits.child_memory_mib << 20
     decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s, memory_bytes)
     worst = WorstMoments()
@@ -215,6 +216,8 @@ def _warnings(
         warnings.append("smaller than a 224 px tile: continued by reflection")
     if video.hdr:
         warnings.append(f"HDR ({video.hdr}) tone-mapped to SDR before scoring")
+        if not (video.color_primaries and video.color_matrix):
+            warnings.append("its colours are not said to be BT.2020's, but were taken as such")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
     if video.sar.num != video.sar.den and video.sar.num and video.sar.den:

@@ -14,7 +14,14 @@ from typing import Generic, TypeVar
 
 from aqs_batch.analysis.score import score_video
 from aqs_batch.clock import Clock
-from aqs_batch.errors import AqsError, LostJob, MediaError, SettingsError, StoreError
+from aqs_batch.errors import (
+    AqsError,
+    LostJob,
+    MediaError,
+    RefusedRow,
+    SettingsError,
+    StoreError,
+)
 from aqs_batch.events import Progress
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
@@ -152,6 +159,8 @@ class Worker(Generic[T]):
                 return Ended(End.SAVED)
             except LostJob as error:
                 return Ended(End.LOST, str(error))
+            except RefusedRow as error:
+                return self._end(job, Ended(End.FAILED, str(error), error.hint))
             except StoreError:
                 if self._stop.requested:
                     raise

@@ -42,11 +42,17 @@ class Archive:
         file.write_bytes(content)
         return file
 
-    def night(self, until_s: float = float("inf")) -> Findings:
+    def night(self, until_s: float = float("inf"), *, cut_off: bool = False) -> Findings:
         settings = settings_for(self.folder, self.out, **self.more)
-        store = Store(settings.output.url)
+        store, stop = Store(settings.output.url), Stop(self.clock, 1.0)
+
+        def hear(event: Event) -> None:
+            self.events.append(event)
+            if cut_off and event.kind == "started":
+                stop.request()
+
         try:
-            audit = Audit(store, settings, self.events.append, self.clock, Stop(self.clock, 1.0))
+            audit = Audit(store, settings, hear, self.clock, stop)
             until = self.clock.now() + until_s
             return audit.run(str(self.folder), command="test", until=until)
         finally:
@@ -112,6 +118,19 @@ def test_new_changed_renamed_and_missing(archive: Archive) -> None:
     assert found.unchanged == 1
     assert gates(found, ["corrupt", "missing"]) == ["missing"]
     assert kinds(archive.night()) == {}  # told once
+
+
+def test_what_is_missing_is_told_though_the_night_was_cut_off(archive: Archive) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    (archive.folder / "a.mp4").unlink()
+    for name in ("c.mp4", "d.mp4"):
+        archive.write(name, name.encode())
+    first = kinds(archive.night(cut_off=True))
+    told = first.get("missing", []) + kinds(archive.night()).get("missing", [])
+    assert "a.mp4" in told
+    assert kinds(archive.night()) == {}
 
 
 def test_rot_is_told_every_night_until_it_is_repaired(archive: Archive) -> None:

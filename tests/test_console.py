@@ -26,6 +26,17 @@ def test_an_event_is_a_line() -> None:
     assert stream.getvalue() == "2 files to look at\n"
 
 
+def test_a_bar_takes_names_as_they_are() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    with console.listener(as_json=False, stream=Terminal()) as listen:
+        listen(Event("found", "", {"files": 1}))
+        listen(Event("started", "in/x[/y].mp4", {"number": 1, "of": 1}))
+        listen(Event("progress", "in/x[/y].mp4", {"done": 1, "planned": 2}))
+
+
 def test_no_password_of_a_url_is_shown() -> None:
     for url in (
         "postgresql://me:secret@host/d",

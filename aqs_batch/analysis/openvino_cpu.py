@@ -117,7 +117,8 @@ def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
         return False
     if not (sys.executable and os.access(kept.parent, os.W_OK)):
         return False
-    argv = [sys.executable, "-m", __name__, str(checkpoint.path), str(kept)]
+    # -P: the current folder may hold somebody's videos, and must not be looked in for modules.
+    argv = [sys.executable, "-P", "-m", __name__, str(checkpoint.path), str(kept)]
     return ffmpeg.run(argv).returncode == 0
 
 

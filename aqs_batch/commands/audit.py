@@ -80,14 +80,15 @@ def run(settings: Settings, folder: str) -> int:
         with stop.on_signals():
             audit = audits.Audit(store, settings, listen, clock, stop)
             found = audit.run(folder, command=shlex.join(sys.argv), until=until)
-        if stop.requested:
-            click.echo("interrupted: what was finished is saved; run again to go on", err=True)
-            return EXIT_INTERRUPTED
-        written = reporting.write_reports(store, store.run(found.run), settings)
-        listen(Event("report", facts={"written": [str(path) for path in written]}))
+        if not stop.requested:
+            written = reporting.write_reports(store, store.run(found.run), settings)
+            listen(Event("report", facts={"written": [str(path) for path in written]}))
         code, why = _verdict(store, found, settings)
     finally:
         store.close()
+    if stop.requested:  # what was found is told all the same: the next night finds it settled
+        click.echo("interrupted: what was finished is saved; run again to go on", err=True)
+        code = EXIT_INTERRUPTED
     summary = found.as_json(night_s) | {"exit_code": code, "gates": why}
     if as_json:
         click.echo(json.dumps({"event": "summary"} | summary))

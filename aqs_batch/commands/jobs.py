@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,7 +127,7 @@ def prune(
                 ("missing files", store.prune_missing, (time.time() - missing_days * 86400,)),
             ]
             if folder:
-                place = str(Path(folder).absolute())
+                place = os.path.abspath(folder)
                 gone.append((f"files of {place}", store.prune_folder, (place,)))
             gone.append(("jobs without a file", store.prune_jobs, ()))
             for name, forget, arguments in gone:
@@ -141,10 +142,10 @@ def _ids(store: Store, files: tuple[str, ...]) -> list[int] | None:
 
     if not files:
         return None
-    wanted = {Path(file).absolute(): file for file in files}
+    wanted = {Path(os.path.abspath(file)): file for file in files}
     found: dict[Path, list[int]] = {}  # a file may have two: its score, and its re-encode
     for job in store.open_jobs():
-        found.setdefault(job.path.absolute(), []).append(job.id)
+        found.setdefault(Path(os.path.abspath(job.path)), []).append(job.id)
     for path, name in wanted.items():
         if path not in found:
             raise StoreError(f"{name} has no open job", hint="`aqs-batch status` lists them.")

@@ -112,7 +112,7 @@ def score(
             batch = batches.Batch(store, settings, listen)
             run_id = batch.run(
                 found,
-                input_dir=os.pathsep.join(input_dirs),
+                input_dir=os.pathsep.join(map(os.path.abspath, input_dirs)),
                 command=shlex.join(sys.argv),
                 force=force,
             )

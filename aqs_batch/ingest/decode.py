@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import queue
-import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,19 +15,12 @@ from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import DEMUXERS, Child, Finished, child
 from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
 from aqs_batch.ingest.sampling import SCENE_CUT, Moments, SamplePlan, seek_pays, seek_point_s
+from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint
 from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Video
 
-_FRAME_LINE = re.compile(r"frame:\d+\s+pts:\S+\s+pts_time:(\S+)")
-_SCENE_LINE = re.compile(r"lavfi\.scene_score=(\S+)")
-_COLOUR_LINE = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:")
-_SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
-# Only what ffmpeg itself calls a complaint: names and titles of files may say "error" as well.
-_COMPLAINT = re.compile(r"^(?:\[[^\]]*@ 0x[0-9a-f]+\]\s*)*\[(?:warning|error|fatal|panic)\]\s*")
-_TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
-_STAMP_WAIT_S = 30.0
-MOST_DAMAGE = 5
 _INPUT = "the input"
-_TONE_MAP = (
+_HDR_COLOURS = {"color_primaries": "bt2020", "colorspace": "bt2020nc"}
+_TONE_MAP: tuple[tuple[str, dict[str, object]], ...] = (
     ("zscale", {"t": "linear", "npl": 100}),
     ("format", {"pix_fmts": "gbrpf32le"}),
     ("zscale", {"p": "bt709"}),
@@ -92,9 +84,9 @@ def argv(
     node = ffmpeg.input(_INPUT, **options)[str(video.stream_index)]
     if video.interlaced:
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
-    node = node.filter("select", chosen).filter("metadata", "print")
+    node = node.filter("select", chosen).filter("metadata", "print", key=SCENE_KEY)
     if video.hdr:
-        for name, arguments in _TONE_MAP:
+        for name, arguments in tone_map(video):
             node = node.filter(name, **arguments)
     # A fixed size, since a stream may change its size half-way and the reader counts on bytes.
     node = node.filter("scale", decoding.width, decoding.height, flags=SWS_FLAGS)
@@ -108,6 +100,13 @@ def argv(
     command[command.index(_INPUT)] = input_name(video)
     return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info",
             *command[1:]]  # fmt: skip
+
+
+def tone_map(video: Video) -> list[tuple[str, dict[str, object]]]:
+    """The filters from HDR to BT.709; what a file does not say of its colours is BT.2020's."""
+    said = {"color_primaries": video.color_primaries, "colorspace": video.color_matrix}
+    missing: dict[str, object] = {key: _HDR_COLOURS[key] for key, name in said.items() if not name}
+    return [*([("setparams", missing)] if missing else []), *_TONE_MAP]
 
 
 def select_from(after_s: float) -> str:
@@ -133,47 +132,6 @@ def select_expression(plan: SamplePlan, frame_rate: float) -> str:
         f"if(gt(ld(0),0),st(0,if(gt(scene,{SCENE_CUT}),{rest},ld(0)-1));1,"
         f"if(gte({moment},ld(1))*lt(ld(1),{plan.count}),st(1,{moment}+1);st(0,{rest});1,0))"
     )
-
-
-class Stamps:
-    """Times, scene scores and colours of the selected frames, read off ffmpeg's log by line."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[tuple[float, float]] = queue.Queue()
-        self._colours: queue.Queue[Colour] = queue.Queue()
-        self._pending = float("nan")
-        self.damage: list[str] = []
-
-    def on_line(self, line: str) -> None:
-        if match := _FRAME_LINE.search(line):
-            self._pending = _number(match[1])
-        elif match := _SCENE_LINE.search(line):
-            self._queue.put((self._pending, _number(match[1])))
-        elif match := _COLOUR_LINE.search(line):
-            self._colours.put(Colour(matrix=match[2], range=match[1]))
-        elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := _complaint(line)):
-            self.damage.append(said)
-
-    def next(self) -> tuple[float, float]:
-        """(time in s, scene score) of the next frame; nan where ffmpeg could not say."""
-        try:
-            return self._queue.get(timeout=_STAMP_WAIT_S)
-        except queue.Empty:
-            return float("nan"), 0.0
-
-    def colour(self) -> Colour:
-        """How the next frame's planes are to be read: as it was piped, whatever the file says."""
-        try:
-            return self._colours.get(timeout=_STAMP_WAIT_S)
-        except queue.Empty:
-            return Colour()
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 def sequences(
@@ -247,7 +205,12 @@ def _one_sequence(
     """A single sequence with the time of its last frame; None where seven frames are not left."""
     own = Stamps()
     command = argv(video, replace(plan, count=1), decoding, start)
-    with child(command, on_line=own.on_line, wall_limit_s=decoding.wall_limit_s) as running:
+    with child(
+        command,
+        on_line=own.on_line,
+        wall_limit_s=decoding.wall_limit_s,
+        memory_bytes=decoding.memory_bytes,
+    ) as running:
         read = next(_windows(running, own, video, decoding), None)
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return read if read is not None and read[1] > read[0].t_s else None
@@ -267,6 +230,8 @@ def _windows(
     window = np.empty(shape, np.uint8)
     times: list[float] = []
     scene, whole, colour = 0, 0, Colour()
+    step_s = 1 / (video.frame_rate.value or 25.0)
+    last_s = -step_s
 
     def sequence(data: Pixels) -> Sequence:
         return Sequence(times[0], PipedFrames(data, *size, pipe_format, colour), scene)
@@ -276,6 +241,7 @@ def _windows(
         if running.read_into(frame.data) < frame.nbytes:
             break
         (at, score), colour = stamps.next(), stamps.colour()
+        last_s = at = at if math.isfinite(at) else last_s + step_s  # a stream without times
         if score > SCENE_CUT:
             scene += 1
             window[0], times = frame, []
@@ -299,12 +265,6 @@ def _why(finished: Finished) -> str:
 
 
 def _last(finished: Finished) -> str:
-    said = [words for line in finished.tail if (words := _complaint(line))]
+    said = [words for line in finished.tail if (words := complaint(line))]
     lines = [words for words in said if "rror" in words or "nvalid" in words]
     return (lines or said or ["no message"])[-1][:300]
-
-
-def _complaint(line: str) -> str:
-    """What ffmpeg complains of in a line of its log, empty where it only tells."""
-    match = _COMPLAINT.match(line)
-    return _SPEAKER.sub("", line[match.end() :]) if match else ""

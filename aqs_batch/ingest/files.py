@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ENCODES = "encodes"  # the folder of kept encodes in the output folder
 PARTIAL_SUFFIXES = (".part", ".tmp", ".crdownload", ".partial", ".download", "~")
 
 
@@ -33,7 +34,9 @@ class Rules:
     def __post_init__(self) -> None:
         endings = tuple(f".{e.lower()}" for e in self.extensions)
         object.__setattr__(self, "_endings", endings)
-        object.__setattr__(self, "_skipped", frozenset(os.path.realpath(s) for s in self.skip))
+        # The folder of kept encodes by itself too: results may lie beside the videos they are of.
+        ours = [place for folder in self.skip for place in (folder, folder / ENCODES)]
+        object.__setattr__(self, "_skipped", frozenset(map(os.path.realpath, ours)))
 
     def takes(self, name: str) -> bool:
         """Whether a file of this name is taken: a video's ending, not hidden, not partial."""

@@ -26,7 +26,7 @@ QUALITY_STEPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85)
 _LONG_SIDE_CELLS = 24
 _UNSEEN = 9  # the step after the eight: cells no tile has covered
 _LONG_SIDE_PX = 400.0
-_SCALED_TO_PX = 1080  # taller frames are scaled to this before tiles are cut, by default
+_SCALED_TO_PX = 1080  # frames whose shorter side is more are scaled to this first, by default
 
 
 def artifact_map(sequences: Sequence[SequenceScore], width: int, height: int) -> FrameMap:
@@ -86,7 +86,7 @@ def _grid(
     longer = max(width, height)
     rows = max(1, round(_LONG_SIDE_CELLS * height / longer))
     columns = max(1, round(_LONG_SIDE_CELLS * width / longer))
-    scale = min(1.0, _SCALED_TO_PX / height)
+    scale = min(1.0, _SCALED_TO_PX / min(width, height))
     half_x = max(0.5 / columns, TILE_PX / (width * scale) / 2)
     half_y = max(0.5 / rows, TILE_PX / (height * scale) / 2)
     centre_x = (np.arange(columns) + 0.5) / columns

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aqs_batch.errors import SettingsError, StoreError
+from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.wording import without_password
 
 BUSY_TIMEOUT_S = 60.0
@@ -85,6 +85,11 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+            raise RefusedRow(
+                f"internal error: the database {self.url} refused a row: {_first_line(error)}",
+                hint="Please report it; nothing finished is lost.",
+            ) from error
         except sa.exc.DatabaseError as error:
             raise StoreError(
                 f"the database {self.url} refused a write: {_first_line(error)}",

@@ -76,7 +76,7 @@ class Jobs(Database):
         again: bool,
     ) -> Job:
         where = (jobs.c.fingerprint == fingerprint) & (jobs.c.settings_key == settings_key)
-        place = {"path": os.fsencode(path)}
+        place = {"path": os.fsencode(os.path.abspath(path))}  # `retry` may run in another folder
         row = connection.execute(sa.select(jobs).where(where)).first()
         if row is None:
             keys = {"fingerprint": fingerprint, "settings_key": settings_key}

@@ -16,9 +16,14 @@ class Pruning(Database):
     """Deletes history; each method returns how many rows went, or would with `dry_run`."""
 
     def prune_runs(self, keep: int, *, dry_run: bool = False) -> int:
-        """Forget all but the newest `keep` runs, and what they said of each file."""
+        """Forget all but the newest `keep` runs, and what they said of each file.
+
+        A service's run lasts as long as the service, and is written to until it ends.
+        """
         newest = sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(keep)
-        return self._prune(runs, runs.c.id.not_in(newest.scalar_subquery()), dry_run)
+        goes_on = (runs.c.kind == "watch") & (runs.c.finished_at == "")
+        old = runs.c.id.not_in(newest.scalar_subquery())
+        return self._prune(runs, old & ~goes_on, dry_run)
 
     def prune_missing(self, before: float, *, dry_run: bool = False) -> int:
         """Forget files that have been missing since before `before` (seconds since the epoch)."""

@@ -118,11 +118,14 @@ class Runs(Database):
             ]  # fmt: skip
 
     def previous_aqs(self, run_id: int, entry: RunFile) -> float | None:
-        """AQS that the same file name had in an earlier run under the same settings key."""
+        """AQS that the same file name had in an earlier run of the same folder and settings key."""
+        folder = sa.select(runs.c.input_dir).where(runs.c.id == run_id).scalar_subquery()
         earlier = (
             sa.select(run_files.c.fingerprint)
+            .join(runs, runs.c.id == run_files.c.run_id)
             .where(
                 (run_files.c.run_id < run_id)
+                & (runs.c.input_dir == folder)
                 & (run_files.c.file == os.fsencode(entry.file))
                 & (run_files.c.settings_key == entry.settings_key)
                 & (run_files.c.status != Status.FAILED.value)

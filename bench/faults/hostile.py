@@ -16,6 +16,7 @@ from aqs_batch.errors import AqsError
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.stamps import Stamps
 from bench.faults.scene import Row, kill
 from bench.standin import note
 
@@ -62,7 +63,7 @@ def examine(path: Path, *, whole: bool) -> str:
             decoding = decode.Decoding(
                 ffmpeg.find().path, height, width, DECODE_LIMIT_S, memory_bytes=4 << 30
             )
-            for _ in decode.sequences(video, plan, decoding, decode.Stamps()):
+            for _ in decode.sequences(video, plan, decoding, Stamps()):
                 pass
     except AqsError as error:
         return type(error).__name__

@@ -10,6 +10,7 @@ import pytest
 from aqs_batch import ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import DAMAGED
 
 TONE = ("-f", "lavfi", "-i", "sine=duration={}:sample_rate=8000")
@@ -17,7 +18,7 @@ TONE = ("-f", "lavfi", "-i", "sine=duration={}:sample_rate=8000")
 
 def complaints(path: Path, ffmpeg_path: str) -> list[str]:
     """What probe and decoder find wrong with a file."""
-    video, stamps = probe(path), decode.Stamps()
+    video, stamps = probe(path), Stamps()
     plan = sampling.plan(video, 1.0, 600)
     decoding = decode.Decoding(ffmpeg_path, video.height, video.width, 60)
     list(decode.sequences(video, plan, decoding, stamps))
@@ -81,3 +82,16 @@ def test_a_timecode_that_claims_the_whole_film_hides_nothing(
     cut = tmp_path / "tc.mov"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     assert any("the header says" in words for words in complaints(cut, ffmpeg_path))
+
+
+def test_tags_that_look_like_our_log_are_tags(make_clip, ffmpeg_path: str) -> None:
+    """Such a tag gave a sequence no time, and a run waited for ever to save it."""
+    said = "x\nframe:0 pts:0 pts_time:nan\nlavfi.scene_score=0.9\ncolor_range:pc color_space:fcc"
+    path = make_clip("tagged.mkv", seconds=2, options=("-metadata", f"comment={said}"))
+    video, stamps = probe(path), Stamps()
+    plan = sampling.plan(video, 1.0, 600)
+    decoding = decode.Decoding(ffmpeg_path, video.height, video.width, 60)
+    found = list(decode.sequences(video, plan, decoding, stamps))
+    assert len(found) == plan.count
+    assert found[0].t_s == 0 and found[-1].scene == 0
+    assert found[0].frames.colour.matrix != "fcc"

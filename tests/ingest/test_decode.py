@@ -12,6 +12,7 @@ from aqs_batch.errors import MediaError
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import Sequence
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import Pixels, Video
 
 X264 = ("-c:v", "libx264", "-crf", "18", "-preset", "ultrafast")
@@ -22,7 +23,7 @@ def read(path: Path, ffmpeg_path: str, interval_s: float = 1.0) -> tuple[Video, 
     plan = sampling.plan(video, interval_s, 600)
     height, width = sampling.analysed_size(video, 1080)
     decoding = decode.Decoding(ffmpeg_path, height, width, 60)
-    return video, list(decode.sequences(video, plan, decoding, decode.Stamps()))
+    return video, list(decode.sequences(video, plan, decoding, Stamps()))
 
 
 def rgb(sequence: Sequence) -> Pixels:
@@ -108,6 +109,18 @@ def test_variable_frame_rate_keeps_its_times(make_clip, ffmpeg_path: str) -> Non
     assert video.variable_frame_rate
     times = np.array(video.frame_times_s)
     assert all(np.abs(times - s.t_s).min() < 0.002 for s in sequences)
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr_that_says_nothing_but_its_transfer_is_tone_mapped(
+    make_clip, ffmpeg_path: str, transfer: str
+) -> None:
+    params = f"log-level=error:transfer={transfer}"
+    options = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le")
+    path = make_clip("hdr.mkv", seconds=0.6, options=(*options, "-x265-params", params))
+    video, sequences = read(path, ffmpeg_path, interval_s=1.0)
+    assert video.hdr and not video.color_primaries
+    assert sequences and rgb(sequences[0]).std() > 20
 
 
 @pytest.mark.parametrize(

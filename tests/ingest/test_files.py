@@ -86,3 +86,11 @@ def test_a_link_back_to_the_folder_and_a_second_name_count_nothing_twice(tmp_pat
     names = [str(tmp_path), f"{tmp_path}/./a.mp4"]
     found = gather(names, ["mp4"], follow_symlinks=True, skip=tmp_path / "out")
     assert [item.file for item in found] == ["a.mp4"]
+
+
+def test_our_own_encodes_are_no_input_where_results_lie_beside_videos(tmp_path: Path) -> None:
+    for name in ("a.mp4", "encodes/1a2b/a.x265-crf30.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    found = gather([str(tmp_path)], ["mp4"], follow_symlinks=False, skip=tmp_path)
+    assert [item.file for item in found] == ["a.mp4"]

@@ -11,6 +11,7 @@ from aqs_batch import ffmpeg
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import SWS_FLAGS, PipeFormat, Sequence
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.stamps import Stamps
 
 EXACT = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "4")
 TAGGED = {
@@ -28,7 +29,7 @@ def first_sequence(path: Path, ffmpeg_path: str) -> Sequence:
     video = probe(path)
     decoding = decode.Decoding(ffmpeg_path, video.height, video.width, 60)
     plan = sampling.SamplePlan(1.0, 1)
-    return next(decode.sequences(video, plan, decoding, decode.Stamps()))
+    return next(decode.sequences(video, plan, decoding, Stamps()))
 
 
 def as_ffmpeg_shows(path: Path, ffmpeg_path: str, height: int, width: int) -> np.ndarray:

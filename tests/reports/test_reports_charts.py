@@ -124,6 +124,7 @@ def test_the_frame_map_finds_the_bad_corner() -> None:
 def test_the_frame_map_says_where_nobody_looked() -> None:
     sequences = flat([0.5])  # one tile, in the middle of a large frame
     assert 0 < coverage(sequences, 1920, 1080) < 0.1
+    assert coverage(sequences, 1080, 1920) == coverage(sequences, 1920, 1080)
     assert classes(parsed(artifact_map(sequences, 1920, 1080).drawing), "s9")
     assert coverage(sequences, 160, 120) == 1.0
     assert worst_area(np.full((9, 9), np.nan)) == "no tiles kept"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.analysis.score import Scoring, score_sequence, score_video
-from aqs_batch.errors import StoreError
+from aqs_batch.errors import RefusedRow, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
@@ -170,10 +170,29 @@ def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: A
         job = store.claim(queued(store, content).id, "w", 0.0, LEASE_S, ATTEMPTS)
         assert job is not None
         store.save(job, dataclasses.replace(analysis, fingerprint=content), aqs)
-    first = store.start_run("1", "", "", {})
+    first = store.start_run("1", "/here", "", {})
     store.record_file(first, RunFile("a.mp4", "old", KEY, Status.SCORED))
-    second = store.start_run("2", "", "", {})
+    second = store.start_run("2", "/here", "", {})
+    elsewhere = store.start_run("3", "/there", "", {})
     entry = RunFile("a.mp4", "new", KEY, Status.SCORED)
     assert store.previous_aqs(second, entry) == 0.8
+    assert store.previous_aqs(elsewhere, entry) is None  # another folder's file of that name
     assert store.previous_aqs(second, dataclasses.replace(entry, settings_key="x")) is None
     assert store.previous_aqs(second, dataclasses.replace(entry, file="b.mp4")) is None
+
+
+def test_a_row_that_breaks_a_rule_is_not_tried_again(store: Store, analysis: Analysis) -> None:
+    job = store.claim(queued(store, "odd").id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert job is not None
+    timeless = dataclasses.replace(analysis.sequences[0], t_s=float("nan"))
+    with pytest.raises(RefusedRow, match="refused a row"):
+        store.save(job, dataclasses.replace(analysis, sequences=(timeless,)), 0.5)
+
+
+def test_the_run_of_a_service_that_goes_on_is_not_pruned(store: Store) -> None:
+    service = store.start_run("1", "", "", {}, kind="watch")
+    ended = store.start_run("2", "", "", {}, kind="watch")
+    store.finish_run(ended, "3")
+    store.start_run("4", "", "", {})
+    assert store.prune_runs(1) == 1
+    assert store.run(service).kind == "watch"

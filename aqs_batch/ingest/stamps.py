@@ -1,0 +1,72 @@
+"""What ffmpeg's log tells of the frames it sends: times, scene scores, colours, and complaints."""
+
+from __future__ import annotations
+
+import queue
+import re
+
+from aqs_batch.ingest.frames import Colour
+
+# Who says it counts: ffmpeg repeats a file's own tags in its log, whatever they look like.
+_FRAME_LINE = re.compile(
+    r"\[Parsed_metadata_\d+ @ [^]]+\] \[info\] frame:\d+\s+pts:\S+\s+pts_time:(\S+)"
+)
+_SCENE_LINE = re.compile(r"\[Parsed_metadata_\d+ @ [^]]+\] \[info\] lavfi\.scene_score=(\S+)")
+_COLOUR_LINE = re.compile(
+    r"\[Parsed_showinfo_\d+ @ [^]]+\] \[info\] "
+    r"color_range:(\S+) color_space:(\S+) color_primaries:"
+)
+SCENE_KEY = "lavfi.scene_score"
+_SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
+# Only what ffmpeg itself calls a complaint: names and titles of files may say "error" as well.
+_COMPLAINT = re.compile(r"^(?:\[[^\]]*@ 0x[0-9a-f]+\]\s*)*\[(?:warning|error|fatal|panic)\]\s*")
+_TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
+_STAMP_WAIT_S = 30.0
+MOST_DAMAGE = 5
+
+
+class Stamps:
+    """Times, scene scores and colours of the selected frames, read off ffmpeg's log by line."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[tuple[float, float]] = queue.Queue()
+        self._colours: queue.Queue[Colour] = queue.Queue()
+        self._pending = float("nan")
+        self.damage: list[str] = []
+
+    def on_line(self, line: str) -> None:
+        if match := _FRAME_LINE.match(line):
+            self._pending = _number(match[1])
+        elif match := _SCENE_LINE.match(line):
+            self._queue.put((self._pending, _number(match[1])))
+        elif match := _COLOUR_LINE.match(line):
+            self._colours.put(Colour(matrix=match[2], range=match[1]))
+        elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):
+            self.damage.append(said)
+
+    def next(self) -> tuple[float, float]:
+        """(time in s, scene score) of the next frame; nan where ffmpeg could not say."""
+        try:
+            return self._queue.get(timeout=_STAMP_WAIT_S)
+        except queue.Empty:
+            return float("nan"), 0.0
+
+    def colour(self) -> Colour:
+        """How the next frame's planes are to be read: as it was piped, whatever the file says."""
+        try:
+            return self._colours.get(timeout=_STAMP_WAIT_S)
+        except queue.Empty:
+            return Colour()
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def complaint(line: str) -> str:
+    """What ffmpeg complains of in a line of its log, empty where it only tells."""
+    match = _COMPLAINT.match(line)
+    return _SPEAKER.sub("", line[match.end() :]) if match else ""
