@@ -111,7 +111,7 @@ class EncodeJobs:
         Nothing is missed of an encode that took its original's place.
         """
         asked = self._settings.encode
-        if asked.keep == "none" or asked.replace:
+        if asked.keeps == "none" or asked.replace:
             return False
         kept = [rung.output for rung in self._store.rungs(fingerprint) if rung.output]
         return not all(Path(output).exists() for output in kept)
@@ -187,6 +187,12 @@ class EncodeJobs:
         if result.best is None:
             raise EncodeError(
                 "the original stays: no encode was worth taking", hint="Nothing was replaced."
+            )
+        ours, theirs = (place.stat().st_size for place in (result.best, path))
+        if ours >= theirs:
+            raise EncodeError(
+                f"the original stays: its encode has {ours:,} bytes, itself {theirs:,}",
+                hint=f"The encode is {result.best}.",
             )
         lost = [*self._damage(path, fingerprint), *result.losses]
         if lost:

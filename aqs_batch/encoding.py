@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch import preprocessing
-from aqs_batch.encode import choose, inventory, output, plan, vmaf
-from aqs_batch.encode.codec import Codec, Recipe, crf_range, odd_size
+from aqs_batch.encode import admission, choose, inventory, output, plan, vmaf
+from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.scratch import scratch
-from aqs_batch.encode.search import Goal, goals, search
-from aqs_batch.errors import RefusedMedia, TargetError
+from aqs_batch.encode.search import Goal, broken, goals, search
+from aqs_batch.errors import TargetError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import Rung, Video, WorstFrame
+from aqs_batch.records import Rung, WorstFrame
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.settings import Encode, Settings
 from aqs_batch.store import StoredRung
@@ -28,6 +29,8 @@ from aqs_batch.store import StoredRung
 LOGS = "vmaf"
 PICTURE_PX = 644  # two crops of 320 with a seam between them
 _MOST_PARALLEL = 8
+_MOST_WHOLE = 5  # whole encodes until one keeps the size that was asked for
+_CRF_TO_HALVE = 6.0  # CRF steps that about halve the bytes
 _UHD_PIXELS = 2560 * 1440
 
 Known = Callable[[str], Rung | None]
@@ -66,15 +69,15 @@ def encode(job: Job) -> Result:
     asked = job.settings.encode
     video = probe(job.path, job.settings.limits)
     held = inventory.take(job.path, video.stream_index)
-    warnings = _admit(video, held, asked)
+    warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
     container = output.container_for(job.path, held, video.stream_index, recipe.codec)
-    keeps_all = asked.keep == "all"
+    keeps_all = asked.keeps == "all"
     sampled = not (asked.full or keeps_all)
     chosen_plan = plan.samples(video, asked.samples, asked.sample_s) if sampled else (
         plan.whole(video)
     )  # fmt: skip
-    whole = chosen_plan.full and asked.keep != "none"
+    whole = chosen_plan.full and asked.keeps != "none"
     wanted = Wanted(
         video, job.fingerprint, chosen_plan, recipe,
         {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
@@ -137,13 +140,13 @@ class _Work:
         best: Path | None = None
         stored = []
         number = next((n for n, m in enumerate(made) if m.rung.recommended), None)
-        if self._asked.keep == "best" and number is not None:
+        if self._asked.keeps == "best" and number is not None:
             made = self._whole(made, number)
         for m in made:
-            wants = self._asked.keep == "all" or (
-                self._asked.keep == "best" and bool(m.rung.recommended) and m.rung.plan == "full"
+            wants = self._asked.keeps == "all" or (
+                self._asked.keeps == "best" and bool(m.rung.recommended) and m.rung.plan == "full"
             )
-            path = self._final(m.rung) if wants else None
+            path = self._final(m.rung, m.key) if wants else None
             if path is not None and m.files:
                 checks = output.finish(
                     self._job.ffmpeg.path, m.files[0], path, self._held, m.rung.frames,
@@ -186,7 +189,7 @@ class _Work:
             rung = self._job.known(key)
             if rung is None or (self._asked.aqs and rung.aqs is None and self._job.score):
                 return None
-            final = self._final(rung)
+            final = self._final(rung, key)
             if wanted.others is None or (rung.output == str(final) and final.exists()):
                 return rung
             return None
@@ -260,19 +263,44 @@ class _Work:
         kind = sampled.rung.preprocess
         wanted = replace(self._wanted, plan=plan.whole(self._wanted.video), preprocess=kind)
         self._wanted = wanted = _complete(wanted, self._container)
-        whole = self._scored(self._ladder(wanted).climb([sampled.rung.crf])[0])
-        whole = _with(self._pictured(whole), recommended=sampled.rung.recommended,
-                      warnings=sampled.rung.warnings)  # fmt: skip
+        whole = self._scored(self._within_bounds(self._ladder(wanted), sampled.rung.crf))
+        why, warnings = sampled.rung.recommended, list(sampled.rung.warnings)
+        if whole.rung.ratio >= 1:
+            warnings.append("as a whole file it is no smaller than its source")
+            why = why if self._asked.searches else ""  # who asks for a quality gets it at any size
+        warnings += broken(whole.rung, self._asked)
+        whole = _with(self._pictured(whole), recommended=why, warnings=tuple(warnings))
         made[number] = _with(sampled, recommended="")
         return [*made, whole]
+
+    def _within_bounds(self, ladder: Ladder, crf: float) -> Made:
+        """The whole file at the CRF that samples promised, or the next that keeps the size asked.
+
+        What was not sampled may be harder to encode. Raises TargetError when no CRF is found.
+        """
+        bounds = [pair for pair in goals(self._asked) if not pair[0].at_least]
+        highest = crf_range(self._wanted.recipe.codec)[1]
+        for _ in range(_MOST_WHOLE):
+            whole = ladder.climb([crf])[0]
+            over = max((value(whole.rung) / goal.bound for goal, value in bounds), default=0.0)
+            if over <= 1:
+                return whole
+            crf = min(crf + math.ceil(_CRF_TO_HALVE * math.log2(over)), highest)
+        told = " and ".join(f"{goal.what} of at most {goal.bound:g}" for goal, _ in bounds)
+        raise TargetError(
+            f"the whole file does not keep {told}, though its samples did",
+            hint="Search with --full, ask for more bytes, or a slower preset.",
+        )
 
     def _place(self) -> int:
         others = self._wanted.others or ()
         return sum(index < self._wanted.video.stream_index for index in others)
 
-    def _final(self, rung: Rung) -> Path:
+    def _final(self, rung: Rung, key: str) -> Path:
+        """Where a rung is kept: its key is in the name, or another preset's was taken for it."""
         name = self._job.path.stem
-        kind = f"{rung.codec}-crf{rung.crf:g}" + ("-preprocessed" if rung.preprocess else "")
+        kind = "-preprocessed" if rung.preprocess else ""
+        kind = f"{rung.codec}-crf{rung.crf:g}{kind}-{key[:8]}"
         folder = self._output_dir / ENCODES / self._job.fingerprint[:12]
         return folder / f"{name}.{kind}{self._container.suffix}"
 
@@ -287,32 +315,3 @@ def _complete(wanted: Wanted, container: Container) -> Wanted:
 
 def _with(made: Made, **changes: object) -> Made:
     return replace(made, rung=replace(made.rung, **changes))  # type: ignore[arg-type]
-
-
-def _admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
-    """What a person should know of the encodes of this source; raises AqsError to refuse it."""
-    dolby = any("DOVI" in name for name in held.picture.side_data)
-    if dolby and not video.hdr:
-        raise RefusedMedia(
-            "Dolby Vision without an HDR10 or HLG base: its colours would come out wrong",
-            hint="Keep this file as it is.",
-        )
-    warnings = []
-    if video.hdr:
-        if asked.target_vmaf:
-            raise TargetError(
-                f"HDR ({video.hdr}): no VMAF model is valid for it, so no VMAF can be aimed at",
-                hint="Use --crf or --max-kbps for this file.",
-            )
-        warnings.append(f"HDR ({video.hdr}): no VMAF model is valid, so none was measured")
-        if asked.preprocess == "auto":
-            warnings.append("HDR: the preprocess filter knows SDR only, so it was left out")
-    if dolby:
-        warnings.append("Dolby Vision metadata is not carried over, its base layer is")
-    if "DYNAMIC_HDR_PLUS" in held.picture.side_data:
-        warnings.append("HDR10+ metadata is not carried over, HDR10's is")
-    if video.interlaced:
-        warnings.append("interlaced: deinterlaced frame by frame, on both sides")
-    if cut := odd_size(video):
-        warnings.append(f"{cut}, on both sides")
-    return warnings

@@ -177,6 +177,11 @@ class Encode(_Section):
         return named[self.preprocess] if self.preprocess in named else float(self.preprocess)
 
     @property
+    def keeps(self) -> Literal["none", "best", "all"]:
+        """What is kept: what takes an original's place has to be there."""
+        return "best" if self.replace and self.keep == "none" else self.keep
+
+    @property
     def searches(self) -> bool:
         """Whether the CRF is looked for instead of given."""
         return bool(self.target_vmaf or self.max_kbps or self.max_bytes)

@@ -44,8 +44,6 @@ def encode(
     with plain_errors(debug):
         more: dict[str, object] = {f"encode.{name}": value for name, value in flags.items()}
         more |= {"encode.enabled": True, "encode.crf": listed(crf)}
-        if flags["replace"]:
-            more["encode.keep"] = flags["keep"] or "best"
         settings = load(config, output_dir, db, **more).settings
         return score(settings, list(files), [], as_json, force)
 

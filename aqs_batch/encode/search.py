@@ -111,5 +111,14 @@ def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
     return found
 
 
+def broken(rung: Rung, asked: Encode) -> list[str]:
+    """What a whole file does not keep, though its samples did."""
+    return [
+        f"the whole file has {goal.what} {value(rung):.2f}, its samples promised {goal.bound:g}"
+        for goal, value in goals(asked)
+        if not goal.keeps(value(rung))
+    ]
+
+
 def _vmaf_of(rung: Rung) -> float:
     return rung.vmaf.mean if rung.vmaf else 0.0

@@ -16,7 +16,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One original in the trash; paths as hexadecimal bytes, for names need not be UTF-8."""
+    """One original in the trash; its manifest has names as hexadecimal: they need not be UTF-8."""
 
     original: Path
     replacement: Path
@@ -35,8 +35,10 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     The encode may change the extension. Every step is a rename within one file system, and the
     manifest is written first: killed at any instant, `restore` finds the original.
     """
+    if original.is_symlink():  # its name would be moved, not the video
+        raise EncodeError(f"{original} is a link", hint="Name the file that it leads to.")
     replacement = original.with_suffix(encode.suffix)
-    if replacement != original and replacement.exists():
+    if replacement != original and os.path.lexists(replacement):
         raise EncodeError(f"{replacement} exists already", hint="Move it away and run again.")
     folder = _new_folder(original, now_iso)
     entry = Entry(original, replacement, fingerprint, now_iso, folder)
@@ -67,10 +69,7 @@ def entries_for(place: Path) -> list[Entry]:
     if place.is_dir():
         return entries(place)
     path = Path(os.path.abspath(place))
-    beside = entries(path.parent)
-    mine = [
-        e for e in beside if path in (Path(os.path.abspath(p)) for p in (e.original, e.replacement))
-    ]
+    mine = [e for e in entries(path.parent) if path in (e.original, e.replacement)]
     return mine[:1]  # the newest: an older one was its encode's original
 
 
@@ -81,11 +80,16 @@ def restore(entry: Entry) -> Path:
     """
     if not entry.kept.exists():
         raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
-    if entry.original.exists() and entry.original != entry.replacement:
+    if os.path.lexists(entry.original) and entry.original != entry.replacement:
         raise EncodeError(f"{entry.original} exists already", hint="Move it away and run again.")
-    if entry.replacement.exists():
-        entry.replacement.rename(entry.folder / f"replacement{entry.replacement.suffix}")
-    entry.kept.rename(entry.original)
+    try:
+        if os.path.lexists(entry.replacement):
+            entry.replacement.rename(entry.folder / f"replacement{entry.replacement.suffix}")
+        entry.kept.rename(entry.original)
+    except OSError as error:
+        raise EncodeError(
+            f"{entry.original} cannot be restored: {error.strerror}", hint=f"It is {entry.kept}."
+        ) from error
     return entry.original
 
 
@@ -116,7 +120,7 @@ def _bring(encode: Path, beside: Path) -> None:
 def _write_manifest(entry: Entry) -> None:
     parts = asdict(entry)
     del parts["folder"]
-    parts |= {k: os.fsencode(parts[k]).hex() for k in ("original", "replacement")}
+    parts |= {k: os.fsencode(parts[k].name).hex() for k in ("original", "replacement")}
     parts["name"] = os.fsencode(entry.original.name).decode(errors="replace")
     path = entry.folder / MANIFEST
     with path.open("w", encoding="utf-8") as handle:
@@ -126,10 +130,18 @@ def _write_manifest(entry: Entry) -> None:
 
 
 def _read(path: Path) -> Entry:
+    """An entry by where its manifest lies: an archive may have been moved, or have two names.
+
+    Older manifests hold whole paths, of which the names are taken.
+    """
     parts = json.loads(path.read_text(encoding="utf-8"))
+    original, replacement = (
+        path.parents[2] / Path(os.fsdecode(bytes.fromhex(parts[key]))).name
+        for key in ("original", "replacement")
+    )
     return Entry(
-        Path(os.fsdecode(bytes.fromhex(parts["original"]))),
-        Path(os.fsdecode(bytes.fromhex(parts["replacement"]))),
+        original,
+        replacement,
         parts["fingerprint"],
         parts["replaced_at"],
         path.parent,

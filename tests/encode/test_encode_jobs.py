@@ -213,6 +213,67 @@ def test_a_kept_encode_that_was_lost_is_made_again(film: Path, tmp_path: Path) -
     store.close()
 
 
+def test_what_replaces_an_original_is_what_was_measured(film: Path, tmp_path: Path) -> None:
+    """Kept under one name, the medium preset's file had taken the place as ultrafast's."""
+    before = film.read_bytes()
+    for preset, replaces in (("ultrafast", False), ("veryfast", False), ("ultrafast", True)):
+        settings = asked(
+            tmp_path, crf=(30,), preset=preset, keep="best", replace=replaces, good_vmaf=10
+        )
+        store = Store(settings.output.url)
+        entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+        assert jobs_for(store, settings).after(film, entry, lambda k, f: None).reason == ""
+        rungs = store.rungs(entry.fingerprint)
+        store.close()
+    assert film.read_bytes() != before
+    (best,) = [rung for rung in rungs if rung.recommended]
+    assert best.preset == "ultrafast"
+    assert abs(film.stat().st_size - best.size_bytes) < 0.1 * best.size_bytes + 4000
+
+
+def test_replace_alone_keeps_the_best(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, crf=(24,), replace=True, good_vmaf=50)
+    assert settings.encode.keep == "none"
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: list[str] = []
+    assert jobs_for(store, settings).after(film, entry, lambda k, f: told.append(k)).reason == ""
+    assert "replaced" in told
+    store.close()
+
+
+def test_a_larger_encode_does_not_replace_its_original(make_clip, tmp_path: Path) -> None:
+    options = ("-c:v", "libx264", "-crf", "40", "-preset", "ultrafast")
+    film = Path(shutil.copy(make_clip("small.mp4", seconds=2, options=options), tmp_path))
+    before = film.read_bytes()
+    settings = asked(tmp_path, target_vmaf=99.0, codec="x264", replace=True)
+    store = Store(settings.output.url)
+    entry = RunFile("small.mp4", fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert "the original stays: its encode has" in after.reason
+    assert film.read_bytes() == before
+    store.close()
+
+
+def test_a_size_that_was_asked_for_is_kept_by_the_whole_file(make_clip, tmp_path: Path) -> None:
+    """Samples begin at keyframes of a quiet part; the noisy part costs a multiple."""
+    graph = "noise=alls=40:allf=t:enable='gt(mod(t,5),2)'"
+    options = ("-vf", graph, "-c:v", "libx264", "-crf", "10", "-preset", "ultrafast", "-g", "125")
+    film = make_clip("mix.mkv", seconds=20, size="160x120", options=options)
+    settings = asked(
+        tmp_path, codec="x264", max_bytes=400_000, keep="best", samples=4, sample_s=1.0
+    )
+    result = encoding.encode(job(film, settings))
+    assert result.best is not None
+    (whole,) = [stored.rung for stored in result.rungs if stored.rung.plan == "full"]
+    assert whole.size_bytes <= 400_000
+    assert any(  # at the CRF that the samples chose it would not have been
+        stored.rung.size_bytes <= 400_000 and stored.rung.crf < whole.crf
+        for stored in result.rungs
+        if stored.rung.plan != "full"
+    )
+
+
 def test_an_original_stays_when_no_encode_is_worth_it(make_clip, tmp_path: Path) -> None:
     options = ("-c:v", "libx265", "-crf", "45", "-preset", "ultrafast")
     film = Path(shutil.copy(make_clip("small.mp4", options=options), tmp_path / "small.mp4"))

@@ -81,3 +81,39 @@ def test_a_move_that_fails_leaves_the_original_where_it_was(
         trash.replace(original, encode, "f00d", NOW)
     assert original.read_text() == "original"
     assert [p.name for p in original.parent.iterdir() if ".part" in p.name] == []
+
+
+def test_an_archive_that_was_moved_restores_into_itself(pair: tuple[Path, Path]) -> None:
+    """Whole paths in the manifest had brought the original to where the archive once was."""
+    original, encode = pair
+    trash.replace(original, encode, "f00d", NOW)
+    moved = original.parent.rename(original.parent.with_name("moved"))
+    newcomer = original.with_suffix(".mkv")
+    newcomer.parent.mkdir()
+    newcomer.write_text("somebody else's")
+    (entry,) = trash.entries_for(moved)
+    assert trash.restore(entry) == moved / "film.avi"
+    assert (moved / "film.avi").read_text() == "original"
+    assert newcomer.read_text() == "somebody else's"
+
+
+def test_a_relative_name_is_found_from_elsewhere(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, encode = pair
+    monkeypatch.chdir(original.parent.parent)
+    trash.replace(Path("archive/film.avi"), encode, "f00d", NOW)
+    monkeypatch.chdir(original.parent)
+    for place in (Path("film.avi"), Path("film.mkv"), Path(".")):
+        assert len(trash.entries_for(place)) == 1
+    trash.restore(trash.entries_for(Path("film.avi"))[0])
+    assert original.read_text() == "original"
+
+
+def test_a_link_is_not_replaced(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    link = original.with_name("link.avi")
+    link.symlink_to(original)
+    with pytest.raises(EncodeError, match="is a link"):
+        trash.replace(link, encode, "f00d", NOW)
+    assert link.is_symlink() and original.read_text() == "original"

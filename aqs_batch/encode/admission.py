@@ -1,0 +1,38 @@
+"""Which sources are encoded at all, and what a person should know of the encodes of the others."""
+
+from __future__ import annotations
+
+from aqs_batch.encode.codec import odd_size
+from aqs_batch.encode.inventory import Inventory
+from aqs_batch.errors import RefusedMedia, TargetError
+from aqs_batch.records import Video
+from aqs_batch.settings import Encode
+
+
+def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
+    """What a person should know of the encodes of this source; raises AqsError to refuse it."""
+    dolby = any("DOVI" in name for name in held.picture.side_data)
+    if dolby and not video.hdr:
+        raise RefusedMedia(
+            "Dolby Vision without an HDR10 or HLG base: its colours would come out wrong",
+            hint="Keep this file as it is.",
+        )
+    warnings = []
+    if video.hdr:
+        if asked.target_vmaf:
+            raise TargetError(
+                f"HDR ({video.hdr}): no VMAF model is valid for it, so no VMAF can be aimed at",
+                hint="Use --crf or --max-kbps for this file.",
+            )
+        warnings.append(f"HDR ({video.hdr}): no VMAF model is valid, so none was measured")
+        if asked.preprocess == "auto":
+            warnings.append("HDR: the preprocess filter knows SDR only, so it was left out")
+    if dolby:
+        warnings.append("Dolby Vision metadata is not carried over, its base layer is")
+    if "DYNAMIC_HDR_PLUS" in held.picture.side_data:
+        warnings.append("HDR10+ metadata is not carried over, HDR10's is")
+    if video.interlaced:
+        warnings.append("interlaced: deinterlaced frame by frame, on both sides")
+    if cut := odd_size(video):
+        warnings.append(f"{cut}, on both sides")
+    return warnings
