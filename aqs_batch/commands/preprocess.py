@@ -44,12 +44,14 @@ def preprocess(
         for warning in video.warnings:
             click.echo(f"{shown(str(source))}: {warning}", err=True)
         with count_frames(len(video.frame_times_s)) as on_frame:
-            count = lossless.write(
+            count, lost = lossless.write(
                 find(settings.ffmpeg.path).path,
                 video,
                 target,
                 preprocessing.filters(strength)(crf),
                 on_frame,
             )
+        for words in lost:
+            click.echo(f"{shown(str(target))}: {words} was left out: Matroska has none", err=True)
         click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")
     return 0

@@ -47,7 +47,10 @@ def check(what: str, argv: Sequence[str], finished: Finished) -> None:
 
 def failure(what: str, argv: Sequence[str], finished: Finished) -> EncodeError:
     """What failed, why as ffmpeg put it, and the command to try by hand."""
-    tail = " | ".join(finished.tail[-_LINES_SHOWN:]) or "it wrote no message"
+    told = finished.tail
+    if len(told) > _LINES_SHOWN:  # the cause comes first, what followed from it last
+        told = (told[0], "...", *told[1 - _LINES_SHOWN :])
+    tail = " | ".join(told) or "it wrote no message"
     died = f"killed by signal {-finished.returncode}" if finished.returncode < 0 else ""
     hint = f"The command was: {shlex.join(argv)}"
     if "No space left" in tail:

@@ -13,6 +13,8 @@ from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
 from aqs_batch.ffmpeg import DEMUXERS
 from aqs_batch.records import Video
 
+ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art
+
 Filter = tuple[str, Mapping[str, object]]
 Filters = Sequence[Filter]
 
@@ -182,5 +184,7 @@ def _belongings(source: str, target: Target, place: int) -> list[str]:
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += [f"-map_metadata:s:{place}", f"{source}:s:v:0"]
     if target.container in {"mp4", "mov"}:
-        argv += ["-movflags", "+faststart+use_metadata_tags"]
+        # Tags of any name, but where they are allowed ffmpeg writes no cover art.
+        has_cover = any(flags & ATTACHED_PIC for flags in target.dispositions)
+        argv += ["-movflags", "+faststart" + ("" if has_cover else "+use_metadata_tags")]
     return [*argv, "-max_muxing_queue_size", "4096"]

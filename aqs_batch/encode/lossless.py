@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aqs_batch.encode import codec, command, filtered, plan
+from aqs_batch.encode import codec, command, filtered, inventory, output, plan
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.filtered import LumaFilter
+from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Video
@@ -21,11 +22,12 @@ def write(
     target: Path,
     luma_filter: LumaFilter,
     on_frame: Callable[[int], None] = lambda count: None,
-) -> int:
-    """Filter `video` into `target` (.mkv); returns its frames. The source is only read.
+) -> tuple[int, tuple[str, ...]]:
+    """Filter `video` into `target` (.mkv); its frames, and what fits no Matroska in words.
 
-    Written under a temporary name and renamed when whole. Sound, subtitles, chapters, attachments,
-    tags and times are kept. Raises RefusedMedia for HDR and EncodeError when a child fails.
+    The source is only read. Written under a temporary name and renamed when whole. Sound,
+    subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
+    RefusedMedia for HDR and EncodeError when a child fails.
     """
     filtered.admit(video)
     if target.suffix.lower() != ".mkv":
@@ -36,12 +38,15 @@ def write(
     raw = RawFormat(pixels, *command.even_size(video))
     if target.exists():  # it may be somebody's original
         raise MediaError(f"{target.name} exists already", hint="Move it away, or name another.")
+    held = inventory.take(video.path, video.stream_index)
+    beside = [s for s in held.streams if s.index != video.stream_index]
+    taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
     window = plan.whole(video).windows[0]
     partial = target.with_name(f".{target.name}.part")
     try:
         count = filtered.run(
             command.decoder_argv(ffmpeg_path, video, window, _LIKE, planar=pixels),
-            encoder_argv(ffmpeg_path, video, partial),
+            encoder_argv(ffmpeg_path, video, partial, taken),
             raw,
             luma_filter,
             video.frame_times_s,
@@ -52,17 +57,26 @@ def write(
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return count
+    return count, output.left_out(held, {video.stream_index, *(s.index for s in taken)})
 
 
-def encoder_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
-    """FFV1 of the frames on stdin, with everything else of the source beside it."""
+def _is_text(stream: Stream) -> bool:
+    """MP4's own subtitles, which Matroska takes as SubRip."""
+    return stream.codec == "mov_text"
+
+
+def encoder_argv(
+    ffmpeg_path: str, video: Video, target: Path, beside: Sequence[Stream]
+) -> list[str]:
+    """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y"]
     # The times of both inputs are the source's own, so picture and sound stay together.
     argv += ["-copyts", *input_options(video.rotation_deg)]
     argv += [*command.opened(video.path, plan.whole(video).windows[0])]
-    argv += ["-map", "0:v:0", "-map", "1", "-map", "-1:v", "-map", "-1:d"]
-    argv += ["-c", "copy", "-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1"]
+    argv += ["-map", "0:v:0", "-c", "copy", "-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1"]
+    for number, stream in enumerate(beside, start=1):
+        argv += ["-map", f"1:{stream.index}"]
+        argv += [f"-c:{number}", "srt"] if _is_text(stream) else []
     argv += ["-slices:v:0", "4", "-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,19 @@ _SUBTITLES = {
     "mov": {"mov_text"},
 }  # fmt: skip
 _AUDIO = {
+    # What Matroska has a name for, and what it takes under AVI's.
+    "matroska": {"aac", "ac3", "eac3", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float",
+                 "alac", "flac", "opus", "libopus", "dts", "dca", "truehd", "mlp", "vorbis", "tta",
+                 "wavpack", "atrac1", "atrac3", "cook", "sipr", "real_144", "real_288", "ra_144",
+                 "ra_288", "qdm2", "qdmc", "pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le",
+                 "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f64le", "pcm_alaw",
+                 "pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_yamaha", "gsm_ms", "wmav1",
+                 "wmav2", "wmapro", "wmavoice", "wmalossless"},
     "mp4": {"aac", "ac3", "eac3", "mp3", "mp3float", "mp2", "mp2float", "alac", "flac", "opus",
             "libopus", "dts", "dca", "truehd", "vorbis"},
-    "mov": {"aac", "ac3", "eac3", "mp3", "mp3float", "mp2", "alac"},
+    "mov": {"aac", "ac3", "eac3", "mp3", "mp3float", "mp2", "alac", "adpcm_ima_qt", "qdm2", "qdmc"},
 }  # fmt: skip
+_PCM_NOT_IN_MOV = {"pcm_bluray", "pcm_dvd", "pcm_s16le_planar", "pcm_s24daud", "pcm_lxf"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,8 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
     found = []
     for name in names:
         beside = [s for s in held.streams if s.index != video_stream]
-        taken = tuple(s.index for s in beside if _takes(name, s))
-        lost = tuple(
-            _words(s) for s in beside if not _takes(name, s) and not inventory.is_remade(s, held)
-        )
+        taken = tuple(s.index for s in beside if takes(name, s))
+        lost = left_out(held, {*taken, video_stream})
         ending = suffix if _MP4_FAMILY.get(suffix) == name else f".{name}"
         ending = ".mkv" if name == "matroska" else ending
         flags = tuple(s.disposition for s in held.streams if s.index in {*taken, video_stream})
@@ -105,17 +112,19 @@ def losses(checks: Sequence[Check], left_out: Sequence[str]) -> list[str]:
     return [*changed, *(f"{words} fits no container" for words in left_out)]
 
 
-def _takes(container: str, stream: Stream) -> bool:
+def left_out(held: Inventory, taken: Collection[int]) -> tuple[str, ...]:
+    """The streams that are not among those taken, but for those that a muxer writes by itself."""
+    lost = [s for s in held.streams if s.index not in taken and not inventory.is_remade(s, held)]
+    return tuple(f"stream {s.index} ({s.kind} {s.codec})".replace(" )", ")") for s in lost)
+
+
+def takes(container: str, stream: Stream) -> bool:
+    """Whether a container, by its muxer's name, can hold a copy of a stream."""
     if stream.kind == "attachment":
         return container == "matroska"
     if stream.kind == "subtitle":
         return stream.codec in _SUBTITLES[container]
     if stream.kind == "audio":
-        return container not in _AUDIO or stream.codec in _AUDIO[container] or (
-            container == "mov" and stream.codec.startswith("pcm_")
-        )  # fmt: skip
+        quicktime = stream.codec.startswith("pcm_") and stream.codec not in _PCM_NOT_IN_MOV
+        return stream.codec in _AUDIO[container] or (container == "mov" and quicktime)
     return stream.kind == "video" and bool(stream.codec)
-
-
-def _words(stream: Stream) -> str:
-    return f"stream {stream.index} ({stream.kind} {stream.codec})".replace(" )", ")")

@@ -154,3 +154,33 @@ def test_the_own_container_is_kept_where_it_takes_everything(
     plain = inventory.take(make_clip(), 0)
     assert output.container_for(Path("a.avi"), plain, 0, Codec.X264).suffix == ".mkv"
     assert output.container_for(Path("a.m4v"), plain, 0, Codec.X265).suffix == ".m4v"
+
+
+def test_cover_art_of_an_mp4_is_kept(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
+    cover = tmp_path / "cover.jpg"
+    argv = [ffmpeg_path, "-hide_banner", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=1"]
+    assert ffmpeg.run([*argv, "-frames:v", "1", str(cover)]).returncode == 0
+    options = ("-map", "0", "-map", "1", "-c:v:0", "libx264", "-preset", "ultrafast", "-c:v:1")
+    options = (*options, "copy", "-disposition:v:1", "attached_pic")
+    source = make_clip("covered.mp4", inputs=("-i", str(cover)), options=options)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mp4", held, 25, 0)
+    assert len(held.streams) == 2
+    assert not output.losses(checks, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("bd.m2ts", "pcm_bluray"), ("ima.mov", "adpcm_ima_qt")]
+)
+def test_sound_that_a_container_cannot_take_is_reported_and_fails_nothing(
+    name: str, codec: str, make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    tone = ("-f", "lavfi", "-t", "1", "-i", "sine=sample_rate=48000")
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", codec, "-ac", "2")
+    more = ("-f", "mpegts", "-mpegts_m2ts_mode", "1") if name.endswith("m2ts") else ()
+    source = make_clip(name, inputs=tone, options=(*options, *more))
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    container = output.container_for(source, held, 0, Codec.X265)
+    lost = [stream for stream in inventory.take(source, 0).streams if stream.kind == "audio"]
+    kept = [stream for stream in inventory.take(part).streams if stream.kind == "audio"]
+    assert len(lost) == len(kept) + len(container.left_out) == 1

@@ -49,8 +49,9 @@ def test_a_filter_that_does_nothing_changes_no_bit_and_no_time(
 ) -> None:
     source = make_clip("uneven.mp4", options=UNEVEN)
     target = tmp_path / "out.mkv"
-    count = lossless.write(ffmpeg_path, probe(source), target, identity)
+    count, lost = lossless.write(ffmpeg_path, probe(source), target, identity)
     before, after = pictures(source), pictures(target)
+    assert not lost
     assert count == len(before) == len(after)
     assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=1.1e-3)
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(before, after, strict=True))
@@ -138,3 +139,15 @@ def test_no_other_file_is_written_over(make_clip: Make, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "exists already" in done.output
     assert other.read_bytes() == b"somebody's original"
+
+
+def test_subtitles_of_mp4_come_along_as_text(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    (tmp_path / "s.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nhello\n")
+    inputs = ("-i", str(tmp_path / "s.srt"))
+    source = make_clip("subs.mp4", inputs=inputs, options=("-c:s", "mov_text"))
+    _, lost = lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    with av.open(str(tmp_path / "o.mkv")) as container:
+        assert [s.codec_context.name for s in container.streams.subtitles] == ["srt"]
+    assert not lost
