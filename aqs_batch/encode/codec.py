@@ -78,6 +78,11 @@ def container_tag(codec: Codec, container: str) -> list[str]:
     return ["-tag:v", "hvc1"] if is_mp4 and codec is Codec.X265 else []
 
 
+def captions(codec: Codec) -> list[str]:
+    """x265 leaves captions in the picture out unless told; x264 never does, SVT-AV1 always."""
+    return ["-a53cc:v", "1"] if codec is Codec.X265 else []
+
+
 def odd_size(video: Video) -> str:
     """What is cut off a picture for want of a second pixel; "" where nothing is."""
     odd = video.width % 2 or video.height % 2

@@ -136,6 +136,7 @@ def encoder_argv(
         for index in order:
             argv += ["-map", shown if index == video.stream_index else f"{source}:{index}"]
         said = codec.options(recipe, target.crf)
+        said += codec.captions(recipe.codec)
         said += codec.container_tag(recipe.codec, target.container)
         if filters:
             said += ["-filter", filters]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _OWN_TAGS = (
 )  # fmt: skip
 _SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
 LIMITED = 1  # libav's number of the range that is meant where none is said
+_SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL")
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
 
 
@@ -46,6 +48,9 @@ class Picture:
     colour: tuple[int, int, int, int]  # primaries, transfer, matrix, range, as in H.273
     rotation_deg: int
     side_data: tuple[str, ...]
+    shown_with: tuple[str, ...]  # captions in the picture, and how its halves or sphere are seen
+    pixels: str  # libav's name of the format: chroma, depth, transparency
+    sar: tuple[int, int]  # 1:1 where nothing is said
     times_s: tuple[float, ...]  # of every packet, sorted
     size_bytes: int
 
@@ -106,6 +111,11 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
             "HDR side data", ", ".join(old.side_data) or "none", ", ".join(new.side_data) or "none",
             not {s for s in old.side_data if "DOVI" not in s} - set(new.side_data),
         ),
+        _line(
+            "captions, 3D", ", ".join(old.shown_with) or "none", ", ".join(new.shown_with) or "none"
+        ),
+        Check("pixels", old.pixels, new.pixels, _are_as_fine(new.pixels, old.pixels)),
+        _line("pixel shape", ":".join(map(str, old.sar)), ":".join(map(str, new.sar))),
         _times(before, after),
         Check(
             "chapters", str(len(before.chapters)), str(len(after.chapters)),
@@ -186,9 +196,20 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
                     looked = True
                     rotation = round(frame.rotation) % 360
                     side |= {d.type.name for d in frame.side_data}
-    wanted = tuple(sorted(s for s in side if s.startswith(_SIDE_DATA)))
+    hdr, shown = (
+        tuple(sorted(s for s in side if s.startswith(kinds))) for kinds in (_SIDE_DATA, _SHOWN_WITH)
+    )
+    sar = stream.sample_aspect_ratio or Fraction(1, 1)
     return Picture(
-        (codec.width, codec.height), colour, rotation, wanted, tuple(sorted(times)), sizes
+        size=(codec.width, codec.height),
+        colour=colour,
+        rotation_deg=rotation,
+        side_data=hdr,
+        shown_with=shown,
+        pixels=codec.pix_fmt or "",
+        sar=(sar.numerator, sar.denominator),
+        times_s=tuple(sorted(times)),
+        size_bytes=sizes,
     )
 
 
@@ -201,6 +222,20 @@ def _decoded(packet: Any) -> list[Any]:
 
 def _line(what: str, before: object, after: object) -> Check:
     return Check(what, str(before), str(after), before == after)
+
+
+def _are_as_fine(ours: str, theirs: str) -> bool:
+    """Whether one pixel format has all that another has: chroma, depth and transparency."""
+    if ours == theirs or not theirs:
+        return True
+    new, old = (av.VideoFormat(name) for name in (ours, theirs))
+    is_grey = len(old.components) < 3 and not old.has_palette
+    return (
+        new.components[0].bits >= old.components[0].bits
+        and any(c.is_alpha for c in new.components) >= any(c.is_alpha for c in old.components)
+        and (is_grey or new.chroma_width(16) >= old.chroma_width(16))
+        and (is_grey or new.chroma_height(16) >= old.chroma_height(16))
+    )
 
 
 def _same_colour(old: Picture, new: Picture) -> bool:

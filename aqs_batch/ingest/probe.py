@@ -148,7 +148,7 @@ def _describe(
     warnings = []
     if packets.damaged:
         warnings.append(f"{DAMAGED}the container is broken or cut short; read up to there")
-    sar = codec.sample_aspect_ratio
+    sar = stream.sample_aspect_ratio  # the container's word, else the codec's
     return Video(
         path=path,
         size_bytes=size,

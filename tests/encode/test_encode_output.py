@@ -184,3 +184,37 @@ def test_sound_that_a_container_cannot_take_is_reported_and_fails_nothing(
     lost = [stream for stream in inventory.take(source, 0).streams if stream.kind == "audio"]
     kept = [stream for stream in inventory.take(part).streams if stream.kind == "audio"]
     assert len(lost) == len(kept) + len(container.left_out) == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "became", "fine"),
+    [
+        ("yuva444p12le", "yuv444p12le", False),
+        ("yuv444p", "yuv420p", False),
+        ("yuv422p10le", "yuv420p10le", False),
+        ("yuv420p10le", "yuv420p", False),
+        ("pal8", "yuv420p", False),
+        ("yuv420p", "yuv420p10le", True),
+        ("gray", "yuv420p", True),
+        ("gbrp", "yuv444p", True),
+        ("nv12", "yuv420p", True),
+    ],
+)
+def test_coarser_pixels_speak_against_replacing(
+    was: str, became: str, fine: bool, rich: dict[str, Path]
+) -> None:
+    held = inventory.take(rich[".mp4"])
+    before, after = (
+        replace(held, picture=replace(held.picture, pixels=name)) for name in (was, became)
+    )
+    lost = output.losses(inventory.compare(before, after, held.picture.frames), ())
+    assert lost == ([] if fine else [f"pixels: {was} became {became}"])
+
+
+def test_the_containers_pixel_shape_counts(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.mp4"
+    argv = [ffmpeg_path, "-hide_banner", "-i", str(make_clip()), "-c", "copy", "-aspect", "16:9"]
+    assert ffmpeg.run([*argv, str(wide)]).returncode == 0
+    assert probe(wide).sar.value == pytest.approx(4 / 3)
+    part, held = reencode(wide, ffmpeg_path, tmp_path)
+    assert not output.losses(inventory.compare(held, inventory.take(part), 25), ())
