@@ -22,11 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aqs_batch.analysis.facts import LOOKED_AT
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, seen
+from aqs_batch.analysis.model import AqsNet, seen
 from aqs_batch.analysis.transform import transform
 from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
+KIND = "aqsnet-b0-5"  # the architecture that first had these features; new ones need a new name
 SETS = (
     "train", "train-hard", "train-wild", "train-varied", "train-varied-found", "train-wild-found",
 )  # fmt: skip
@@ -105,7 +106,7 @@ def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features
 
 def digests(model: AqsNet) -> tuple[str, str]:
     """What the two parts depend on: the stem with the first block, and the whole backbone."""
-    totals = hashlib.sha256(ARCHITECTURE.encode()), hashlib.sha256(ARCHITECTURE.encode())
+    totals = hashlib.sha256(KIND.encode()), hashlib.sha256(KIND.encode())
     for name, tensor in sorted(model.backbone.state_dict().items()):
         raw = tensor.half().contiguous().numpy().tobytes()  # as checkpoints keep it
         totals[1].update(raw)

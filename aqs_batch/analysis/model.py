@@ -20,8 +20,9 @@ from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import LOOKED_AT, STANDS_FOR
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-5"
+ARCHITECTURE = "aqsnet-b0-6"
 ARTIFACTS = len(Artifact)
+LEFT_OUT = 0.12  # share of the runs of features that half of the jurors do without in training
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 MAPS_AFTER = (1, 2, 4, 6)  # the backbone's blocks whose outputs are the deeper four maps
 
@@ -62,12 +63,14 @@ class Attend(nn.Module):
 class Juror(nn.Module):
     """From features to scores: a token a frame, a token a step between frames, attention, heads."""
 
-    def __init__(self, pooled: int, change: int, width: int, dropout: float) -> None:
+    def __init__(
+        self, pooled: int, change: int, width: int, dropout: float, runs: float = 0.0
+    ) -> None:
         super().__init__()
         # BatchNorm, not LayerNorm: the features' own scales differ by orders of magnitude, and
         # the faint ones are those that tell banding and saturation.
-        self.frame_in = _entry(pooled, width, dropout)
-        self.change_in = _entry(change, width, dropout)
+        self.frame_in = _entry(pooled, width, dropout, runs)
+        self.change_in = _entry(change, width, dropout, runs)
         tokens = 2 * FRAMES_PER_SEQUENCE - 1
         self.position = nn.Parameter(torch.zeros(1, tokens, width))
         self.attend = Attend(width, heads=4, dropout=dropout)
@@ -106,7 +109,7 @@ class Juror(nn.Module):
 class AqsNet(nn.Module):
     """Scores tiles: float[B,7,3,H,W] (normalised by analysis/transform) -> Logits."""
 
-    def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 5) -> None:
+    def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 10) -> None:
         super().__init__()
         facts.prepare(TILE_PX)
         self.backbone = timm.create_model(
@@ -118,8 +121,11 @@ class AqsNet(nn.Module):
         pooled = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS  # mean and deviation over space
         change = 2 * STAGE_CHANNELS[0] + facts.CHANGE_FACTS
         # Trained apart from different beginnings: where samples are few their errors differ, and
-        # next to the backbone they cost nothing.
-        self.jury = nn.ModuleList(Juror(pooled, change, width, dropout) for _ in range(jurors))
+        # next to the backbone they cost nothing. Half of them also do without runs of features.
+        self.jury = nn.ModuleList(
+            Juror(pooled, change, width, dropout, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
+            for n in range(jurors)
+        )
 
     def forward(self, tiles: Tensor) -> Logits:
         return self.judge(*self.features(tiles))
@@ -181,9 +187,9 @@ def _change(maps: Tensor) -> Tensor:
     return torch.log(torch.cat([first, second], dim=2) + 1e-3)
 
 
-def _entry(features: int, width: int, dropout: float) -> nn.Sequential:
+def _entry(features: int, width: int, dropout: float, runs: float) -> nn.Sequential:
     """Features to a token; some are left out in training, so that no one fact is leant on."""
-    left_out = nn.Sequential(RunDropout(features), nn.Dropout(dropout))
+    left_out = nn.Sequential(RunDropout(features, runs), nn.Dropout(dropout))
     return nn.Sequential(nn.BatchNorm1d(features), left_out, nn.Linear(features, width), nn.GELU())
 
 
@@ -194,7 +200,7 @@ class RunDropout(nn.Module):
     left out by itself is missed by nobody.
     """
 
-    def __init__(self, features: int, runs: int = 12, share: float = 0.12) -> None:
+    def __init__(self, features: int, share: float, runs: int = 12) -> None:
         super().__init__()
         bounds = [features * n // runs for n in range(runs + 1)]
         self._lengths = [end - begin for begin, end in pairwise(bounds)]

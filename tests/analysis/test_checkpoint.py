@@ -37,4 +37,4 @@ def test_the_shipped_checkpoint_names_itself_and_is_small() -> None:
     assert checkpoint.card.artifacts == tuple(a.value for a in Artifact)
     assert checkpoint.label.startswith("aqs-b0 ")
     assert checkpoint.card.metrics["validation"]
-    assert shipped_path().stat().st_size < 15_000_000
+    assert shipped_path().stat().st_size < 20_000_000

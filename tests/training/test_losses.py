@@ -47,7 +47,7 @@ def test_what_is_unknown_teaches_nothing() -> None:
 
 def test_runs_of_features_are_left_out_in_training_alone() -> None:
     torch.manual_seed(1)
-    dropout = RunDropout(features=30, runs=5, share=0.4)
+    dropout = RunDropout(features=30, share=0.4, runs=5)
     given = torch.ones(200, 30)
     kept = dropout(given).reshape(200, 5, 6)
     assert torch.equal(kept.amin(2), kept.amax(2))  # whole runs
