@@ -15,6 +15,7 @@ import av.error
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import DEMUXERS
 from aqs_batch.ingest import wholeness
+from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.records import DAMAGED, Fraction, Video
 
@@ -241,6 +242,7 @@ def _read_packets(
     damaged = False
     base = float(stream.time_base or 0)
     step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+    clock = Clock(container.format.name, step)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):
             if not packet.size or packet.is_discard:
@@ -248,6 +250,8 @@ def _read_packets(
             stamp = packet.pts if packet.pts is not None else packet.dts
             # A raw stream has no times: frames then follow each other at the nominal rate.
             at = len(times) * step if stamp is None else stamp * base
+            decoded_at = at if packet.dts is None else packet.dts * base
+            at = clock.going_on(at, decoded_at, float((packet.duration or 0) * base))
             times.append(at)
             if packet.is_keyframe:
                 keys.append(at)

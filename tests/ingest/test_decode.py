@@ -223,3 +223,18 @@ def test_the_command_reads_files_only_and_takes_no_name_for_an_option(make_clip)
     assert not {"hls", "concat", "image2", "dash", "imf", "sdp"} & set(allowed)
     assert argv[argv.index("-fps_mode") + 1] == "passthrough"
     assert argv[-1] == "pipe:1"
+
+
+@pytest.mark.parametrize("ending", ["ts", "vob"])
+def test_recordings_that_were_joined_are_looked_at_to_the_end(
+    make_clip, ffmpeg_path: str, tmp_path: Path, ending: str
+) -> None:
+    codec = ("-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-b:v", "1M")
+    first = make_clip(f"a.{ending}", seconds=4, options=codec)
+    second = make_clip(f"b.{ending}", source="smptebars", seconds=4, options=codec)
+    joined = tmp_path / f"joined.{ending}"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    video, sequences = read(joined, ffmpeg_path, interval_s=1.0)
+    assert video.duration_s == pytest.approx(8, abs=0.3)
+    assert len(sequences) == 8
+    assert max(s.t_s for s in sequences) - sequences[0].t_s > 6
