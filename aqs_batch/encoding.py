@@ -23,6 +23,7 @@ from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, WorstFrame
 from aqs_batch.reports.thumbnail import jpeg
+from aqs_batch.seekable import seekable
 from aqs_batch.settings import Encode, Settings
 from aqs_batch.store import StoredRung
 
@@ -72,21 +73,21 @@ def encode(job: Job) -> Result:
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
     container = output.container_for(job.path, held, video.stream_index, recipe.codec)
-    keeps_all = asked.keeps == "all"
-    sampled = not (asked.full or keeps_all)
-    chosen_plan = plan.samples(video, asked.samples, asked.sample_s) if sampled else (
-        plan.whole(video)
-    )  # fmt: skip
-    whole = chosen_plan.full and asked.keeps != "none"
-    wanted = Wanted(
-        video, job.fingerprint, chosen_plan, recipe,
-        {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
-    )  # fmt: skip
-    wanted = _complete(wanted, container) if whole else wanted
     with scratch(Path(job.settings.output.dir)) as folder:
+        seen = seekable(job.ffmpeg.path, video, folder, job.settings.limits)
+        is_whole = asked.full or asked.keeps == "all"
+        chosen = plan.whole(seen) if is_whole else (
+            plan.samples(seen, asked.samples, asked.sample_s)
+        )  # fmt: skip
+        wanted = Wanted(
+            seen, job.fingerprint, chosen, recipe,
+            {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
+            original=None if seen is video else video,
+        )  # fmt: skip
+        if chosen.full and asked.keeps != "none":
+            wanted = _complete(wanted, container)
         work = _Work(job, wanted, container, held, folder)
-        made = work.rungs(warnings)
-        return work.kept(made)
+        return work.kept(work.rungs(warnings))
 
 
 class _Work:
@@ -170,7 +171,7 @@ class _Work:
             scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
             scratch.mkdir(exist_ok=True)
             encoder = preprocessing.encoder(
-                job.ffmpeg.path, wanted.video, wanted.recipe, self._asked.strength
+                job.ffmpeg.path, wanted.source, wanted.recipe, self._asked.strength
             )
         cores = os.cpu_count() or 1
         video = wanted.video
@@ -294,7 +295,7 @@ class _Work:
 
     def _place(self) -> int:
         others = self._wanted.others or ()
-        return sum(index < self._wanted.video.stream_index for index in others)
+        return sum(index < self._wanted.source.stream_index for index in others)
 
     def _final(self, rung: Rung, key: str) -> Path:
         """Where a rung is kept: its key is in the name, or another preset's was taken for it."""

@@ -62,6 +62,12 @@ class Wanted:
     others: tuple[int, ...] | None = None  # streams that come along, None: the picture alone
     container: str = "matroska"
     dispositions: tuple[int, ...] = ()
+    original: Video | None = None  # where `video` is a copy of its picture in another container
+
+    @property
+    def source(self) -> Video:
+        """What is encoded: the file itself where its other streams come along."""
+        return self.original if self.original and self.others is not None else self.video
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Ladder:
         self._wanted, self._tools, self._known, self._tell = wanted, tools, known, progress
         self._encode_window = encoder or self._with_ffmpeg
         self._done = self._planned = 0.0
-        self._stamp = _stamp(wanted.video.path)
+        self._stamp = _stamp((wanted.original or wanted.video).path)
 
     def climb(self, crfs: Sequence[float]) -> list[Made]:
         """The rungs of these CRFs in their order, those made before without any work.
@@ -145,9 +151,9 @@ class Ladder:
     ) -> None:
         wanted = self._wanted
         argv = command.encoder_argv(
-            self._tools.ffmpeg_path, wanted.video, window, wanted.recipe, targets
+            self._tools.ffmpeg_path, wanted.source, window, wanted.recipe, targets
         )
-        child.run(argv, f"encoding {wanted.video.path.name}", on_frame)
+        child.run(argv, f"encoding {wanted.source.path.name}", on_frame)
 
     def _target(self, crf: float, number: int) -> Target:
         w = self._wanted
@@ -168,7 +174,7 @@ class Ladder:
 
     def _measured(self, crf: float, files: Sequence[Path], encode_fps: float) -> Made:
         wanted = self._wanted
-        place = self._target(crf, 0).place(wanted.video)
+        place = self._target(crf, 0).place(wanted.source)
         logs, aligned, size_bytes, libvmaf = [], [], 0, ""
         for window, path in zip(wanted.plan.windows, files, strict=True):
             found = inventory.take(path, place)
@@ -248,7 +254,7 @@ class Ladder:
             ) from error
 
     def _check_source(self) -> None:
-        if _stamp(self._wanted.video.path) != self._stamp:
+        if _stamp((self._wanted.original or self._wanted.video).path) != self._stamp:
             raise EncodeError(
                 "the source changed while it was being encoded",
                 hint="Nothing was kept. Run again once the file is complete.",

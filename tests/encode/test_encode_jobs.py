@@ -286,6 +286,30 @@ def test_an_original_stays_when_no_encode_is_worth_it(make_clip, tmp_path: Path)
     store.close()
 
 
+TONE = ("-f", "lavfi", "-t", "88", "-i", "sine")
+
+
+@pytest.mark.parametrize("name", ["long.ts", "long.mpg"])
+def test_a_long_stream_without_an_index_is_measured_frame_by_frame(
+    name: str, make_clip, tmp_path: Path
+) -> None:
+    """Sought in directly, its parts had other frames than the encode's, after all the work."""
+    coded = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "250", "-c:a", "mp2")
+    if name.endswith("mpg"):
+        coded = ("-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-c:a", "mp2")
+    film = make_clip(name, seconds=88, size="96x80", inputs=TONE, options=coded)
+    full = asked(tmp_path, crf=(30,), codec="x264", full=True, keep="best", good_vmaf=1)
+    made = encoding.encode(job(film, full))
+    assert [stored.rung.alignment for stored in made.rungs] == ["exact"]
+    assert made.rungs[0].rung.frames == 2200
+    assert made.best is not None
+    sampled = asked(tmp_path, crf=(30,), codec="x264", samples=4, sample_s=2.0)
+    (stored,) = encoding.encode(job(film, sampled)).rungs
+    assert stored.rung.alignment == "exact"
+    assert stored.rung.frames == 200
+    assert not leftovers(tmp_path / "out")
+
+
 def test_hdr_is_encoded_without_a_vmaf(media: Path, tmp_path: Path) -> None:
     source = media / "odd" / "tc_bt2020_10bit.mp4"
     (stored,) = encoding.encode(job(source, asked(tmp_path, crf=(35,)))).rungs

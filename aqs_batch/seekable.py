@@ -1,0 +1,41 @@
+"""A source's picture in a container that finds its frames: MPEG-TS and PS land elsewhere.
+
+They have no index, and ffmpeg counts their start twice where the sound begins first: a window
+began 35 frames late, and a long file measured in parts had other frames than its encode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from aqs_batch.encode import child, command, plan
+from aqs_batch.ingest.clock import STARTS_OVER
+from aqs_batch.ingest.probe import Bounds, probe
+from aqs_batch.records import Video
+
+
+def seekable(ffmpeg_path: str, video: Video, folder: Path, limits: Bounds) -> Video:
+    """The video itself, or a copy of its packets in Matroska in `folder`, as large as they are.
+
+    Raises EncodeError when the copy fails.
+    """
+    if video.container not in STARTS_OVER:
+        return video
+    copy = folder / "source.mkv"
+    child.run(copy_argv(ffmpeg_path, video, copy), f"copying the picture of {video.path.name}")
+    found = probe(copy, limits)
+    # What the copy's container does not say, and what it says in its own way.
+    return replace(
+        video, path=copy, container=found.container, stream_index=found.stream_index,
+        frame_times_s=found.frame_times_s, keyframe_times_s=found.keyframe_times_s,
+        duration_s=found.duration_s,
+    )  # fmt: skip
+
+
+def copy_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
+    """The command that copies the picture alone, frame by frame as it is."""
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-y"]
+    argv += ["-fflags", "+genpts", *command.opened(video.path, plan.whole(video).windows[0])]
+    argv += ["-map", f"0:{video.stream_index}", "-c", "copy", "-map_metadata", "-1"]
+    return [*argv, "-f", "matroska", command.input_name(target)]
