@@ -121,7 +121,7 @@ _X26X_PRESETS = (
 _OURS = {
     "crf", "qp", "bitrate", "lossless", "pass", "stats", "rc", "tbr", "qmin", "qmax", "cqp",
     "passes", "crf-max", "crf-min", "qpmin", "qpmax", "qp-min", "qp-max", "input", "output",
-    "frames", "seek",
+    "frames", "seek", "preset", "min-qp", "max-qp",
 }  # fmt: skip
 
 

@@ -97,6 +97,7 @@ def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
         ({"encode.codec": "svtav1"}, "preset medium is none of svtav1, which has 0 to 13"),
         ({"encode.crf": ["60"]}, "crf of x265 goes from 0 to 51"),
         ({"encode.params": "aq-mode=3:crf=10"}, "params must not set crf"),
+        ({"encode.params": "preset=2:min_qp=9"}, "params must not set min-qp, preset"),
         ({"encode.params": "--CRF=10:qp_min=3"}, "params must not set crf, qp-min"),
         ({"analysis.interval_s": float("inf")}, "analysis.interval_s"),
         ({"encode.preprocess": "7"}, "encode.preprocess: '7' is not understood"),

@@ -156,10 +156,10 @@ def decoder_argv(
     return [*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
 
 
-def decode_check_argv(ffmpeg_path: str, path: Path) -> list[str]:
-    """Decode everything in a file, stopping at the first error; progress on stdout."""
+def decode_check_argv(ffmpeg_path: str, path: Path, place: int) -> list[str]:
+    """Decode picture (the stream at `place`) and sound, to the first error; progress on stdout."""
     argv = [*_quiet(ffmpeg_path), "-progress", "pipe:1", "-err_detect", "explode", "-xerror"]
-    argv += [*opened(path, Window(0, None, None, 0.0, 0.0)), "-map", "0:v:0", "-map", "0:a?"]
+    argv += [*opened(path, Window(0, None, None, 0.0, 0.0)), "-map", f"0:{place}", "-map", "0:a?"]
     return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
 
 

@@ -83,7 +83,7 @@ def finish(
     and what it holds is compared with its source. Raises EncodeError, the file then being gone.
     """
     try:
-        argv = command.decode_check_argv(ffmpeg_path, part)
+        argv = command.decode_check_argv(ffmpeg_path, part, place)
         decoded = child.run(argv, f"decoding the finished {final.name}")
         after = inventory.take(part, place)
         if not decoded == after.picture.frames == frames:
