@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, VARIED, WILD, Recipe
 from training.samples import make_sample
 from training.sources import Library
 from training.vimeo import VimeoLibrary
 
 SHARD = 64
-Scenes = Library | VimeoLibrary
+Scenes = Library | VimeoLibrary | PatternLibrary
 RECIPES = {
     "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
 }  # fmt: skip
@@ -139,20 +140,24 @@ def shard_folder(cache: Path, split: str, recipe: Recipe, data: str = "") -> Pat
 
 
 def data_source(text: str) -> tuple[str, Path]:
-    """("vimeo", PATH) from "vimeo:PATH", or the same with "found"."""
+    """("vimeo", PATH) from "vimeo:PATH", the same with "found", or "patterns" alone."""
     kind, _, path = text.partition(":")
-    if kind not in {"vimeo", "found"} or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither vimeo:PATH nor found:PATH")
+    if (kind == "patterns") is bool(path) or kind not in {"vimeo", "found", "patterns"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of vimeo:PATH, found:PATH, patterns")
     return kind, Path(path)
 
 
 def library_of(data: tuple[str, Path] | None, media: Path, cache: Path, split: str) -> Scenes:
-    """The scenes of a split: of Vimeo-90K, of what training.found has fetched, or of `media`."""
+    """The scenes of a split: Vimeo-90K's, what training.found has fetched, test pictures, or those
+    of `media`.
+    """
     match data:
         case ("vimeo", root):
             return VimeoLibrary(root, split)
         case ("found", root):
             return Library(root, cache, split, photo_share=1.0)  # it has no clips
+        case ("patterns", _):
+            return PatternLibrary(split)
     return Library(media, cache, split)
 
 
@@ -166,9 +171,9 @@ def main() -> None:
     parser.add_argument(
         "--data",
         type=data_source,
-        metavar="vimeo:PATH|found:PATH",
-        help="take the scenes from Vimeo-90K septuplets, or from what training.found has fetched, "
-        "instead of --media; kept in a set apart",
+        metavar="vimeo:PATH|found:PATH|patterns",
+        help="take the scenes from Vimeo-90K septuplets, from what training.found has fetched, or "
+        "from ffmpeg's test pictures, instead of --media; kept in a set apart",
     )
     args = parser.parse_args()
     cv2.setNumThreads(1)

@@ -79,7 +79,9 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
 def _draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
     """A clean scene and the frame at which the seven begin."""
     kind = ""
-    if recipe.awkward and rng.random() < recipe.awkward:
+    # Most awkward scenes begin with a photograph: other libraries would be asked for one for ever.
+    has_photos = isinstance(library, Library)
+    if has_photos and recipe.awkward and rng.random() < recipe.awkward:
         kind = list(KINDS)[rng.integers(len(KINDS))]
     scene = KINDS[kind](library, rng) if kind else draw_scene(library, rng)
     if recipe.varied:
