@@ -17,7 +17,7 @@ from aqs_batch.ingest.settle import SettleTracker, is_being_written
 from aqs_batch.ingest.watch import Events, Hints, is_mounted, scan
 from aqs_batch.records import Stamp
 from aqs_batch.settings import Settings, WatchFolder
-from aqs_batch.store import Place, Store
+from aqs_batch.store import JobStatus, Place, Store
 
 SHARE_OF_TIME = 200  # of the time, at most one part in so many goes into rescans
 AT_ONCE = 64  # files recognised before the next job gets its turn
@@ -176,7 +176,8 @@ class Intake:
         self._see(folder, name, stamp, self._clock.steady())
 
     def _is_full(self) -> bool:
-        return self._store.job_counts()["queued"] >= self._settings.queue_limit
+        # Jobs of other settings may wait for ever, and must not keep these out.
+        return self._store.job_counts(self._key)["queued"] >= self._settings.queue_limit
 
     def _recognise(self) -> list[Place]:
         """Queue some of the complete files; a hard limit keeps the queue from growing for ever."""
@@ -188,9 +189,9 @@ class Intake:
             place = self._place(folder, name)
             if place is not None:
                 job = self._store.take(place, self._key, again=False)
-                if job is None or job.status.value in ("failed", "quarantined"):
+                if job is None or job.has_failed:
                     settled.append(place)
-                else:
+                elif job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                     self._listen(Event("queued", name))
             self._ready.popleft()  # only now: had the store refused, it would be tried again
         return settled

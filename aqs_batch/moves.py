@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from aqs_batch.errors import MediaError
@@ -32,12 +33,22 @@ def move(source: Path, folder: Path, name: str) -> Path:
                     hint="Choose move_done and move_failed on the disk of the watched folder.",
                 ) from error
             raise
-        source.unlink(missing_ok=True)
+        _drop(source, target)
         return target
     raise MediaError(f"{folder} holds {MOST_NAMESAKES} files named {name}")
 
 
+def _drop(source: Path, target: Path) -> None:
+    """Take the old name away, unless a newcomer has been put there meanwhile."""
+    with suppress(FileNotFoundError):
+        if source.is_symlink() or os.path.samestat(os.lstat(source), os.lstat(target)):
+            source.unlink()
+
+
 def _link(source: Path, target: Path) -> None:
+    if source.is_symlink():  # as it is it would lead elsewhere from its new place
+        target.symlink_to(os.path.realpath(source))
+        return
     try:
         os.link(source, target)
     except OSError as error:

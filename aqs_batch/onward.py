@@ -23,6 +23,7 @@ class Onward:
     ) -> None:  # fmt: skip
         self._store, self._settings, self._key = store, settings, key
         self._encode_key, self._intake, self._listen = encode_key, intake, listen
+        self._passed: set[tuple[str, str, str]] = set()
 
     def is_below_gate(self, place: Place) -> bool:
         """Whether a file scores below the gate of its folder, which is told."""
@@ -34,22 +35,36 @@ class Onward:
         self._listen(Event("gate", str(place.path), facts))
         return True
 
-    def catch_up(self) -> None:
-        """Pass on what was scored when the service last ended, perhaps in the middle."""
-        for folder in self._intake.folders:
-            for place in self._store.places(folder):
-                if place.missing_since or place.moved_to or place.problem:
-                    continue
-                profile = self._intake.profile(place)
-                goes_on = profile.move_done or profile.move_failed
-                if (goes_on or is_encoding(profile, self._settings)) and self._has_ended(place):
-                    self.pass_on(place)
+    def left(self) -> list[Place]:
+        """What has been scored and not been passed on: by a service that ended, or by a run."""
+        return [
+            place
+            for folder in self._intake.folders
+            for place in self._store.places(folder)
+            if not (place.missing_since or place.moved_to or place.problem)
+            and _known_as(place) not in self._passed
+            and self._goes_on(place)
+            and self._has_ended(place)
+            and not self._waits(place)
+        ]
+
+    def _waits(self, place: Place) -> bool:
+        """Whether it is to be re-encoded first, or would be had nobody cancelled that."""
+        job = self._store.job(place.fingerprint, self._encode_key)
+        if job is None or not is_encoding(self._intake.profile(place), self._settings):
+            return False
+        return job.status is not JobStatus.DONE and not job.has_failed
+
+    def _goes_on(self, place: Place) -> bool:
+        profile = self._intake.profile(place)
+        moves = profile.move_done or profile.move_failed
+        return bool(moves) or is_encoding(profile, self._settings)
 
     def _has_ended(self, place: Place) -> bool:
         if self._store.aqs(place.fingerprint, self._key) is not None:
             return True
         job = self._store.job(place.fingerprint, self._key)
-        return job is not None and job.status in (JobStatus.FAILED, JobStatus.QUARANTINED)
+        return job is not None and job.has_failed
 
     def pass_on(self, place: Place) -> None:
         """Queue a good file's re-encode where that is asked for; when that has ended, move it."""
@@ -61,9 +76,10 @@ class Onward:
             job = self._store.enqueue(
                 place.fingerprint, self._encode_key, place.path, force=False, again=False
             )
-            if job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
-                return
+            if job.status is not JobStatus.DONE and not job.has_failed:
+                return  # it waits, or somebody cancelled it
             is_good = job.status is JobStatus.DONE
+        self._passed.add(_known_as(place))
         target = profile.move_done if is_good else profile.move_failed
         if target:
             self._move(place, Path(target).absolute())
@@ -82,6 +98,10 @@ class Onward:
         self._store.moved(place, to)
         self._intake.forget(place.folder, place.file)
         self._listen(Event("moved", str(place.path), {"to": str(to)}))
+
+
+def _known_as(place: Place) -> tuple[str, str, str]:
+    return place.folder, place.file, place.stamp
 
 
 def is_encoding(profile: WatchFolder, settings: Settings) -> bool:

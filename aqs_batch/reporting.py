@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,17 +65,38 @@ def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Ou
     )
 
 
+def joined(folders: Iterable[str]) -> str:
+    """Folders as one text, which `folders_of` takes apart: no name holds the sign between them."""
+    return "".join(f"{folder}\0" for folder in folders)
+
+
 def folders_of(run: RunRow) -> list[str]:
-    """The folders a watching run looks at."""
+    """The folders a watching run looks at; those of earlier versions were joined like a PATH."""
+    if "\0" in run.input_dir:
+        return run.input_dir.split("\0")[:-1]
     return run.input_dir.split(os.pathsep)
+
+
+def labels(folders: Sequence[str]) -> dict[str, str]:
+    """What each folder is called before its files: nothing where it is alone, else as much of the
+    end of its path as tells it from the others.
+    """
+    if len(folders) == 1:
+        return {folders[0]: ""}
+    most = max(len(Path(folder).parts) for folder in folders)
+    for length in range(1, most + 1):
+        ends = [Path(*Path(folder).parts[-length:]).as_posix() for folder in folders]
+        if len(set(ends)) == len(folders):
+            break
+    return {folder: f"{end}/" for folder, end in zip(folders, ends, strict=True)}
 
 
 def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
     """What the places of the watched folders hold; files that wait for their turn are left out."""
     folders = folders_of(run)
+    called = labels(folders)
     for place, status in standing(store, folders):
-        many = f"{Path(place.folder).name}/" if len(folders) > 1 else ""
-        name = f"{many}{place.file}"
+        name = f"{called[place.folder]}{place.file}"
         analysis = store.analysis(place.fingerprint, place.settings_key)
         if status is Status.FAILED or analysis is None:
             job = store.job(place.fingerprint, place.settings_key)
@@ -119,8 +140,9 @@ def run_record(store: Store, run: RunRow) -> RunRecord:
     else:
         for entry in store.run_files(run.id):
             counts[entry.status.value] += 1
+    shown_dir = os.pathsep.join(folders_of(run)) if run.kind == "watch" else run.input_dir
     return RunRecord(
-        run.id, run.started_at, run.finished_at, run.input_dir, run.command, counts, run.settings
+        run.id, run.started_at, run.finished_at, shown_dir, run.command, counts, run.settings
     )
 
 

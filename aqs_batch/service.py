@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from aqs_batch.health import BEAT_S, Health, Pulse, notify
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
 from aqs_batch.onward import Onward, is_encoding
-from aqs_batch.reporting import told, write_reports
+from aqs_batch.reporting import joined, told, write_reports
 from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
@@ -67,7 +66,7 @@ class Service:
         self._onward = Onward(store, settings, settings_key, self._keys[-1], self._intake, listen)
         output_dir = Path(settings.output.dir)
         self._health = Health(output_dir, settings.watch.prometheus_file)
-        self._until = float("inf")
+        self._until, self._once = float("inf"), False
         self._reap_at = -float("inf")
         self._report_at = clock.steady() + settings.watch.report_s
         self._dirty = True  # something changed since the last report; at first nobody knows
@@ -81,12 +80,12 @@ class Service:
 
         Raises AqsError when there is nothing to work with: no model, no database.
         """
-        self._until = until
+        self._until, self._once = until, once
         for folder in (self._settings.output.dir, Path(self._settings.output.dir, "videos")):
             remove_abandoned(Path(folder), now_s=time.time(), of_dead=True)
         self._run_id = self._store.start_run(
             iso(self._clock.now()),
-            os.pathsep.join(self._intake.folders),
+            joined(self._intake.folders),
             command,
             self._settings.model_dump(mode="json"),
             kind="watch",
@@ -95,7 +94,8 @@ class Service:
             notify("READY=1")
             self._beat("idle")
             try:
-                self._onward.catch_up()
+                for place in self._onward.left():
+                    self._onward.pass_on(place)
                 while not self._is_over():
                     if not self._guarded_step() and once and self._is_done():
                         break
@@ -110,7 +110,7 @@ class Service:
 
     def _is_done(self) -> bool:
         """Nothing is left that this process could do without waiting for a backoff."""
-        if not self._intake.has_looked or self._intake.waiting:
+        if not self._intake.has_looked or self._intake.waiting or self._onward.left():
             return False
         retry_at = self._next_retry_at()
         return retry_at is None or retry_at > self._clock.now()
@@ -135,7 +135,7 @@ class Service:
     def _step(self) -> bool:
         """Look, take one job, report; waits when there is nothing to do. False: it waited."""
         for place in self._intake.look():
-            self._finish(place)
+            self._finish(place, is_known=True)
         self._reap()
         self._report_if_due()
         if self._worker is None and self._store.next_retry_at(self._key) is not None:
@@ -150,7 +150,7 @@ class Service:
             return True  # the first results are shown as soon as there is a moment
         self._beat("idle")
         idle_s = self._idle_s()
-        if idle_s > 0:
+        if idle_s > 0 and not (self._once and self._is_done()):
             self._clock.wait(idle_s)
         return False
 
@@ -176,6 +176,8 @@ class Service:
         if self._clock.steady() < self._reap_at:
             return
         self._reap_at = self._clock.steady() + REAP_S
+        for place in self._onward.left():  # scored by a run, or by a service of other folders
+            self._finish(place, is_known=True)
         limits = self._settings.limits
         for job in self._store.reap(
             self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts
@@ -235,11 +237,17 @@ class Service:
             if place.folder in self._intake.folders:
                 self._finish(place)
 
-    def _finish(self, place: Place) -> None:
-        """A file is dealt with: tell what was wrong with it, and pass it on."""
+    def _finish(self, place: Place, *, is_known: bool = False) -> None:
+        """A file is dealt with: tell what was wrong with it, and pass it on.
+
+        `is_known`: not by a job that has just been told of.
+        """
         self._dirty = True
+        job = self._store.job(place.fingerprint, self._key) if is_known else None
         if place.problem:
             self._tell_failed(place.path, place.problem, "")
+        elif job is not None and job.has_failed:
+            self._tell_failed(place.path, job.reason, job.hint)
         self._summary.below_gate += self._onward.is_below_gate(place)
         self._onward.pass_on(place)
 

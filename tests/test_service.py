@@ -17,6 +17,7 @@ from aqs_batch.events import Event
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
+from aqs_batch.reporting import folders_of, labels, run_record
 from aqs_batch.service import Service, Summary
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
@@ -283,6 +284,112 @@ def test_the_gate_is_told_and_moves_to_failed(house: House, tmp_path: Path) -> N
     (house.inbox / "a.mp4").write_bytes(b"one")
     assert house.run() == Summary(scored=1, below_gate=1)
     assert (failed / "a.mp4").exists()
+
+
+def test_jobs_of_other_settings_do_not_fill_the_queue(house: House) -> None:
+    house.more["watch__queue_limit"] = 1
+    house.out.mkdir()
+    store = house.store()
+    store.enqueue("elsewhere", "of other settings", house.inbox / "x.mp4", force=False)
+    store.close()
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    assert house.run() == Summary(scored=1)
+
+
+def test_what_another_process_scored_is_passed_on(house: House, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_done": str(done)}]
+    for name in ("a.mp4", "b.mp4"):
+        (house.inbox / name).write_bytes(name.encode())
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        if path.name == "a.mp4":  # meanwhile another process takes the other one
+            store = house.store()
+            (other,) = [job for job in store.open_jobs() if job.path.name == "b.mp4"]
+            held = store.claim(other.id, "else", house.clock.now(), 100.0, 3)
+            assert held is not None
+            store.save(held, StandIn()(other.path, other.fingerprint, lambda d, o: None), 0.5)
+            store.close()
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run() == Summary(scored=1)
+    assert sorted(path.name for path in done.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_a_cancelled_file_stays_where_it_is(house: House, tmp_path: Path) -> None:
+    failed = tmp_path / "failed"
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_failed": str(failed)}]
+    file = house.inbox / "a.mp4"
+    file.write_bytes(b"one")
+    house.process = _cancels(house)
+    assert house.run() == Summary()
+    assert house.run() == Summary()
+    assert file.exists()
+
+
+def _cancels(house: House) -> Callable[..., object]:
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        store = house.store()
+        store.cancel()
+        store.close()
+        return StandIn()(path, print_, progress)
+
+    return process
+
+
+def test_a_copy_of_what_failed_is_told_as_failed(house: House) -> None:
+    (house.inbox / "bad.mp4").write_bytes(b"bad")
+    assert house.run() == Summary(failed=1)
+    (house.inbox / "copy.mp4").write_bytes(b"bad")
+    assert house.run() == Summary(failed=1)
+    assert house.told("failed") == ["bad.mp4", "copy.mp4"]
+
+
+def test_retry_finds_a_file_where_it_was_moved(house: House, tmp_path: Path) -> None:
+    failed = tmp_path / "failed"
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_failed": str(failed)}]
+    (house.inbox / "bad.mp4").write_bytes(b"bad")
+    assert house.run() == Summary(failed=1)
+    (job,) = house.jobs()
+    assert job.path == failed / "bad.mp4"
+    store = house.store()
+    assert store.retry() == 1
+    store.close()
+    assert house.run() == Summary(failed=1)
+    assert len(house.jobs()) == 1
+
+
+def test_a_link_leads_to_its_file_after_it_was_moved(house: House, tmp_path: Path) -> None:
+    done = tmp_path / "far" / "away" / "done"
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_done": str(done)}]
+    house.more["run__follow_symlinks"] = True
+    (tmp_path / "real.mp4").write_bytes(b"one")
+    (house.inbox / "link.mp4").symlink_to(Path("..", "real.mp4"))
+    assert house.run() == Summary(scored=1)
+    assert (done / "link.mp4").read_bytes() == b"one"
+    assert not (house.inbox / "link.mp4").is_symlink()
+
+
+def test_folders_of_one_name_are_told_apart() -> None:
+    assert labels(["/cam1/in"]) == {"/cam1/in": ""}
+    assert labels(["/cam1/in", "/cam2/out"]) == {"/cam1/in": "in/", "/cam2/out": "out/"}
+    assert labels(["/cam1/in", "/cam2/in"]) == {"/cam1/in": "cam1/in/", "/cam2/in": "cam2/in/"}
+    assert labels(["/in", "/a/in"]) == {"/in": "/in/", "/a/in": "a/in/"}
+
+
+def test_a_folder_may_have_a_colon_in_its_name(house: House) -> None:
+    odd = house.place / "cam:1"
+    odd.mkdir()
+    (odd / "a.mp4").write_bytes(b"one")
+    house.more["watch__folders"] = [{"dir": str(odd)}]
+    assert house.run() == Summary(scored=1)
+    store = house.store()
+    run = store.last_run()
+    assert run is not None
+    assert folders_of(run) == [str(odd)]
+    assert run_record(store, run).input_dir == str(odd)
+    store.close()
 
 
 def test_a_full_queue_leaves_files_where_they_are(house: House) -> None:

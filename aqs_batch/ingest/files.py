@@ -32,7 +32,7 @@ class Rules:
     _skipped: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        endings = tuple(f".{e.lower()}" for e in self.extensions)
+        endings = tuple(f".{e.lower().lstrip('.')}" for e in self.extensions)
         object.__setattr__(self, "_endings", endings)
         # The folder of kept encodes by itself too: results may lie beside the videos they are of.
         ours = [place for folder in self.skip for place in (folder, folder / ENCODES)]

@@ -15,6 +15,7 @@ from aqs_batch.errors import LostJob
 from aqs_batch.store.database import Database
 from aqs_batch.store.tables import jobs
 
+CANCELLED = "cancelled"
 LONGEST_BACKOFF_S = 6 * 3600.0
 
 
@@ -46,6 +47,12 @@ class Job:
     hint: str
     worker: str
     retry_at: float
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was tried in vain; who cancelled it said nothing of the file."""
+        ended = self.status in (JobStatus.FAILED, JobStatus.QUARANTINED)
+        return ended and self.reason != CANCELLED
 
 
 def backoff(base_s: float, attempts: int) -> float:
@@ -226,7 +233,7 @@ class Jobs(Database):
         A running one learns of it at its next heartbeat; what it finds is not saved.
         """
         where = jobs.c.status.in_([_QUEUED, _RUNNING]) & _named(job_ids)
-        ended = {"status": _FAILED, "reason": "cancelled", "worker": "",
+        ended = {"status": _FAILED, "reason": CANCELLED, "worker": "",
                  "hint": "`aqs-batch retry` queues it again."}  # fmt: skip
         with self._write() as connection:
             return connection.execute(sa.update(jobs).where(where).values(**ended)).rowcount
@@ -246,9 +253,10 @@ class Jobs(Database):
             row = connection.execute(query).first()
         return None if row is None else _job(row)
 
-    def job_counts(self) -> dict[str, int]:
-        """Number of jobs by status, every status named."""
-        query = sa.select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
+    def job_counts(self, settings_key: str | None = None) -> dict[str, int]:
+        """Number of jobs by status, every status named; of one settings key, None: of all."""
+        mine = sa.true() if settings_key is None else jobs.c.settings_key == settings_key
+        query = sa.select(jobs.c.status, sa.func.count()).where(mine).group_by(jobs.c.status)
         with self._read() as connection:
             found = {row[0]: row[1] for row in connection.execute(query)}
         return {status.value: found.get(status.value, 0) for status in JobStatus}

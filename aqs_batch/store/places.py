@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aqs_batch.store.jobs import Job, Jobs
-from aqs_batch.store.tables import analyses, files
+from aqs_batch.store.tables import analyses, files, jobs
 
 PAGE = 1000  # places read at a time
 _AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
@@ -81,10 +81,13 @@ class Places(Jobs):
         connection.execute(sa.update(files).where(where).values(values))
 
     def moved(self, place: Place, to: Path) -> None:
-        """Remember where a processed file was put."""
+        """Remember where a processed file was put; its jobs find it there when tried again."""
         where = _is(place.folder, place.file) & (files.c.stamp == place.stamp)
+        was = os.fsencode(os.path.join(place.folder, place.file))
+        of_it = (jobs.c.fingerprint == place.fingerprint) & (jobs.c.path == was)
         with self._write() as connection:
             connection.execute(sa.update(files).where(where).values(moved_to=os.fsencode(to)))
+            connection.execute(sa.update(jobs).where(of_it).values(path=os.fsencode(to)))
 
     def mark_missing(self, folder: str, names: Iterable[str], since: float) -> None:
         """Say that files are not where they were (`since` 0: they are there again)."""
