@@ -61,6 +61,9 @@ class Measured:
     peak_memory_mb: float
     model_share: float  # of the end-to-end time, how long the model was at work
     bottleneck: str
+    clip_s: float = float(SECONDS)
+    clip_pixels: float = float(SECONDS * RATE * WIDTH * HEIGHT)  # of all its frames
+    clip_frames: int = SECONDS * RATE
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,9 @@ def measure(settings: Settings, path: Path) -> Measured:
         bottleneck=bottleneck(
             min(busy / spent, 1.0), decode_s / spent, bench.engine.backend.device
         ),
+        clip_s=video.duration_s,
+        clip_pixels=float(len(video.frame_times_s) * video.width * video.height),
+        clip_frames=len(video.frame_times_s),
     )
 
 
@@ -233,12 +239,12 @@ def _expected_s(video: Video, settings: Settings, measured: Measured) -> float:
     if sampling.seek_pays(video, plan):
         frames = min(frames, sampling.frames_by_seeking(video, plan))
     pixels = frames * video.width * video.height
-    clip_tiles = measured.end_to_end_tiles_per_s * SECONDS / measured.times_real_time
-    clip_s = SECONDS / measured.times_real_time
-    decode_s = SECONDS * RATE / measured.decode_fps  # of the clip
+    clip_s = measured.clip_s / measured.times_real_time  # what it took
+    clip_tiles = measured.end_to_end_tiles_per_s * clip_s
+    decode_s = measured.clip_frames / measured.decode_fps
     model_s = clip_tiles / max(s.tiles_per_s for s in measured.model)
     scale = clip_s / (decode_s + model_s)
-    decode_part = pixels / (SECONDS * RATE * WIDTH * HEIGHT) * decode_s
+    decode_part = pixels / measured.clip_pixels * decode_s
     model_part = plan.count * analysis.tiles / clip_tiles * model_s
     return scale * (decode_part + model_part)
 

@@ -65,6 +65,9 @@ def test_a_forecast_grows_with_the_work_and_counts_what_cannot_be_read(
     assert (one.files, two.files, two.unreadable) == (1, 3, 1)
     assert two.hours == pytest.approx(2 * one.hours)
     assert "c.mp4" in two.problems[0]
+    # What a clip of the same rate, but a quarter of the pixels, took says four times as much.
+    small = measured(clip_pixels=measured().clip_pixels / 4)
+    assert forecast(settings, folder, small).hours > two.hours
 
 
 @pytest.mark.parametrize(

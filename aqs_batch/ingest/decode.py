@@ -82,13 +82,15 @@ def argv(
         options |= {"seek_timestamp": 1, "ss": f"{start.seek_s:.6f}"}
         chosen = select_from(start.after_s)
     node = ffmpeg.input(_INPUT, **options)[str(video.stream_index)]
+    # First of all, since a stream may change its size half-way: the scene score of a frame that is
+    # smaller than the first had been taken beyond its end. Frames of one size pass as they are.
+    node = node.filter("scale", video.width, video.height, flags=SWS_FLAGS)
     if video.interlaced:
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
     node = node.filter("select", chosen).filter("metadata", "print", key=SCENE_KEY)
     if video.hdr:
         for name, arguments in tone_map(video):
             node = node.filter(name, **arguments)
-    # A fixed size, since a stream may change its size half-way and the reader counts on bytes.
     node = node.filter("scale", decoding.width, decoding.height, flags=SWS_FLAGS)
     pipe_format = piped_as(video, decoding)
     node = node.filter("format", pipe_format.value).filter("showinfo", checksum=0)
@@ -188,9 +190,9 @@ def _by_seeking(
             return
         frame = found + FRAMES_PER_SEQUENCE
         if read is not None:
-            sequence, last_s = read
-            if start is None:
-                shift_s = sequence.t_s - times[0]
+            sequence, last_s, first_s = read
+            if start is None:  # (the sequence itself may begin later, at a cut)
+                shift_s = first_s - times[0]
             to_one_pass_s = 0.0 if start is None else start.seek_s + shift_s
             scene += sequence.scene
             yield Sequence(sequence.t_s + to_one_pass_s, sequence.frames, scene)
@@ -201,8 +203,11 @@ def _by_seeking(
 
 def _one_sequence(
     video: Video, plan: SamplePlan, decoding: Decoding, stamps: Stamps, start: Start | None
-) -> tuple[Sequence, float] | None:
-    """A single sequence with the time of its last frame; None where seven frames are not left."""
+) -> tuple[Sequence, float, float] | None:
+    """A single sequence, the time of its last frame and that of the first one looked at.
+
+    None where seven frames are not left.
+    """
     own = Stamps()
     command = argv(video, replace(plan, count=1), decoding, start)
     with child(
@@ -213,7 +218,7 @@ def _one_sequence(
     ) as running:
         read = next(_windows(running, own, video, decoding), None)
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
-    return read if read is not None and read[1] > read[0].t_s else None
+    return (*read, own.first_s) if read is not None and read[1] > read[0].t_s else None
 
 
 def _windows(

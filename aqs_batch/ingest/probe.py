@@ -6,7 +6,7 @@ import io
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import av.container
@@ -14,7 +14,7 @@ import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import DEMUXERS
-from aqs_batch.ingest import wholeness
+from aqs_batch.ingest import keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.records import DAMAGED, Fraction, Video
@@ -33,6 +33,7 @@ _TRANSFERS = {
 _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 10: "bt2020c"}
 _RANGES = {1: "limited", 2: "full"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
+_RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
 JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
 
@@ -67,6 +68,15 @@ class _Packets:
     damaged: bool
 
 
+@dataclass(frozen=True)
+class _First:
+    """The first frame: its rotation counter-clockwise, as ffmpeg applies it, and its fields."""
+
+    rotation_deg: int = 0
+    is_interlaced: bool = False
+    decodes: bool = True
+
+
 def probe(path: Path, limits: Bounds = Limits()) -> Video:
     """Probe one file.
 
@@ -77,10 +87,10 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
         with _Nameless(io.FileIO(path)) as handle:
             _refuse_playlist(handle, path)
             with _open(handle) as container:
-                rotation, decodes = _first_frame(container, _pick_stream(container, limits))
+                first = _first_frame(container, _pick_stream(container, limits))
             handle.seek(0)  # opened anew, since a raw stream cannot be rewound
             with _open(handle) as container:
-                video = _describe(path, size, container, limits, rotation)
+                video = _describe(path, size, container, limits, first)
                 declared_s = wholeness.declared_s(container)
             warnings = list(video.warnings)
             if wholeness.ends_early(declared_s, video.duration_s):
@@ -90,7 +100,7 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
                 if wholeness.ends_early(declared_s, until_s):
                     words = f"the header says {declared_s:.1f} s, the file ends at {until_s:.1f} s"
                     warnings.append(DAMAGED + words)
-        if not decodes:
+        if not first.decodes:
             warnings.append("the first frame does not decode")
         return replace(video, warnings=tuple(warnings))
     except av.error.FFmpegError as error:
@@ -135,15 +145,15 @@ def _describe(
     size: int,
     container: av.container.InputContainer,
     limits: Bounds,
-    rotation: int,
+    first: _First,
 ) -> Video:
     stream = _pick_stream(container, limits)
     codec = stream.codec_context
     packets = _read_packets(container, stream, limits)
-    frame_rate, variable = _rate(stream, packets.times_s)
+    frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
-    turned = rotation % 180 != 0
+    turned = first.rotation_deg % 180 != 0
     transfer = _TRANSFERS.get(int(codec.color_trc), "")
     duration = _duration(packets.times_s, frame_rate)
     warnings = []
@@ -164,8 +174,8 @@ def _describe(
         sar=Fraction(sar.numerator, sar.denominator) if sar else Fraction(1, 1),
         frame_rate=frame_rate,
         variable_frame_rate=variable,
-        field_order=_FIELD_ORDERS.get(int(codec.field_order), "unknown"),
-        rotation_deg=rotation,
+        field_order=_field_order(codec, first),
+        rotation_deg=first.rotation_deg,
         color_primaries=_PRIMARIES.get(int(codec.color_primaries), ""),
         color_transfer=transfer,
         color_matrix=_MATRICES.get(int(codec.colorspace), ""),
@@ -180,6 +190,14 @@ def _describe(
         streams=tuple(_stream_line(s) for s in container.streams),
         warnings=tuple(warnings),
     )
+
+
+def _field_order(codec: av.VideoCodecContext, first: _First) -> str:
+    """As the header says; where it is silent, as DV's and AVI's are, as the first frame is."""
+    said = _FIELD_ORDERS.get(int(codec.field_order), "unknown")
+    if said != "unknown" or not first.is_interlaced:
+        return said
+    return "bb" if codec.name == "dvvideo" else "tt"
 
 
 def _stream_line(stream: av.stream.Stream) -> str:
@@ -222,15 +240,15 @@ def _check_pixels(width: int, height: int, limits: Bounds) -> None:
 
 def _first_frame(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream
-) -> tuple[int, bool]:
-    """Rotation in degrees (counter-clockwise, as ffmpeg applies it) and whether a frame decodes."""
+) -> _First:
+    """The first frame that decodes."""
     try:
         for packet in itertools.islice(container.demux(stream), 200):
             for frame in packet.decode():
-                return round(frame.rotation) % 360, True
+                return _First(round(frame.rotation) % 360, bool(frame.interlaced_frame))
     except (av.error.FFmpegError, ValueError):
         pass
-    return 0, False
+    return _First(decodes=False)
 
 
 def _read_packets(
@@ -241,8 +259,10 @@ def _read_packets(
     sizes: dict[int, int] = {}
     damaged = False
     base = float(stream.time_base or 0)
-    step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+    step = 1 / float(_nominal_rate(container.format.name, stream) or 25)
     clock = Clock(container.format.name, step)
+    is_h264 = stream.codec_context.name == "h264"
+    lengths = keyframes.length_bytes(stream.codec_context.extradata)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):
             if not packet.size or packet.is_discard:
@@ -253,7 +273,7 @@ def _read_packets(
             decoded_at = at if packet.dts is None else packet.dts * base
             at = clock.going_on(at, decoded_at, float((packet.duration or 0) * base))
             times.append(at)
-            if packet.is_keyframe:
+            if packet.is_keyframe and (not is_h264 or keyframes.is_whole(bytes(packet), lengths)):
                 keys.append(at)
             sizes[int(at)] = sizes.get(int(at), 0) + packet.size
     except (av.error.FFmpegError, OSError):
@@ -270,8 +290,17 @@ def _read_packets(
     return _Packets(tuple(times), tuple(sorted(keys)), kbps, damaged)
 
 
-def _rate(stream: av.video.stream.VideoStream, times_s: tuple[float, ...]) -> tuple[Fraction, bool]:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+def _nominal_rate(container: str, stream: av.video.stream.VideoStream) -> Any:
+    """What is said of the rate; a raw stream's demuxer says 25 whatever the stream itself says."""
+    said = stream.average_rate, stream.guessed_rate
+    first, second = said[::-1] if container in _RAW else said
+    return first or second
+
+
+def _rate(
+    container: str, stream: av.video.stream.VideoStream, times_s: tuple[float, ...]
+) -> tuple[Fraction, bool]:
+    rate = _nominal_rate(container, stream) or stream.base_rate
     found = Fraction(rate.numerator, rate.denominator) if rate else Fraction(25, 1)
     steps = sorted(b - a for a, b in itertools.pairwise(times_s) if b > a)
     if len(steps) < 4:

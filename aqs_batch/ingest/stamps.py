@@ -32,11 +32,15 @@ class Stamps:
         self._queue: queue.Queue[tuple[float, float]] = queue.Queue()
         self._colours: queue.Queue[Colour] = queue.Queue()
         self._pending = float("nan")
+        self.first_s = 0.0  # time of the first frame told of
         self.damage: list[str] = []
+        self._told = False
 
     def on_line(self, line: str) -> None:
         if match := _FRAME_LINE.match(line):
             self._pending = _number(match[1])
+            if not self._told:
+                self._told, self.first_s = True, self._pending
         elif match := _SCENE_LINE.match(line):
             self._queue.put((self._pending, _number(match[1])))
         elif match := _COLOUR_LINE.match(line):

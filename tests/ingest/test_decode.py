@@ -238,3 +238,54 @@ def test_recordings_that_were_joined_are_looked_at_to_the_end(
     assert video.duration_s == pytest.approx(8, abs=0.3)
     assert len(sequences) == 8
     assert max(s.t_s for s in sequences) - sequences[0].t_s > 6
+
+
+def test_a_cut_in_the_first_window_shifts_no_later_time(
+    make_clip, ffmpeg_path: str, monkeypatch
+) -> None:
+    options = ("-vf", "drawbox=t=fill:color=white:enable='lt(n,4)'", *X264, "-g", "12")
+    path = make_clip("early.mp4", seconds=6, size="160x120", options=options)
+    starts = {}
+    for seeks in (False, True):
+        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
+        starts[seeks] = [s.t_s for s in read(path, ffmpeg_path, interval_s=0.8)[1]]
+    assert starts[True] == pytest.approx(starts[False], abs=1e-3)
+    assert starts[True][0] == pytest.approx(0.16, abs=1e-3)
+
+
+def test_a_picture_that_shrinks_half_way_is_read_the_same_every_time(
+    media: Path, ffmpeg_path: str
+) -> None:
+    """Every other run had crashed, and the others had scored what lay behind the small frames."""
+    path = media / "odd" / "fate_av1-1-b8-03-sizedown.ivf"
+    runs = [read(path, ffmpeg_path)[1] for _ in range(4)]
+    for other in runs[1:]:
+        assert [(s.t_s, s.scene) for s in other] == [(s.t_s, s.scene) for s in runs[0]]
+        assert all(np.array_equal(rgb(a), rgb(b)) for a, b in zip(runs[0], other, strict=True))
+
+
+def test_a_stream_that_refreshes_gradually_is_not_sought_in(make_clip) -> None:
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-x264-params")
+    rolling = (*options, "intra-refresh=1:keyint=12")
+    for name in ("rolling.mp4", "rolling.ts"):
+        video = probe(make_clip(name, seconds=3, options=rolling))
+        assert len(video.keyframe_times_s) == 1
+    for name in ("open.mp4", "open.ts"):
+        video = probe(make_clip(name, seconds=3, options=(*options, "open-gop=1:keyint=12")))
+        assert len(video.keyframe_times_s) > 4
+
+
+@pytest.mark.parametrize("name", ["dv.dv", "dv.avi"])
+def test_dv_is_deinterlaced_though_its_header_says_nothing(make_clip, name: str) -> None:
+    options = ("-vf", "interlace=scan=bff", "-c:v", "dvvideo", "-pix_fmt", "yuv420p")
+    video = probe(make_clip(name, size="720x576", rate=50, options=(*options, "-r", "25")))
+    assert video.interlaced and video.field_order == "bb"
+
+
+@pytest.mark.parametrize(("name", "rate"), [("raw.264", 60), ("raw.hevc", 50)])
+def test_a_raw_stream_has_the_rate_that_it_says(make_clip, name: str, rate: int) -> None:
+    codec = "libx265" if name.endswith("hevc") else "libx264"
+    options = ("-c:v", codec, "-preset", "ultrafast", "-bf", "0")
+    video = probe(make_clip(name, seconds=2, rate=rate, options=options))
+    assert video.frame_rate.value == rate
+    assert video.duration_s == pytest.approx(2, abs=0.05)
