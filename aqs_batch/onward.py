@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from aqs_batch.errors import AqsError
@@ -37,28 +38,27 @@ class Onward:
 
     def left(self) -> list[Place]:
         """What has been scored and not been passed on: by a service that ended, or by a run."""
+        scoring, encoding = (self._store.waiting(k) for k in (self._key, self._encode_key))
         return [
             place
             for folder in self._intake.folders
             for place in self._store.places(folder)
             if not (place.missing_since or place.moved_to or place.problem)
             and _known_as(place) not in self._passed
-            and self._goes_on(place)
+            and place.fingerprint not in scoring
+            and self._goes_on(place, encoding)
             and self._has_ended(place)
-            and not self._waits(place)
         ]
 
-    def _waits(self, place: Place) -> bool:
-        """Whether it is to be re-encoded first, or would be had nobody cancelled that."""
-        job = self._store.job(place.fingerprint, self._encode_key)
-        if job is None or not is_encoding(self._intake.profile(place), self._settings):
-            return False
-        return job.status is not JobStatus.DONE and not job.has_failed
-
-    def _goes_on(self, place: Place) -> bool:
+    def _goes_on(self, place: Place, encoding: Collection[str]) -> bool:
+        """Whether there is somewhere for it to go, and nobody re-encodes it first."""
         profile = self._intake.profile(place)
-        moves = profile.move_done or profile.move_failed
-        return bool(moves) or is_encoding(profile, self._settings)
+        if not is_encoding(profile, self._settings):
+            return bool(profile.move_done or profile.move_failed)
+        if place.fingerprint in encoding:
+            return False
+        job = self._store.job(place.fingerprint, self._encode_key)
+        return job is None or job.status is JobStatus.DONE or job.has_failed  # not: cancelled
 
     def _has_ended(self, place: Place) -> bool:
         if self._store.aqs(place.fingerprint, self._key) is not None:

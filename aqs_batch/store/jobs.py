@@ -261,6 +261,12 @@ class Jobs(Database):
             found = {row[0]: row[1] for row in connection.execute(query)}
         return {status.value: found.get(status.value, 0) for status in JobStatus}
 
+    def waiting(self, settings_key: str) -> set[str]:
+        """The contents whose job under one settings key is queued or running."""
+        where = (jobs.c.settings_key == settings_key) & jobs.c.status.in_([_QUEUED, _RUNNING])
+        with self._read() as connection:
+            return set(connection.execute(sa.select(jobs.c.fingerprint).where(where)).scalars())
+
     def open_jobs(self) -> list[Job]:
         """Jobs that are queued, running, failed or quarantined."""
         query = sa.select(jobs).where(jobs.c.status != _DONE).order_by(jobs.c.id)
