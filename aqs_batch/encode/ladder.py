@@ -69,6 +69,11 @@ class Wanted:
         """What is encoded: the file itself where its other streams come along."""
         return self.original if self.original and self.others is not None else self.video
 
+    @property
+    def path(self) -> Path:
+        """The file that was asked for, whatever is read in its stead."""
+        return (self.original or self.video).path
+
 
 @dataclass(frozen=True)
 class Made:
@@ -94,7 +99,7 @@ class Ladder:
         self._wanted, self._tools, self._known, self._tell = wanted, tools, known, progress
         self._encode_window = encoder or self._with_ffmpeg
         self._done = self._planned = 0.0
-        self._stamp = _stamp((wanted.original or wanted.video).path)
+        self._stamp = _stamp(wanted.path)
 
     def climb(self, crfs: Sequence[float]) -> list[Made]:
         """The rungs of these CRFs in their order, those made before without any work.
@@ -254,7 +259,7 @@ class Ladder:
             ) from error
 
     def _check_source(self) -> None:
-        if _stamp((self._wanted.original or self._wanted.video).path) != self._stamp:
+        if _stamp(self._wanted.path) != self._stamp:
             raise EncodeError(
                 "the source changed while it was being encoded",
                 hint="Nothing was kept. Run again once the file is complete.",
