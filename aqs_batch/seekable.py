@@ -35,7 +35,7 @@ def seekable(ffmpeg_path: str, video: Video, folder: Path, limits: Bounds) -> Vi
 
 def copy_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
     """The command that copies the picture alone, frame by frame as it is."""
-    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-y"]
+    argv = [*command.quiet(ffmpeg_path), "-y"]
     argv += ["-fflags", "+genpts", *command.opened(video.path, plan.whole(video).windows[0])]
     argv += ["-map", f"0:{video.stream_index}", "-c", "copy", "-map_metadata", "-1"]
     return [*argv, "-f", "matroska", command.input_name(target)]

@@ -121,7 +121,8 @@ class AqsNet(nn.Module):
         pooled = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS  # mean and deviation over space
         change = 2 * STAGE_CHANNELS[0] + facts.CHANGE_FACTS
         # Trained apart from different beginnings: where samples are few their errors differ, and
-        # next to the backbone they cost nothing. Half of them also do without runs of features.
+        # ten of them cost a tenth of the time (docs/performance.md). Half also do without runs of
+        # features.
         self.jury = nn.ModuleList(
             Juror(pooled, change, width, dropout, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
             for n in range(jurors)

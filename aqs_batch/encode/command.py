@@ -121,7 +121,7 @@ def encoder_argv(
 
     Timestamps go through as they are, and the picture is not turned: the display matrix is kept.
     """
-    argv = [*_quiet(ffmpeg_path), "-y"]
+    argv = [*quiet(ffmpeg_path), "-y"]
     if piped is None:
         argv += ["-progress", "pipe:1", "-stats_period", "1"]
     else:  # the times of both inputs are the source's own, so picture and sound stay together
@@ -151,19 +151,20 @@ def decoder_argv(
 ) -> list[str]:
     """The frames of a window as raw video on stdout, in format `planar`: what a filter reads."""
     filters = [*source_filters(video, recipe), ("format", {"pix_fmts": planar})]
-    argv = [*_quiet(ffmpeg_path), "-noautorotate", *opened(video.path, window)]
+    argv = [*quiet(ffmpeg_path), "-noautorotate", *opened(video.path, window)]
     argv += ["-map", f"0:{video.stream_index}", "-filter:v", filter_text(filters, window)]
     return [*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
 
 
 def decode_check_argv(ffmpeg_path: str, path: Path, place: int) -> list[str]:
     """Decode picture (the stream at `place`) and sound, to the first error; progress on stdout."""
-    argv = [*_quiet(ffmpeg_path), "-progress", "pipe:1", "-err_detect", "explode", "-xerror"]
+    argv = [*quiet(ffmpeg_path), "-progress", "pipe:1", "-err_detect", "explode", "-xerror"]
     argv += [*opened(path, Window(0, None, None, 0.0, 0.0)), "-map", f"0:{place}", "-map", "0:a?"]
     return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
 
 
-def _quiet(ffmpeg_path: str) -> list[str]:
+def quiet(ffmpeg_path: str) -> list[str]:
+    """How every command begins that writes files: ffmpeg asks nothing, and tells of trouble."""
     return [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning"]
 
 

@@ -69,7 +69,7 @@ def encoder_argv(
     ffmpeg_path: str, video: Video, target: Path, beside: Sequence[Stream]
 ) -> list[str]:
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
-    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y"]
+    argv = [*command.quiet(ffmpeg_path), "-y"]
     # The times of both inputs are the source's own, so picture and sound stay together.
     argv += ["-copyts", *input_options(video.rotation_deg)]
     argv += [*command.opened(video.path, plan.whole(video).windows[0])]

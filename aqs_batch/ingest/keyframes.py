@@ -14,20 +14,18 @@ _RECOVERY_POINT = 6
 _LOOKED_AT_BYTES = 64 * 1024  # the units before the picture's slices are short
 
 
-def is_whole(packet: bytes, length_bytes: int) -> bool:
+def is_whole(packet: memoryview, length_bytes: int) -> bool:
     """Whether a packet flagged as a keyframe is a picture that needs none before it.
 
     `length_bytes`: how long the lengths before its units are, 0 where start codes part them.
     """
-    packet = packet[:_LOOKED_AT_BYTES]
-    for unit in _by_length(packet, length_bytes) if length_bytes else _by_start_code(packet):
+    head = bytes(packet[:_LOOKED_AT_BYTES])
+    for unit in _by_length(head, length_bytes) if length_bytes else _by_start_code(head):
         kind = unit[0] & 31
-        if kind == _IDR:
-            return True
+        if kind in (_SLICE, _IDR):
+            break
         if kind == _SEI and _refreshes_gradually(unit[1:]):
             return False
-        if kind == _SLICE:
-            return True
     return True
 
 

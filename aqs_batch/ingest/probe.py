@@ -261,8 +261,8 @@ def _read_packets(
     base = float(stream.time_base or 0)
     step = 1 / float(_nominal_rate(container.format.name, stream) or 25)
     clock = Clock(container.format.name, step)
-    is_h264 = stream.codec_context.name == "h264"
-    lengths = keyframes.length_bytes(stream.codec_context.extradata)
+    avc = stream.codec_context.name == "h264"
+    lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):
             if not packet.size or packet.is_discard:
@@ -273,7 +273,7 @@ def _read_packets(
             decoded_at = at if packet.dts is None else packet.dts * base
             at = clock.going_on(at, decoded_at, float((packet.duration or 0) * base))
             times.append(at)
-            if packet.is_keyframe and (not is_h264 or keyframes.is_whole(bytes(packet), lengths)):
+            if packet.is_keyframe and (not avc or keyframes.is_whole(memoryview(packet), lead)):
                 keys.append(at)
             sizes[int(at)] = sizes.get(int(at), 0) + packet.size
     except (av.error.FFmpegError, OSError):
