@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.patterns import PatternLibrary
-from training.recipe import HARD, HELD_OUT, STANDARD, VARIED, WILD, Recipe
+from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.samples import make_sample
 from training.sources import Library
 from training.vimeo import VimeoLibrary
@@ -30,6 +30,7 @@ SHARD = 64
 Scenes = Library | VimeoLibrary | PatternLibrary
 RECIPES = {
     "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
+    "used": USED,
 }  # fmt: skip
 
 
@@ -167,6 +168,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--split", choices=["train", "val", "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first sample: later ones are new draws"
+    )
     parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
     parser.add_argument(
         "--data",
@@ -181,13 +185,14 @@ def main() -> None:
     recipe = RECIPES[args.recipe]
     folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
     library = library_of(args.data, args.media, args.cache, args.split)
-    for number in range(-(-args.samples // SHARD)):
+    begin, end = args.first // SHARD, -(-(args.first + args.samples) // SHARD)
+    for number in range(begin, end):
         if (folder / f"{number:05d}.truth.npz").exists():
             continue
         began = time.monotonic()
         write_shard(folder, number, library, args.split, recipe)
         rate = SHARD / (time.monotonic() - began)
-        print(f"{args.split} {number * SHARD + SHARD}/{args.samples}  {rate:.1f}/s", flush=True)
+        print(f"{args.split} {number * SHARD + SHARD}/{end * SHARD}  {rate:.1f}/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ class Recipe:
     judged: float = 1.0
     awkward: float = 0.0  # share of scenes from training.awkward
     varied: bool = False  # mirror, turn and grade the scenes
+    later: bool = False  # draw the generators that came after the test was frozen, too
     in_use: bool = False  # encode as the world does: other presets, mid-stream, sometimes scaled
 
 
@@ -83,6 +84,7 @@ HARD = Recipe(
         (Artifact.DEFOCUS_BLUR, 1.5),
     ),
     judged=0.25,
+    later=True,
 )
 # As hard, with scenes that differ more than their few sources do.
 VARIED = replace(
@@ -97,6 +99,8 @@ VARIED = replace(
 )
 # What a detector meets outside a laboratory: encodes of every rate, and good footage of every kind.
 WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True)
+# As wild, with scenes that differ more: the same encodes of the same few clips are learned by heart.
+USED = replace(WILD, name="used", varied=True, later=True)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def draw_plan(rng: Rng, recipe: Recipe) -> Plan:
     chosen = rng.choice(len(ARTIFACTS), count, replace=False, p=weights / weights.sum())
     steps = []
     for artifact in sorted((ARTIFACTS[i] for i in chosen), key=ORDER.index):
-        options = generators(artifact, held_out=recipe.held_out)
+        options = generators(artifact, held_out=recipe.held_out, later=recipe.later)
         generator = options[rng.integers(len(options))]
         steps.append((generator, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**31))))
     encoder = _light_encoder(rng) if rng.random() < 0.3 else None

@@ -22,7 +22,10 @@ Frames = NDArray[np.uint8]
 
 REGION_PX = 288  # a 224 px tile plus room for its random offset and for kernels
 BURST_FRAMES = 24
-REGIONS_PER_CLIP = 12
+# Of a clip: training sees as much of its few clips as the disk holds; the frozen splits stay as
+# they were made.
+REGIONS_PER_CLIP = {"train": 40, "val": 12, "test": 12}
+SCALED_VARIANTS = {"train": 3, "val": 1, "test": 1}
 NATIVE_CLEAN = 4  # the manifest's `clean`: 4 and 5 may serve as references as they are
 SCALED_CLEAN = 3  # 3 may serve once scaled to half or less
 LONGEST_READ = 120
@@ -119,8 +122,9 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
         variants.append(native)
     limit = 0.7 if source.clean >= NATIVE_CLEAN else 0.5
     if source.clean >= SCALED_CLEAN and height * limit >= REGION_PX:
-        variants.append(scaled(native, rng.uniform(REGION_PX / height, limit)))
-    for number in range(REGIONS_PER_CLIP if variants else 0):
+        for _ in range(SCALED_VARIANTS[source.split]):
+            variants.append(scaled(native, rng.uniform(REGION_PX / height, limit)))
+    for number in range(REGIONS_PER_CLIP[source.split] if variants else 0):
         frames = variants[number % len(variants)]
         count, high, wide = frames.shape[:3]
         length, side_y, side_x = (

@@ -1,8 +1,9 @@
 """The network on the CPU through OpenVINO, in fp32, converted once and kept.
 
-One request holds one tile, and as many requests run side by side as there are cores: a tile's
-maps then stay near its core, no two threads wait for each other inside a layer, and a score does
-not depend on what else was in the batch.
+Features are made one tile a request, with as many requests side by side as there are cores: a
+tile's maps then stay near its core, and no two threads wait for each other inside a layer. The jury
+judges several tiles at once, since its weights, 22 MB, would be read anew for each; always the same
+number, so that a score does not depend on how many there were.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from aqs_batch.records import Pixels
 
 Floats = NDArray[np.float32]
 
-_GRAPH = "model.xml"
+_FEATURES, _JURY = "features.xml", "jury.xml"
+_JUDGED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class OpenVinoBackend:
     def __init__(self, checkpoint: Checkpoint, cache_dir: Path, cores: int) -> None:
         core = ov.Core()
         kept = cache_dir / _key(checkpoint)
-        graph = _converted(core, checkpoint, kept)
+        graphs = _converted(core, checkpoint, kept)
         config = {
             # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/015).
             "INFERENCE_PRECISION_HINT": "f32",
@@ -61,8 +63,10 @@ class OpenVinoBackend:
         }
         if os.access(kept, os.W_OK):  # compiling costs seconds each time: it is kept there too
             config["CACHE_DIR"] = str(kept)
-        self._queue = ov.AsyncInferQueue(core.compile_model(graph, "CPU", config), cores)
+        self._queue = ov.AsyncInferQueue(core.compile_model(graphs.features, "CPU", config), cores)
         self._queue.set_callback(_keep)
+        alone = config | {"NUM_STREAMS": "1"}  # all cores on one group of tiles
+        self._jury = core.compile_model(graphs.jury, "CPU", alone).create_infer_request()
 
     def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]:
         """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3]."""
@@ -70,28 +74,52 @@ class OpenVinoBackend:
         for row, tile in enumerate(tiles):
             self._queue.start_async([tile[None]], (found, row))
         self._queue.wait_all()
-        quality, presence, intensity = (np.concatenate(part) for part in zip(*found, strict=True))
+        seen, moved = (np.concatenate(part) for part in zip(*found, strict=True))
+        starts = range(0, len(tiles), _JUDGED_AT_ONCE)
+        judged = [self._judge(seen[s : s + _JUDGED_AT_ONCE], moved[s : s + _JUDGED_AT_ONCE])
+                  for s in starts]  # fmt: skip
+        quality, presence, intensity = (np.concatenate(part) for part in zip(*judged, strict=True))
         return quality, presence, intensity
+
+    def _judge(self, seen: Floats, moved: Floats) -> list[Floats]:
+        """The jury's outputs for the features of a group of tiles, filled up with the last."""
+        count = len(seen)
+        full = [np.pad(f, ((0, _JUDGED_AT_ONCE - count), (0, 0), (0, 0)), mode="edge")
+                for f in (seen, moved)]  # fmt: skip
+        self._jury.infer(full)
+        return [output.data[:count].copy() for output in self._jury.output_tensors]
 
 
 def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Pixels) -> list[Layer]:
-    """How long each layer of the network takes for one tile on one core, in order."""
+    """How long each layer of the network takes for one tile on one core, in order.
+
+    The jury's layers are timed on a whole group of tiles, and a tile's share of that is told.
+    """
     core = ov.Core()
+    graphs = _converted(core, checkpoint, cache_dir / _key(checkpoint))
+    layers, features = _timed(core, graphs.features, [tile[None]], 1)
+    group = [np.repeat(f, _JUDGED_AT_ONCE, axis=0) for f in features]
+    return layers + _timed(core, graphs.jury, group, _JUDGED_AT_ONCE)[0]
+
+
+def _timed(
+    core: ov.Core, graph: Any, inputs: list[Any], tiles: int
+) -> tuple[list[Layer], list[Floats]]:
     config = {
         "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": "1",
         "PERF_COUNT": "YES",
     }
-    graph = _converted(core, checkpoint, cache_dir / _key(checkpoint))
     request = core.compile_model(graph, "CPU", config).create_infer_request()
     for _ in range(2):  # the first time pays for memory
-        request.infer([tile[None]])
-    return [
-        Layer(step.node_name, step.node_type, step.real_time.total_seconds() * 1000)
+        request.infer(inputs)
+    layers = [
+        Layer(step.node_name, step.node_type, step.real_time.total_seconds() * 1000 / tiles)
         for step in request.get_profiling_info()
         if step.real_time
     ]
+    return layers, [output.data.copy() for output in request.output_tensors]
 
 
 def _keep(request: Any, place: tuple[list[Any], int]) -> None:
@@ -99,11 +127,19 @@ def _keep(request: Any, place: tuple[list[Any], int]) -> None:
     found[row] = [output.data.copy() for output in request.output_tensors]
 
 
-def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> Any:
+@dataclass(frozen=True)
+class _Graphs:
+    """The network in its two parts: pixels of a tile to features, features of tiles to scores."""
+
+    features: Any
+    jury: Any
+
+
+def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> _Graphs:
     """The network as OpenVINO reads it: from its place, else converted, which takes seconds."""
-    if not (kept / _GRAPH).exists() and not _made_apart(checkpoint, kept):
+    if not (kept / _FEATURES).exists() and not _made_apart(checkpoint, kept):
         return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
-    return core.read_model(kept / _GRAPH)
+    return _Graphs(core.read_model(kept / _FEATURES), core.read_model(kept / _JURY))
 
 
 def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
@@ -122,43 +158,56 @@ def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
     return ffmpeg.run(argv).returncode == 0
 
 
-def _convert(checkpoint: Checkpoint) -> Any:
-    """Trace uint8[1,7,224,224,3] -> transform -> network; the pixels go in as they are."""
+def _convert(checkpoint: Checkpoint) -> _Graphs:
+    """Trace uint8[1,7,224,224,3] -> transform -> features, and features of a group -> scores."""
     import torch
 
     from aqs_batch.analysis.transform import transform
 
     network = load_model(checkpoint)
 
-    class FromPixels(torch.nn.Module):
+    class Features(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network
 
         def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return tuple(self.network(transform(tiles)))
+            return self.network.features(transform(tiles))
+
+    class Jury(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, seen: torch.Tensor, moved: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(self.network.judge(seen, moved))
 
     card = checkpoint.card
     shape = [1, card.frames, card.tile_px, card.tile_px, 3]
+    pixels = torch.zeros(shape, dtype=torch.uint8)
+    with torch.no_grad():
+        one = network.features(transform(pixels))
+    group = tuple(f.repeat(_JUDGED_AT_ONCE, 1, 1) for f in one)
     with warnings.catch_warnings():
         # Tracing remarks that constants are constants, and that it will be deprecated.
         warnings.simplefilter("ignore")
-        graph = ov.convert_model(
-            FromPixels().eval(), example_input=torch.zeros(shape, dtype=torch.uint8)
-        )
-    graph.reshape(shape)
-    return graph
+        features = ov.convert_model(Features().eval(), example_input=pixels)
+        jury = ov.convert_model(Jury().eval(), example_input=group)
+    features.reshape(shape)
+    jury.reshape({port: list(f.shape) for port, f in zip(jury.inputs, group, strict=True)})
+    return _Graphs(features, jury)
 
 
-def _store(graph: Any, kept: Path) -> None:
+def _store(graphs: _Graphs, kept: Path) -> None:
     """Write the converted network beside its place and move it there whole."""
     partial = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
     try:
-        ov.save_model(graph, partial / _GRAPH, compress_to_fp16=False)
+        ov.save_model(graphs.features, partial / _FEATURES, compress_to_fp16=False)
+        ov.save_model(graphs.jury, partial / _JURY, compress_to_fp16=False)
         partial.rename(kept)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
-        if not (kept / _GRAPH).exists():  # else another process was quicker
+        if not (kept / _FEATURES).exists():  # else another process was quicker
             raise
 
 

@@ -65,16 +65,18 @@ class Generator:
     apply: Apply
     held_out: bool = False
     also: tuple[Artifact, ...] = ()  # what it may cause besides: neither present nor absent
+    later: bool = False  # made after the test was frozen: drawn only by recipes that ask for it
 
 
 GENERATORS: list[Generator] = []
 
 
 def generator(
-    artifact: Artifact, *also: Artifact, held_out: bool = False
+    artifact: Artifact, *also: Artifact, held_out: bool = False, later: bool = False
 ) -> Callable[[Apply], Apply]:
     def register(apply: Apply) -> Apply:
-        GENERATORS.append(Generator(artifact, apply.__name__.strip("_"), apply, held_out, also))
+        name = apply.__name__.strip("_")
+        GENERATORS.append(Generator(artifact, name, apply, held_out, also, later))
         return apply
 
     return register
@@ -101,6 +103,12 @@ def gaussian_blur(frames: Floats | Frames, sigma: float) -> Floats:
     )
 
 
-def generators(artifact: Artifact, *, held_out: bool = False) -> list[Generator]:
+def generators(
+    artifact: Artifact, *, held_out: bool = False, later: bool = False
+) -> list[Generator]:
     """The training generators of one artifact, or the ones held out for evaluation."""
-    return [g for g in GENERATORS if g.artifact is artifact and g.held_out == held_out]
+    return [
+        g
+        for g in GENERATORS
+        if g.artifact is artifact and g.held_out == held_out and (later or not g.later)
+    ]

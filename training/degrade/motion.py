@@ -93,6 +93,17 @@ def _decaying_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(np.stack(out))
 
 
+@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, later=True)
+def _bright_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """Phosphor that glows on: what was brighter before fades away instead of being gone."""
+    keep = between(0.6, 0.96, strength)
+    out, glow = [], np.zeros(clip.frames.shape[1:], np.float32)
+    for frame in np.concatenate([ahead(clip), clip.frames]):
+        glow = np.maximum(frame.astype(np.float32), glow * np.float32(keep))
+        out.append(glow)
+    return clip.replaced(np.stack(out[PAST:]))
+
+
 def _retimed(clip: Clip, index: list[int]) -> Clip:
     """The same start shown at other times; frames past the sequence come from the scene."""
     if clip.scene is None:
