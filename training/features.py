@@ -29,7 +29,8 @@ from training.dataset import SHARD, Shards, Truth
 BATCH = 8
 KIND = "aqsnet-b0-5"  # the architecture that first had these features; new ones need a new name
 SETS = (
-    "train", "train-hard", "train-wild", "train-varied", "train-varied-found", "train-wild-found",
+    "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
+    "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",
 )  # fmt: skip
 
 Parts = dict[str, Tensor]

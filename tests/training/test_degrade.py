@@ -56,6 +56,12 @@ def test_every_artifact_has_two_generators_and_one_held_out(artifact: Artifact) 
     assert len(generators(artifact, held_out=True)) >= 1
 
 
+def test_later_generators_are_drawn_only_where_asked_for() -> None:
+    """The frozen test's draws depend on how many there are."""
+    names_of = lambda later: {g.name for g in generators(Artifact.GHOSTING, later=later)}  # noqa: E731
+    assert names_of(True) - names_of(False) == {"bright_trail"}
+
+
 @pytest.mark.parametrize("generator", GENERATORS, ids=names)
 def test_the_same_seed_gives_the_same_pixels(generator: Generator) -> None:
     clip = clip_of(Moving())

@@ -8,7 +8,7 @@ import pytest
 from aqs_batch.records import Artifact
 from training.content import Drawing, Gradient, Still
 from training.degrade import Clip, generators
-from training.recipe import STANDARD, VARIED, WILD, Plan, Recipe, draw_plan
+from training.recipe import STANDARD, USED, VARIED, WILD, Plan, Recipe, draw_plan
 from training.samples import degraded, make_sample
 from training.sources import PhotoScene, Scene
 
@@ -24,7 +24,7 @@ class Studio:
         return PhotoScene(coarse.repeat(8, 0).repeat(8, 1), None, rng, "squares")
 
 
-@pytest.mark.parametrize("recipe", [STANDARD, WILD, VARIED], ids=lambda r: r.name or "standard")
+@pytest.mark.parametrize("recipe", [STANDARD, WILD, VARIED, USED], ids=lambda r: r.name or "standard")
 def test_an_index_is_a_sample(recipe: Recipe) -> None:
     for index in range(3):
         one, two = (make_sample(Studio(), "train", index, recipe) for _ in range(2))  # type: ignore[arg-type]
@@ -39,6 +39,14 @@ def test_clean_and_good_has_no_artifact() -> None:
     clean = [s for s in seen if ": clean" in s.note and s.vmaf >= 90]
     assert len(clean) > 5
     assert all((s.presence != 1).all() for s in clean)
+
+
+def test_subsampling_alone_is_no_damage() -> None:
+    """Thin coloured text lost luma to 4:2:0: a clean drawing had got 0.71."""
+    seen = [make_sample(Studio(), "train", n, WILD) for n in range(40)]  # type: ignore[arg-type]
+    untouched = [s for s in seen if s.note.rstrip().endswith(": clean")]
+    assert len(untouched) > 3
+    assert min(s.quality for s in untouched) > 0.999
 
 
 def test_what_is_in_use_is_encoded_mid_stream_with_many_presets_and_sizes() -> None:

@@ -95,13 +95,17 @@ def _decaying_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
 
 @generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, later=True)
 def _bright_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
-    """Phosphor that glows on: what was brighter before fades away instead of being gone."""
+    """Phosphor that glows on: what was brighter before fades away instead of being gone.
+
+    The screen is turned down by what the glow adds, so that brightness alone tells nothing.
+    """
     keep = between(0.6, 0.96, strength)
     out, glow = [], np.zeros(clip.frames.shape[1:], np.float32)
     for frame in np.concatenate([ahead(clip), clip.frames]):
         glow = np.maximum(frame.astype(np.float32), glow * np.float32(keep))
         out.append(glow)
-    return clip.replaced(np.stack(out[PAST:]))
+    trailed = np.stack(out[PAST:])
+    return clip.replaced(trailed * np.float32(clip.frames.mean() / max(trailed.mean(), 1.0)))
 
 
 def _retimed(clip: Clip, index: list[int]) -> Clip:
