@@ -179,7 +179,7 @@ class ArtifactDetail:
     probability: float
     intensity: float
     severity: float
-    time_share: float  # share of sequences whose severity exceeds the threshold
+    time_share: float  # share of sequences whose probability exceeds the threshold
     worst_t_s: float
 
 

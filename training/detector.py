@@ -34,10 +34,6 @@ class Read:
     quality: Floats
     aqs: Floats
 
-    @property
-    def severity(self) -> Floats:
-        return self.probability * self.intensity
-
 
 class Detector:
     """A checkpoint on a backend with the built-in scoring settings.

@@ -175,7 +175,7 @@ def _negatives(part: dict[str, Any]) -> list[str]:
     ]
     return [
         *("", "## Hard negatives: artifact-free scenes with any artifact detected", ""),
-        f"Severity above the default threshold in {part['with_detection']:.1%} of the",
+        f"Probability above the default threshold in {part['with_detection']:.1%} of the",
         f"{part['tiles']} tiles.",
         *("", *table(("kind", "tiles", "with a detection", "named, tiles"), rows)),
     ]

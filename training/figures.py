@@ -21,7 +21,7 @@ from training.judge import (
 )
 
 NAMES = [a.value for a in Artifact]
-DETECTED = Analysis().threshold  # severity above which the tool names an artifact
+DETECTED = Analysis().threshold  # probability above which the tool names an artifact
 SMALLEST_GROUP = 20
 
 Mask = NDArray[np.bool_]
@@ -137,7 +137,7 @@ def quality_figures(seen: Read, truth: Truth) -> dict[str, float]:
         "encodes": int(encoded.sum()),
         "clean_tiles": int(clean.sum()),
         "clean_good_or_better": float((seen.aqs[clean] >= QualityLevel.GOOD.floor).mean()),
-        "clean_with_detection": float((seen.severity[clean] > DETECTED).any(1).mean()),
+        "clean_with_detection": float((seen.probability[clean] > DETECTED).any(1).mean()),
     }
 
 
@@ -162,7 +162,7 @@ def by_group(seen: Read, truth: Truth, group: Sequence[str]) -> dict[str, dict[s
             "ap_pooled": average_precision(seen.probability[known], label),
             "quality_srcc": spearman(seen.quality[judged], truth.quality[judged]),
             "clean_tiles": int(clean.sum()),
-            "clean_with_detection": float((seen.severity[clean] > DETECTED).any(1).mean())
+            "clean_with_detection": float((seen.probability[clean] > DETECTED).any(1).mean())
             if clean.any()
             else float("nan"),
         }

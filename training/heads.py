@@ -136,6 +136,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     model = AqsNet()
     start = backbone_start(model, args.init)
+    model.backbone.half().float()  # as a checkpoint keeps it, and as it will see when in use
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
     # Of one backbone and seed: a juror of another would be silently at home on none.

@@ -57,7 +57,7 @@ def draw(library: Library, kind: str, number: int) -> Negative:
 def hard_negatives(
     library: Library, read: Callable[[list[Pixels]], Read], each: int = TILES_EACH
 ) -> dict[str, Any]:
-    """Share of tiles with any artifact above the severity that the tool names, in all and by kind.
+    """Share of tiles with any artifact above the probability from which the tool names it, in all and by kind.
 
     `artifacts` counts which ones were named. Scene cuts are included: a cut inside a window is
     something the tool's own sampling avoids, so the figure here is the harder one.
@@ -65,7 +65,7 @@ def hard_negatives(
     kinds: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         drawn = [draw(library, kind, number) for number in range(each)]
-        said = read([negative.tile for negative in drawn]).severity > DETECTED
+        said = read([negative.tile for negative in drawn]).probability > DETECTED
         said[[n.stutters for n in drawn], list(Artifact).index(Artifact.JUDDER)] = False
         named = {a.value: int(said[:, i].sum()) for i, a in enumerate(Artifact) if said[:, i].any()}
         kinds[kind] = {

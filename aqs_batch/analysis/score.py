@@ -94,7 +94,8 @@ def score_sequence(
 def score_video(sequences: Rows[SequenceScore], threshold: float) -> Score:
     """One video: the mean of its sequences, with the 5th percentile of their AQS beside it.
 
-    An artifact counts as detected when its mean severity exceeds `threshold`.
+    An artifact counts as detected when its mean probability exceeds `threshold`: whether it is
+    there, however much it takes away (docs/decisions/019).
     """
     value = _mean([s.aqs for s in sequences])
     severities = [s.severity for s in sequences]
@@ -109,7 +110,7 @@ def score_video(sequences: Rows[SequenceScore], threshold: float) -> Score:
         quality_component=_mean([s.quality for s in sequences]),
         artifact_component=_mean([s.artifact_component for s in sequences]),
         artifacts=details,
-        detected=tuple(a for a, detail in details.items() if detail.severity > threshold),
+        detected=tuple(a for a, detail in details.items() if detail.probability > threshold),
         sequences=tuple(sequences),
         frame_count=len(sequences) * FRAMES_PER_SEQUENCE,
     )
@@ -123,11 +124,12 @@ def _detail(
 ) -> ArtifactDetail:
     column = [row[number] for row in severities]
     worst = max(range(len(column)), key=column.__getitem__)
+    probabilities = [s.probability[number] for s in sequences]
     return ArtifactDetail(
-        probability=_mean([s.probability[number] for s in sequences]),
+        probability=_mean(probabilities),
         intensity=_mean([s.intensity[number] for s in sequences]),
         severity=_mean(column),
-        time_share=sum(1 for v in column if v > threshold) / len(column),
+        time_share=sum(1 for p in probabilities if p > threshold) / len(probabilities),
         worst_t_s=sequences[worst].t_s,
     )
 

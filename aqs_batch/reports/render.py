@@ -27,11 +27,11 @@ _PAGES = "videos"
 
 
 def render(
-    output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord, *, threshold: float = 0.25
+    output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord, *, threshold: float = 0.5
 ) -> Path:
     """Write index.html and a page per video, and return the path of the index.
 
-    One pass over `outcomes`, one video in memory at a time. `threshold` is the severity, 0-1,
+    One pass over `outcomes`, one video in memory at a time. `threshold` is the probability, 0-1,
     from which a moment counts as affected. Pages of files that are no longer in the report are
     removed, pages whose content is the same are not written again. Raises OSError.
     """

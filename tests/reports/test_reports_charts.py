@@ -97,7 +97,7 @@ def test_the_heat_map_labels_rows_and_peaks() -> None:
     assert "Blocking" in labels and "Color saturation" in labels and "0.70" in labels
     assert "Blocking: peaks at 0.70 near 0:04" in drawing
     kinds = {node.get("class") for node in root.iter("path")}
-    assert kinds == {"s2", "s7"}  # 0.1 and 0.7; the nine clean rows draw nothing
+    assert kinds == {"s3", "s8"}  # 0.1 and 0.7; the nine clean rows draw nothing
 
 
 def test_the_frame_map_finds_the_bad_corner() -> None:
