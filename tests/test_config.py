@@ -75,7 +75,7 @@ def test_the_settings_key_changes_with_what_changes_a_score_and_only_then() -> N
     key = Settings().key("weights")
     changed = load(None, {}, {"analysis.tiles": 5}).settings
     heavier = load(None, {}, {"analysis.penalties.blocking": 2.0}).settings
-    other_threshold = load(None, {}, {"analysis.threshold": 0.5, "output.dir": "x"}).settings
+    other_threshold = load(None, {}, {"analysis.threshold": 0.3, "output.dir": "x"}).settings
     assert key != changed.key("weights")
     assert key != heavier.key("weights")
     assert key != Settings().key("other weights")
