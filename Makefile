@@ -11,11 +11,15 @@ TRAIN_SAMPLES ?= 10112
 HARD_SAMPLES ?= 8192
 WILD_SAMPLES ?= 6144
 VARIED_SAMPLES ?= 11648
+USED_SAMPLES ?= 6144
+PATTERN_SAMPLES ?= 1024
+PATTERN_WILD_SAMPLES ?= 768
+PATTERN_VARIED_SAMPLES ?= 512
 FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
 
-.PHONY: run test venv lint fmt faults bench samples train jury evaluate field clean
+.PHONY: run test venv lint fmt faults bench samples train jury further evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -57,6 +61,10 @@ samples: $(VENV)/.everything
 	$(BIN)/python -m training.dataset --split train --recipe hard --samples $(HARD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe wild --samples $(WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --samples $(VARIED_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --recipe used --samples $(USED_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --data patterns --samples $(PATTERN_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --data patterns --recipe wild --samples $(PATTERN_WILD_SAMPLES)
+	$(BIN)/python -m training.dataset --split train --data patterns --recipe varied --samples $(PATTERN_VARIED_SAMPLES)
 	$(BIN)/python -m training.found --out $(FOUND)
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
@@ -67,9 +75,14 @@ train: samples
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
-# What ships (training/LOG.md, 17 and 25): a jury on the backbone as ImageNet left it.
+# A jury from the beginning, on the backbone as ImageNet left it (training/LOG.md, 17 and 25).
 jury: samples
 	$(MALLOC) $(BIN)/python -m training.heads
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+
+# What ships: the jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 31).
+further: samples
+	$(MALLOC) $(BIN)/python -m training.heads --further aqs_batch/weights/aqs-b0.safetensors
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.records import Artifact
 from training.dataset import Shards, Truth
+from training.document import table
 from training.effect import SCALES, Scale
 
 BINS = 5
@@ -52,9 +53,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     args = parser.parse_args()
-    folders = sorted(f for f in (args.cache / "shards").iterdir() if not f.name.startswith("test"))
-    truths = [Shards(folder).truth for folder in folders]
-    print("| artifact | samples | mild | heavy | in effect.SCALES |\n| --- | --- | --- | --- | --- |")
+    folders = sorted((args.cache / "shards").iterdir())
+    truths = [Shards(f).truth for f in folders if not f.name.startswith("test")]
+    rows = []
     for column, artifact in enumerate(Artifact):
         scale, parts, losses = SCALES[artifact], [], []
         for truth in truths:
@@ -62,8 +63,9 @@ def main() -> None:
             parts.append(part_of(truth.intensity[chosen, column], scale))
             losses.append(1 - truth.quality[chosen])
         mild, heavy = fit(np.concatenate(parts), np.concatenate(losses))
-        count = sum(map(len, parts))
-        print(f"| {artifact.value} | {count} | {mild:.2f} | {heavy:.2f} | {scale.mild}, {scale.heavy} |")
+        said = f"{scale.mild}, {scale.heavy}"
+        rows.append((artifact.value, sum(map(len, parts)), mild, heavy, said))
+    print("\n".join(table(("artifact", "samples", "mild", "heavy", "in effect.SCALES"), rows)))
 
 
 if __name__ == "__main__":

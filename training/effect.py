@@ -23,33 +23,56 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Scale:
-    """From effect to intensity: `floor` is just visible, `full` is intensity 1."""
+    """From effect to intensity, which is the share of quality that such an artifact takes away.
+
+    `floor` is just visible and takes away `mild`; `full` and beyond take away `heavy`; between them
+    the share grows by equal factors. One unit for all ten: an intensity of 0.2 costs as much
+    whether it is noise or blur.
+    """
 
     unit: str
     floor: float
     full: float
+    mild: float
+    heavy: float
     logarithmic: bool = True
 
-    def intensity(self, effect: float) -> float:
-        """Monotone map of the effect to 0-1: 0.1 at the floor, 1 at `full` and beyond."""
+    def part(self, effect: float) -> float:
+        """How far an effect is from just visible (0) to full strength (1, and no further)."""
         if self.logarithmic:
             part = np.log(max(effect, 1e-6) / self.floor) / np.log(self.full / self.floor)
         else:
             part = (effect - self.floor) / (self.full - self.floor)
-        return float(np.clip(0.1 + 0.9 * part, 0.0, 1.0))
+        return min(float(part), 1.0)
+
+    def intensity(self, effect: float) -> float:
+        """Monotone map of the effect to 0-1: `mild` at the floor, `heavy` at `full` and beyond."""
+        return float(self.mild * (self.heavy / self.mild) ** self.part(effect))
 
 
+# What an artifact at its floor and at full strength takes away: medians of training samples that have
+# it alone, `python -m training.cost` (docs/decisions/019).
 SCALES = {
-    Artifact.BLOCKING: Scale("luma step across block edges beyond the inside, levels", 0.5, 8),
-    Artifact.RINGING: Scale("luma RMS change, levels", 2.0, 16),
-    Artifact.GHOSTING: Scale("luma RMS change, levels", 3.0, 25),
-    Artifact.JUDDER: Scale("luma RMS change, levels", 2.0, 30),
-    Artifact.GAUSSIAN_NOISE: Scale("RGB RMS change, levels", 2.5, 32),
-    Artifact.IMPULSE_NOISE: Scale("share of pixels off by more than 30 levels", 0.0008, 0.1),
-    Artifact.MOTION_BLUR: Scale("share of luma gradient lost", 0.15, 0.9, logarithmic=False),
-    Artifact.DEFOCUS_BLUR: Scale("share of luma gradient lost", 0.15, 0.9, logarithmic=False),
-    Artifact.COLOR_BANDING: Scale("RMS change where the picture is smooth, levels", 1.2, 9),
-    Artifact.COLOR_SATURATION: Scale("chroma RMS change, levels", 8.0, 50),
+    Artifact.BLOCKING: Scale(
+        "luma step across block edges beyond the inside, levels", 0.5, 8, 0.2, 0.4
+    ),
+    Artifact.RINGING: Scale("luma RMS change, levels", 2.0, 16, 0.065, 0.3),
+    Artifact.GHOSTING: Scale("luma RMS change, levels", 3.0, 25, 0.23, 1.0),
+    Artifact.JUDDER: Scale("luma RMS change, levels", 2.0, 30, 0.08, 0.9),
+    Artifact.GAUSSIAN_NOISE: Scale("RGB RMS change, levels", 2.5, 32, 0.035, 0.5),
+    Artifact.IMPULSE_NOISE: Scale(
+        "share of pixels off by more than 30 levels", 0.0008, 0.1, 0.035, 0.42
+    ),
+    Artifact.MOTION_BLUR: Scale(
+        "share of luma gradient lost", 0.15, 0.9, 0.45, 1.0, logarithmic=False
+    ),
+    Artifact.DEFOCUS_BLUR: Scale(
+        "share of luma gradient lost", 0.15, 0.9, 0.37, 1.0, logarithmic=False
+    ),
+    Artifact.COLOR_BANDING: Scale(
+        "RMS change where the picture is smooth, levels", 1.2, 9, 0.045, 0.22
+    ),
+    Artifact.COLOR_SATURATION: Scale("chroma RMS change, levels", 8.0, 50, 0.19, 1.0),
 }
 
 

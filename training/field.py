@@ -19,11 +19,14 @@ import numpy as np
 
 from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
+from training.document import table
 from training.judge import auc
+from training.patterns import SOURCES, graph_with
 from training.sources import NATIVE_CLEAN, Source, read_manifest
 
 SECONDS = 2.6
 NEARLY_LOSSLESS = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "10")
+PICTURE_SIZE = (1280, 720)
 EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
 IMPULSES = "geq=lum='if(lt(random(1),{rate}),{value},lum(X,Y))':cb='cb(X,Y)':cr='cr(X,Y)'"
 EITHER_END = "16+219*gt(random(2),0.5)"
@@ -122,13 +125,51 @@ def make_clips(chosen: list[Source], folder: Path) -> None:
 
 def read(folder: Path, out: Path) -> Iterator[tuple[str, Case, dict[str, Any]]]:
     """(source, case, the clip's JSON) of all clips, as `aqs-batch run` tells it."""
+    for row in tool(folder, out):
+        source, _, number = Path(row["file"]).stem.rpartition("__")
+        yield source, CASES[int(number)], row
+
+
+def tool(folder: Path, out: Path) -> list[dict[str, Any]]:
+    """What `aqs-batch run --export json` says of a folder's videos."""
     argv = [sys.executable, "-m", "aqs_batch", "run", "--input-dir", str(folder)]
     finished = ffmpeg.run([*argv, "--output-dir", str(out), "--export", "json"])
     if finished.returncode:
         raise SystemExit(f"aqs-batch run: {finished.tail[-1:]}")
-    for row in json.loads((out / "results.json").read_text())["videos"]:
-        source, _, number = Path(row["file"]).stem.rpartition("__")
-        yield source, CASES[int(number)], row
+    rows: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["videos"]
+    return rows
+
+
+def make_pictures(folder: Path) -> dict[str, bool]:
+    """Clean encodes of ffmpeg's own test pictures; whether training has seen each, by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    binary = ffmpeg.find().path
+    seen = {}
+    for split, sources in SOURCES.items():
+        for source in sources:
+            name = source.partition("=")[0]
+            seen[name] = split == "train"
+            target = folder / f"{name}.mkv"
+            partial = target.with_suffix(".part.mkv")
+            if target.exists():
+                continue
+            graph = graph_with(source, PICTURE_SIZE, np.random.default_rng(1))
+            argv = [binary, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
+            argv += ["-t", str(SECONDS), *NEARLY_LOSSLESS, "-pix_fmt", "yuv420p", f"file:{partial}"]
+            if ffmpeg.run(argv, timeout_s=600).returncode:
+                raise SystemExit(f"{name} could not be drawn")
+            partial.rename(target)
+    return seen
+
+
+def pictures(rows: list[dict[str, Any]], seen: dict[str, bool]) -> str:
+    """The section on test pictures, lowest AQS first."""
+    lines = [
+        [(name := Path(row["file"]).stem), seen[name], row["aqs_score"], ", ".join(row["detected"])]
+        for row in sorted(rows, key=lambda row: row["aqs_score"])
+    ]
+    head = "\n## Clean test pictures\n\nffmpeg's own sources, encoded nearly losslessly.\n\n"
+    return head + "\n".join(table(("picture", "in training", "AQS", "detected"), lines)) + "\n"
 
 
 @dataclass(frozen=True)
@@ -224,7 +265,9 @@ def main() -> None:
     folder = args.cache / "field" / args.split
     make_clips(chosen, folder / "clips")
     rows = list(read(folder / "clips", folder / "out"))
-    text = page(told(iter(rows)), rows[0][2]["provenance"]["checkpoint"])
+    seen = make_pictures(args.cache / "field" / "pictures" / "clips")
+    drawn = tool(args.cache / "field" / "pictures" / "clips", args.cache / "field/pictures/out")
+    text = page(told(iter(rows)), rows[0][2]["provenance"]["checkpoint"]) + pictures(drawn, seen)
     print(text)
     if args.write:
         args.write.write_text(text)

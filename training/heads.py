@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aqs_batch.analysis.checkpoint import ModelCard, save
+from aqs_batch.analysis.checkpoint import ModelCard, inspect, load_model, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, digests, gather
@@ -24,8 +25,8 @@ from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.start import backbone_start
 
-STEPS, MIXED_STEPS = 2000, 2500
-BATCH, RATE, JUDGE_EVERY = 128, 1.5e-3, 250
+STEPS, MIXED_STEPS, FURTHER_STEPS = 2000, 2500, 1500
+BATCH, RATE, FURTHER_RATE, JUDGE_EVERY = 128, 1.5e-3, 7e-4, 250
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
 NOISE = 0.05  # added to features in training, in their own deviations
 DECAY = 0.05
@@ -46,28 +47,41 @@ class Noise:
         ]
 
 
-def fit(juror: Juror, training: Pool, check: Pool, seed: int, mixed: bool) -> Judged:
-    """Train one juror, on mixed samples or on samples as they are.
+@dataclass(frozen=True)
+class Course:
+    """How one juror is trained: for how long, how fast, on mixed samples or samples as they are."""
 
-    Leaves the best running average of its weights in it.
-    """
+    steps: int
+    rate: float
+    mixed: bool
+
+
+def course(mixed: bool, further: bool) -> Course:
+    """From the beginning, or further from where a juror of an earlier checkpoint stands."""
+    if further:
+        return Course(FURTHER_STEPS, FURTHER_RATE, mixed)
+    return Course(MIXED_STEPS if mixed else STEPS, RATE, mixed)
+
+
+def fit(juror: Juror, training: Pool, check: Pool, seed: int, way: Course) -> Judged:
+    """Train one juror and leave the best running average of its weights in it."""
     torch.manual_seed(seed)
     decayed = [p for p in juror.parameters() if p.ndim > 1]
     plain = [p for p in juror.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}], RATE
+        [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}],
+        way.rate,
     )
-    steps = MIXED_STEPS if mixed else STEPS
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, way.rate, way.steps)
     weights, rng = sampling_weights(training.truth), np.random.default_rng(seed)
     blurred = Noise(training)
     average = {k: v.detach().clone() for k, v in juror.state_dict().items()}
     best: tuple[float, Judged | None, dict[str, Tensor]] = (-1.0, None, {})
-    for step in range(1, steps + 1):
+    for step in range(1, way.steps + 1):
         chosen = rng.choice(len(training), BATCH, p=weights)
         juror.train()
         given, truth = blurred(training.features.rows(chosen)), training.truth.of(chosen)
-        value = _mixed_loss(juror, given, truth, rng) if mixed else loss(juror(*given), *truth)
+        value = _mixed_loss(juror, given, truth, rng) if way.mixed else loss(juror(*given), *truth)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
@@ -114,12 +128,12 @@ def judged_on(judging: Callable[[Tensor, Tensor], Logits], check: Pool) -> Judge
     return judge(Predicted(*(t.numpy() for t in logits)), check.truth)
 
 
-def trained(juror: Juror, file: Path, training: Pool, check: Pool, seed: int, mixed: bool) -> None:
+def trained(juror: Juror, file: Path, training: Pool, check: Pool, seed: int, way: Course) -> None:
     """Train a juror, or take it from `file` where a run that was stopped has left it."""
     if file.exists():
         juror.load_state_dict(load_file(file))
     else:
-        fit(juror, training, check, seed, mixed)
+        fit(juror, training, check, seed, way)
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".part")
         save_file(juror.state_dict(), partial)
@@ -130,23 +144,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--init", type=Path, help="checkpoint whose backbone to use")
+    parser.add_argument("--further", type=Path, help="checkpoint whose jurors to go on with")
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    model = AqsNet()
-    start = backbone_start(model, args.init)
+    if args.further:
+        model, start = load_model(inspect(args.further)), inspect(args.further).label
+    else:
+        model = AqsNet()
+        start = backbone_start(model, args.init)
     model.backbone.half().float()  # as a checkpoint keeps it, and as it will see when in use
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
     # Of one backbone and seed: a juror of another would be silently at home on none.
-    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}"
+    kind = "-further" if args.further else ""
+    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{kind}"
     for number, juror in enumerate(model.jury):
         assert isinstance(juror, Juror)
         # Half and half: the two kinds err differently, and together less than either.
         mixed = number >= len(model.jury) // 2
         file = jurors / f"juror{number}.safetensors"
-        trained(juror, file, training, check, args.seed + number, mixed)
+        way = course(mixed, further=args.further is not None)
+        trained(juror, file, training, check, args.seed + number, way)
     model.eval()
     judged = judged_on(model.judge, check)
     card = ModelCard(

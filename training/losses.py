@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from aqs_batch.analysis.model import Logits
+from aqs_batch.records import Artifact
+from training.effect import SCALES
 
 INTENSITY_WEIGHT, QUALITY_WEIGHT, RANK_WEIGHT = 1.0, 2.0, 0.2
 RANK_MARGIN, RANK_SHARPNESS = 0.05, 10.0
+# How far apart an artifact's mildest and strongest intensities are, in logarithms. Errors count as
+# parts of that: else noise, whose intensities are 0.035 to 0.5, would hardly be worth learning.
+SPANS = tuple(math.log(SCALES[a].heavy / SCALES[a].mild) for a in Artifact)
+FAINTEST = 1e-3
 
 
 def loss(
@@ -30,7 +38,13 @@ def loss(
     wrong = F.binary_cross_entropy_with_logits(
         logits.presence, presence.clamp(min=0).float(), reduction="none"
     )
-    off = F.smooth_l1_loss(logits.intensity.sigmoid(), intensity, reduction="none", beta=0.1)
+    spans = torch.tensor(SPANS, device=intensity.device)
+    off = F.smooth_l1_loss(
+        F.logsigmoid(logits.intensity) / spans,
+        intensity.clamp(min=FAINTEST).log() / spans,
+        reduction="none",
+        beta=0.1,
+    )
     judged = quality >= 0
     guess, quality, weight = logits.quality.sigmoid()[judged], quality[judged], weight[judged]
     apart = F.smooth_l1_loss(guess, quality, reduction="none", beta=0.1)

@@ -57,7 +57,7 @@ def draw(library: Library, kind: str, number: int) -> Negative:
 def hard_negatives(
     library: Library, read: Callable[[list[Pixels]], Read], each: int = TILES_EACH
 ) -> dict[str, Any]:
-    """Share of tiles with any artifact above the probability from which the tool names it, in all and by kind.
+    """Share of tiles with any artifact so probable that the tool names it, in all and by kind.
 
     `artifacts` counts which ones were named. Scene cuts are included: a cut inside a window is
     something the tool's own sampling avoids, so the figure here is the harder one.

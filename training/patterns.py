@@ -61,20 +61,25 @@ def graph_of(source: str, rng: Rng) -> str:
     """The source with its chances drawn, and a burst of frames cut out of it."""
     slow = source.startswith("mandelbrot")  # ten seconds at 1080p
     wide, high = SIZES[0] if slow else SIZES[rng.integers(len(SIZES))]
-    filled = source.format(
-        size=f"{wide}x{high}",
+    filled = graph_with(source, (wide, high), rng)
+    x, y = (int(rng.integers(0, side - REGION_PX + 1)) for side in (wide, high))
+    first = int(rng.integers(0, 100))
+    return (
+        f"{filled},trim=start_frame={first}:end_frame={first + BURST_FRAMES},"
+        f"crop={REGION_PX}:{REGION_PX}:{x}:{y}"
+    )
+
+
+def graph_with(source: str, size: tuple[int, int], rng: Rng) -> str:
+    """The source at a size (width, height), with its chances drawn."""
+    return source.format(
+        size=f"{size[0]}x{size[1]}",
         seed=int(rng.integers(1, 2**31)),
         scale=10 ** rng.uniform(-3, 0.4),
         count=int(rng.integers(2, 8)),
         rule=int(rng.choice([18, 22, 30, 90, 110, 150])),
         colour=_colour(rng),
         other=_colour(rng),
-    )
-    x, y = (int(rng.integers(0, side - REGION_PX + 1)) for side in (wide, high))
-    first = int(rng.integers(0, 100))
-    return (
-        f"{filled},trim=start_frame={first}:end_frame={first + BURST_FRAMES},"
-        f"crop={REGION_PX}:{REGION_PX}:{x}:{y}"
     )
 
 

@@ -99,7 +99,7 @@ VARIED = replace(
 )
 # What a detector meets outside a laboratory: encodes of every rate, and good footage of every kind.
 WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True)
-# As wild, with scenes that differ more: the same encodes of the same few clips are learned by heart.
+# As wild, with scenes that differ more: encodes of the same few clips are learned by heart.
 USED = replace(WILD, name="used", varied=True, later=True)
 
 

@@ -14,7 +14,8 @@ from training.degrade import Clip, generators
 from training.effect import SCALES, effect
 from training.sources import Library, Scene
 
-TARGET_INTENSITY = 0.8
+TARGET = 7 / 9  # of the way from just visible to full strength
+NEAR_ENOUGH = 2 / 9
 TILES = 12
 _STRENGTHS = np.linspace(0.1, 1.0, 7)
 
@@ -24,7 +25,7 @@ Score = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 def worsened(library: Library, score: Score) -> dict[str, dict[str, Any]]:
     """For each artifact: over how many clean tiles AQS falls when it is added, and by how much.
 
-    The strength is chosen so that the measured intensity is nearest to 0.8; tiles on which the
+    The strength is chosen so that the measured effect is nearest to four fifths of the way; tiles on which the
     artifact cannot be seen at all (banding on texture, judder on a still) are not counted.
     """
     table = {}
@@ -60,10 +61,10 @@ def _pair(
         for strength in _STRENGTHS:
             worse = generator.apply(clean, float(strength), np.random.default_rng(number))
             size = effect(artifact, worse.frames, clean.frames, pitch=worse.pitch)
-            off = abs(SCALES[artifact].intensity(size) - TARGET_INTENSITY)
+            off = abs(SCALES[artifact].part(size) - TARGET)
             if size >= SCALES[artifact].floor and (best is None or off < best[0]):
                 best = off, worse.frames
-        if best is not None and best[0] < 0.2 and min(clean.frames.shape[1:3]) >= TILE_PX:
+        if best is not None and best[0] < NEAR_ENOUGH and min(clean.frames.shape[1:3]) >= TILE_PX:
             return _tile(clean.frames), _tile(best[1])
     return None
 

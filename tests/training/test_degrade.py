@@ -138,8 +138,8 @@ def test_intensity_rises_with_the_effect(artifact: Artifact) -> None:
     sizes = np.linspace(scale.floor, scale.full, 20)
     values = [scale.intensity(float(s)) for s in sizes]
     assert values == sorted(values)
-    assert values[0] == pytest.approx(0.1)
-    assert values[-1] == pytest.approx(1.0)
+    assert values[0] == pytest.approx(scale.mild)
+    assert values[-1] == scale.intensity(9 * scale.full) == pytest.approx(scale.heavy)
 
 
 def test_made_up_scenes_are_functions_of_time() -> None:

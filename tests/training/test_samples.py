@@ -24,7 +24,9 @@ class Studio:
         return PhotoScene(coarse.repeat(8, 0).repeat(8, 1), None, rng, "squares")
 
 
-@pytest.mark.parametrize("recipe", [STANDARD, WILD, VARIED, USED], ids=lambda r: r.name or "standard")
+@pytest.mark.parametrize(
+    "recipe", [STANDARD, WILD, VARIED, USED], ids=lambda r: r.name or "standard"
+)
 def test_an_index_is_a_sample(recipe: Recipe) -> None:
     for index in range(3):
         one, two = (make_sample(Studio(), "train", index, recipe) for _ in range(2))  # type: ignore[arg-type]
