@@ -204,6 +204,6 @@ def _single(single: dict[str, Any]) -> list[str]:
         for name, row in single.items()
     ]
     return [
-        *("", "## One artifact at intensity 0.8 on clean test tiles", ""),
+        *("", "## One artifact, strong, on clean test tiles", ""),
         *table(("artifact", "tiles", "AQS lower", "median change"), rows),
     ]

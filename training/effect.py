@@ -50,8 +50,8 @@ class Scale:
         return float(self.mild * (self.heavy / self.mild) ** self.part(effect))
 
 
-# What an artifact at its floor and at full strength takes away: medians of training samples that have
-# it alone, `python -m training.cost` (docs/decisions/019).
+# What an artifact at its floor and at full strength takes away: medians of training samples that
+# have it alone, `python -m training.cost` (docs/decisions/019).
 SCALES = {
     Artifact.BLOCKING: Scale(
         "luma step across block edges beyond the inside, levels", 0.5, 8, 0.2, 0.4

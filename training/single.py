@@ -25,8 +25,9 @@ Score = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 def worsened(library: Library, score: Score) -> dict[str, dict[str, Any]]:
     """For each artifact: over how many clean tiles AQS falls when it is added, and by how much.
 
-    The strength is chosen so that the measured effect is nearest to four fifths of the way; tiles on which the
-    artifact cannot be seen at all (banding on texture, judder on a still) are not counted.
+    The strength is chosen so that the measured effect is nearest to seven ninths of the way from
+    just visible to full strength; tiles on which the artifact cannot be seen at all (banding on
+    texture, judder on a still) are not counted.
     """
     table = {}
     for artifact in Artifact:
