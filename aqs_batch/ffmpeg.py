@@ -232,6 +232,13 @@ class Child:
         self._drain.join(timeout=TERM_GRACE_S)
         return Finished(code, tuple(self._tail))
 
+    def leave(self) -> None:
+        """Say that nobody will read on: a child that waits to write ends at once, not after TERM's
+        grace has passed.
+        """
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
     def stop(self) -> None:
         """End the process group: TERM, then KILL."""
         if self._process.poll() is None:
@@ -277,6 +284,7 @@ def child(
     finally:
         if timer is not None:
             timer.cancel()
+        running.leave()
         running.stop()
 
 

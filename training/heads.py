@@ -26,6 +26,7 @@ from training.losses import loss
 from training.start import backbone_start
 
 STEPS, MIXED_STEPS, FURTHER_STEPS = 2000, 2500, 1500
+FURTHER_SHARE = 0.8  # of the way that is kept: all of it forgets some of what was known before
 BATCH, RATE, FURTHER_RATE, JUDGE_EVERY = 128, 1.5e-3, 7e-4, 250
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
 NOISE = 0.05  # added to features in training, in their own deviations
@@ -49,17 +50,21 @@ class Noise:
 
 @dataclass(frozen=True)
 class Course:
-    """How one juror is trained: for how long, how fast, on mixed samples or samples as they are."""
+    """How one juror is trained: for how long, how fast, on mixed samples or samples as they are.
+
+    `share`: how far towards what was learned the weights go from where they began.
+    """
 
     steps: int
     rate: float
     mixed: bool
+    share: float = 1.0
 
 
 def course(mixed: bool, further: bool) -> Course:
     """From the beginning, or further from where a juror of an earlier checkpoint stands."""
     if further:
-        return Course(FURTHER_STEPS, FURTHER_RATE, mixed)
+        return Course(FURTHER_STEPS, FURTHER_RATE, mixed, FURTHER_SHARE)
     return Course(MIXED_STEPS if mixed else STEPS, RATE, mixed)
 
 
@@ -133,11 +138,23 @@ def trained(juror: Juror, file: Path, training: Pool, check: Pool, seed: int, wa
     if file.exists():
         juror.load_state_dict(load_file(file))
     else:
+        began = {name: now.detach().clone() for name, now in juror.state_dict().items()}
         fit(juror, training, check, seed, way)
+        go_back(juror, began, way.share)
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".part")
         save_file(juror.state_dict(), partial)
         partial.replace(file)
+
+
+def go_back(juror: Juror, began: dict[str, Tensor], share: float) -> None:
+    """Put a juror's weights between where they began and what they became, in place.
+
+    All but the intensities', which may have been taught another scale.
+    """
+    for name, now in juror.state_dict().items():
+        if now.is_floating_point() and not name.startswith("intensity"):
+            now.copy_(torch.lerp(began[name], now, share))
 
 
 def main() -> None:
