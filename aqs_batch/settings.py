@@ -102,7 +102,7 @@ class Analysis(_Section):
     max_height: int = Field(1080, ge=224)
     alpha: float = Field(0.6, ge=0, le=1)
     aggregation: Literal["noisy_or", "max", "rms", "mean"] = "noisy_or"
-    threshold: float = Field(0.5, ge=0, le=1)
+    threshold: float = Field(0.55, ge=0, le=1)
     penalties: Penalties = Penalties()
 
 

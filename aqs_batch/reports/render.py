@@ -27,7 +27,7 @@ _PAGES = "videos"
 
 
 def render(
-    output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord, *, threshold: float = 0.5
+    output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord, *, threshold: float = 0.55
 ) -> Path:
     """Write index.html and a page per video, and return the path of the index.
 
