@@ -172,7 +172,7 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
             self.network = network
 
         def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return self.network.features(transform(tiles))
+            return tuple(self.network.features(transform(tiles)))
 
     class Jury(torch.nn.Module):
         def __init__(self) -> None:
