@@ -18,6 +18,7 @@ PATTERN_VARIED_SAMPLES ?= 512
 FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
+FROM ?= aqs_batch/weights/aqs-b0.safetensors
 
 .PHONY: run test venv lint fmt faults bench samples train jury further evaluate field clean
 
@@ -82,7 +83,7 @@ jury: samples
 
 # What ships: the jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 31).
 further: samples
-	$(MALLOC) $(BIN)/python -m training.heads --further aqs_batch/weights/aqs-b0.safetensors
+	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it

@@ -154,6 +154,7 @@ class Child:
         self.argv = tuple(argv)
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._on_line = on_line
+        self._left = False
         try:
             self._process = subprocess.Popen(
                 confinement().argv(argv, memory_bytes, os.getpid()),
@@ -179,6 +180,8 @@ class Child:
                 self._tail.append(f"stopped: it wrote more than {STDERR_LIMIT_BYTES >> 20} MiB")
                 self._signal(signal.SIGKILL)
                 return
+            if self._left:  # that its pipe broke is our doing, no damage of the file's
+                continue
             text = line.decode(errors="replace").rstrip()
             if self._on_line is not None:
                 self._on_line(text)
@@ -234,8 +237,9 @@ class Child:
 
     def leave(self) -> None:
         """Say that nobody will read on: a child that waits to write ends at once, not after TERM's
-        grace has passed.
+        grace has passed. Only for the thread that reads.
         """
+        self._left = True
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -284,8 +288,10 @@ def child(
     finally:
         if timer is not None:
             timer.cancel()
-        running.leave()
-        running.stop()
+        try:
+            running.leave()
+        finally:
+            running.stop()
 
 
 def tell(argv: Sequence[str], text: str, *, timeout_s: float) -> Finished:

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     args = parser.parse_args()
     folders = sorted((args.cache / "shards").iterdir())
-    truths = [Shards(f).truth for f in folders if not f.name.startswith("test")]
+    truths = [Shards(f).truth for f in folders if f.name.startswith("train")]
     rows = []
     for column, artifact in enumerate(Artifact):
         scale, parts, losses = SCALES[artifact], [], []

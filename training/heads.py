@@ -175,7 +175,7 @@ def main() -> None:
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
     # Of one backbone and seed: a juror of another would be silently at home on none.
-    kind = "-further" if args.further else ""
+    kind = f"-{inspect(args.further).digest}" if args.further else ""
     jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{kind}"
     for number, juror in enumerate(model.jury):
         assert isinstance(juror, Juror)

@@ -30,6 +30,7 @@ from aqs_batch.records import Pixels
 Floats = NDArray[np.float32]
 
 _FEATURES, _JURY = "features.xml", "jury.xml"
+_FILES = (_FEATURES, "features.bin", _JURY, "jury.bin")
 _JUDGED_AT_ONCE = 8
 
 
@@ -69,7 +70,10 @@ class OpenVinoBackend:
         self._jury = core.compile_model(graphs.jury, "CPU", alone).create_infer_request()
 
     def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]:
-        """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3]."""
+        """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3].
+
+        One call at a time: the jury has one request.
+        """
         found: list[Any] = [None] * len(tiles)
         for row, tile in enumerate(tiles):
             self._queue.start_async([tile[None]], (found, row))
@@ -137,9 +141,13 @@ class _Graphs:
 
 def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> _Graphs:
     """The network as OpenVINO reads it: from its place, else converted, which takes seconds."""
-    if not (kept / _FEATURES).exists() and not _made_apart(checkpoint, kept):
+    if not _is_whole(kept) and not _made_apart(checkpoint, kept):
         return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
     return _Graphs(core.read_model(kept / _FEATURES), core.read_model(kept / _JURY))
+
+
+def _is_whole(kept: Path) -> bool:
+    return all((kept / name).exists() for name in _FILES)
 
 
 def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
@@ -204,10 +212,12 @@ def _store(graphs: _Graphs, kept: Path) -> None:
     try:
         ov.save_model(graphs.features, partial / _FEATURES, compress_to_fp16=False)
         ov.save_model(graphs.jury, partial / _JURY, compress_to_fp16=False)
+        if not _is_whole(kept):  # whatever a cleaner has left of it would be in the way
+            shutil.rmtree(kept, ignore_errors=True)
         partial.rename(kept)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
-        if not (kept / _FEATURES).exists():  # else another process was quicker
+        if not _is_whole(kept):  # else another process was quicker
             raise
 
 

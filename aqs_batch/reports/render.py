@@ -32,7 +32,7 @@ def render(
     """Write index.html and a page per video, and return the path of the index.
 
     One pass over `outcomes`, one video in memory at a time. `threshold` is the probability, 0-1,
-    from which a moment counts as affected. Pages of files that are no longer in the report are
+    above which an artifact counts as detected. Pages of files that are no longer in the report are
     removed, pages whose content is the same are not written again. Raises OSError.
     """
     video_template = _environment().get_template("video.html.j2")

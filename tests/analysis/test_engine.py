@@ -141,6 +141,19 @@ def test_the_converted_network_is_kept_and_read_back(
     assert [p.name for p in cache_dir.iterdir() if p.name.startswith(".part")] == []
 
 
+def test_a_kept_network_that_lost_a_part_is_made_again(
+    checkpoint: Checkpoint, openvino: Backend, tmp_path: Path, tiles: list[Tile]
+) -> None:
+    OpenVinoBackend(checkpoint, tmp_path, 1)
+    (kept,) = tmp_path.glob("openvino-*")
+    (kept / "jury.xml").unlink()
+    again = OpenVinoBackend(checkpoint, tmp_path, 1)
+    assert (kept / "jury.xml").exists()
+    pixels = [t.pixels for t in tiles[:1]]
+    for one, two in zip(openvino.run(pixels), again.run(pixels), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
 def test_where_nothing_can_be_kept_the_network_is_converted_here(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch
 ) -> None:
