@@ -8,6 +8,7 @@ on where it stopped.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.effect import SCALES
 from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.samples import make_sample
@@ -69,7 +71,13 @@ class Shards:
             tiles = truth.with_name(truth.name.replace(".truth.npz", ".tiles.npy"))
             self._tiles.append(np.load(tiles, mmap_mode="r"))
             with np.load(truth) as arrays:
-                self._truth.append(dict(arrays))
+                columns = dict(arrays)
+            if str(columns.pop("scales", _scales())) != _scales():
+                raise ValueError(
+                    f"{truth}: its intensities are on other scales than effect.SCALES; "
+                    "delete its folder and make the samples again"
+                )
+            self._truth.append(columns)
         if not self._truth:
             raise FileNotFoundError(f"no samples in {self._folder}: run training.dataset first")
         columns = {
@@ -98,6 +106,11 @@ class Shards:
         return np.fromfile(
             str(mapped.filename), np.uint8, wanted.size, offset=mapped.offset + at
         ).reshape(wanted.shape)
+
+
+def _scales() -> str:
+    """What a shard's intensities depend on beside its pixels."""
+    return hashlib.sha256(repr(SCALES).encode()).hexdigest()[:12]
 
 
 def sampling_weights(truth: Truth) -> NDArray[np.float64]:
@@ -131,6 +144,7 @@ def write_shard(
         quality=np.array([s.quality for s in made], np.float32),
         vmaf=np.array([s.vmaf for s in made], np.float32),
         note=np.array([s.note for s in made]),
+        scales=np.array(_scales()),
     )
     partial.rename(folder / f"{number:05d}.truth.npz")
 

@@ -1,0 +1,32 @@
+"""Shards on disk: what is written is read back, and labels of other scales are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aqs_batch.records import Artifact
+from training import dataset
+from training.content import Gradient
+from training.dataset import Shards, write_shard
+from training.recipe import STANDARD
+from training.sources import Scene
+
+
+class Skies:
+    def draw(self, rng: np.random.Generator) -> Scene:
+        return Gradient(rng)
+
+
+def test_intensities_on_other_scales_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    assert len(Shards(tmp_path).truth.quality) == 2
+    changed = replace(dataset.SCALES[Artifact.RINGING], heavy=0.31)
+    monkeypatch.setitem(dataset.SCALES, Artifact.RINGING, changed)
+    with pytest.raises(ValueError, match="other scales"):
+        Shards(tmp_path)
