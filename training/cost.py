@@ -24,7 +24,7 @@ NOTHING = 0.005  # a median share below which its logarithm would run off
 
 def part_of(intensity: NDArray[np.floating], scale: Scale) -> NDArray[np.float64]:
     """How far from just visible (0) to full strength (1) an intensity is: the inverse of Scale."""
-    return np.log(np.asarray(intensity, np.float64) / scale.mild) / np.log(scale.heavy / scale.mild)
+    return np.log(np.asarray(intensity, np.float64) / scale.mild) / scale.span
 
 
 def alone(truth: Truth, column: int) -> NDArray[np.bool_]:

@@ -182,9 +182,6 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--split", choices=["train", "val", "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument(
-        "--first", type=int, default=0, help="number of the first sample: later ones are new draws"
-    )
     parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
     parser.add_argument(
         "--data",
@@ -199,14 +196,13 @@ def main() -> None:
     recipe = RECIPES[args.recipe]
     folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
     library = library_of(args.data, args.media, args.cache, args.split)
-    begin, end = args.first // SHARD, -(-(args.first + args.samples) // SHARD)
-    for number in range(begin, end):
+    for number in range(-(-args.samples // SHARD)):
         if (folder / f"{number:05d}.truth.npz").exists():
             continue
         began = time.monotonic()
         write_shard(folder, number, library, args.split, recipe)
         rate = SHARD / (time.monotonic() - began)
-        print(f"{args.split} {number * SHARD + SHARD}/{end * SHARD}  {rate:.1f}/s", flush=True)
+        print(f"{args.split} {number * SHARD + SHARD}/{args.samples}  {rate:.1f}/s", flush=True)
 
 
 if __name__ == "__main__":

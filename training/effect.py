@@ -7,6 +7,7 @@ argue (not labelled); above, the artifact is present, with an intensity that ris
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -36,6 +37,11 @@ class Scale:
     mild: float
     heavy: float
     logarithmic: bool = True
+
+    @property
+    def span(self) -> float:
+        """How far apart `mild` and `heavy` are, in logarithms."""
+        return math.log(self.heavy / self.mild)
 
     def part(self, effect: float) -> float:
         """How far an effect is from just visible (0) to full strength (1, and no further)."""

@@ -20,6 +20,7 @@ import numpy as np
 from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
 from training.document import table
+from training.encodes import made
 from training.judge import auc
 from training.patterns import SOURCES, graph_with
 from training.sources import NATIVE_CLEAN, Source, read_manifest
@@ -109,18 +110,11 @@ CASES = (
 
 def make_clips(chosen: list[Source], folder: Path) -> None:
     """Make every clip that is not there yet, named SOURCE__NUMBER.mkv after its case."""
-    folder.mkdir(parents=True, exist_ok=True)
     binary = ffmpeg.find().path
     for source in chosen:
         for number, case in enumerate(CASES):
             target = folder / f"{source.path.stem}__{number:02d}.mkv"
-            partial = target.with_suffix(".part.mkv")
-            if target.exists():
-                continue
-            finished = ffmpeg.run(case.argv(binary, source.path, partial), timeout_s=600)
-            if finished.returncode:
-                raise SystemExit(f"{case.name} of {source.path.name}: {finished.tail[-1:]}")
-            partial.rename(target)
+            made(target, lambda p, c=case, s=source: c.argv(binary, s.path, p))
 
 
 def read(folder: Path, out: Path) -> Iterator[tuple[str, Case, dict[str, Any]]]:
@@ -142,23 +136,16 @@ def tool(folder: Path, out: Path) -> list[dict[str, Any]]:
 
 def make_pictures(folder: Path) -> dict[str, bool]:
     """Clean encodes of ffmpeg's own test pictures; whether training has seen each, by name."""
-    folder.mkdir(parents=True, exist_ok=True)
     binary = ffmpeg.find().path
     seen = {}
     for split, sources in SOURCES.items():
         for source in sources:
             name = source.partition("=")[0]
             seen[name] = split == "train"
-            target = folder / f"{name}.mkv"
-            partial = target.with_suffix(".part.mkv")
-            if target.exists():
-                continue
             graph = graph_with(source, PICTURE_SIZE, np.random.default_rng(1))
             argv = [binary, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
-            argv += ["-t", str(SECONDS), *NEARLY_LOSSLESS, "-pix_fmt", "yuv420p", f"file:{partial}"]
-            if ffmpeg.run(argv, timeout_s=600).returncode:
-                raise SystemExit(f"{name} could not be drawn")
-            partial.rename(target)
+            argv += ["-t", str(SECONDS), *NEARLY_LOSSLESS, "-pix_fmt", "yuv420p"]
+            made(folder / f"{name}.mkv", lambda p, a=argv: [*a, f"file:{p}"])
     return seen
 
 

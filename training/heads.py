@@ -166,8 +166,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    if args.further:
-        model, start = load_model(inspect(args.further)), inspect(args.further).label
+    parent = inspect(args.further) if args.further else None
+    if parent:
+        model, start = load_model(parent), parent.label
     else:
         model = AqsNet()
         start = backbone_start(model, args.init)
@@ -175,14 +176,14 @@ def main() -> None:
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
     # Of one backbone and seed: a juror of another would be silently at home on none.
-    kind = f"-{inspect(args.further).digest}" if args.further else ""
-    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{kind}"
+    lineage = f"-{parent.digest}" if parent else ""
+    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{lineage}"
     for number, juror in enumerate(model.jury):
         assert isinstance(juror, Juror)
         # Half and half: the two kinds err differently, and together less than either.
         mixed = number >= len(model.jury) // 2
         file = jurors / f"juror{number}.safetensors"
-        way = course(mixed, further=args.further is not None)
+        way = course(mixed, further=parent is not None)
         trained(juror, file, training, check, args.seed + number, way)
     model.eval()
     judged = judged_on(model.judge, check)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,9 +12,9 @@ from training.effect import SCALES
 
 INTENSITY_WEIGHT, QUALITY_WEIGHT, RANK_WEIGHT = 1.0, 2.0, 0.2
 RANK_MARGIN, RANK_SHARPNESS = 0.05, 10.0
-# How far apart an artifact's mildest and strongest intensities are, in logarithms. Errors count as
-# parts of that: else noise, whose intensities are 0.035 to 0.5, would hardly be worth learning.
-SPANS = tuple(math.log(SCALES[a].heavy / SCALES[a].mild) for a in Artifact)
+# Errors of intensity count as parts of the artifact's span: else banding, whose intensities are
+# 0.045 to 0.22, would hardly be worth learning.
+SPANS = tuple(SCALES[a].span for a in Artifact)
 FAINTEST = 1e-3
 
 

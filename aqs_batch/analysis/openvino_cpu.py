@@ -79,18 +79,16 @@ class OpenVinoBackend:
             self._queue.start_async([tile[None]], (found, row))
         self._queue.wait_all()
         seen, moved = (np.concatenate(part) for part in zip(*found, strict=True))
-        starts = range(0, len(tiles), _JUDGED_AT_ONCE)
-        judged = [self._judge(seen[s : s + _JUDGED_AT_ONCE], moved[s : s + _JUDGED_AT_ONCE])
-                  for s in starts]  # fmt: skip
+        groups = [slice(n, n + _JUDGED_AT_ONCE) for n in range(0, len(tiles), _JUDGED_AT_ONCE)]
+        judged = [self._judge(seen[group], moved[group]) for group in groups]
         quality, presence, intensity = (np.concatenate(part) for part in zip(*judged, strict=True))
         return quality, presence, intensity
 
     def _judge(self, seen: Floats, moved: Floats) -> list[Floats]:
         """The jury's outputs for the features of a group of tiles, filled up with the last."""
         count = len(seen)
-        full = [np.pad(f, ((0, _JUDGED_AT_ONCE - count), (0, 0), (0, 0)), mode="edge")
-                for f in (seen, moved)]  # fmt: skip
-        self._jury.infer(full)
+        rows = np.minimum(np.arange(_JUDGED_AT_ONCE), count - 1)
+        self._jury.infer([seen[rows], moved[rows]])
         return [output.data[:count].copy() for output in self._jury.output_tensors]
 
 

@@ -15,7 +15,7 @@ from aqs_batch.records import QualityLevel
 
 LEVEL_CLASSES = {level: f"l{index}" for index, level in enumerate(QualityLevel)}
 # The lower bounds of heat steps 1 to 8; below the first a cell stays empty. Uneven, because
-# severities are shares of quality lost: strong noise is at 0.2, strong blur at 0.8.
+# severities are shares of quality lost: the strongest banding is at 0.2, blur near 1.
 SEVERITY_STEPS = (0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.7)
 
 
