@@ -169,6 +169,35 @@ class Cut(Scene):
         return (self._before if t < self._at else self._after).frame(t)
 
 
+class Shaken(Scene):
+    """Another scene held by an unsteady hand: every step its own length and direction.
+
+    To a detector that knew only smooth motion such footage stuttered (training/LOG.md, 35).
+    """
+
+    REACH_PX = 24.0  # less than the room a tile has in its region
+    FRAMES = 64
+
+    def __init__(self, inner: Scene, rng: Rng) -> None:
+        self.name, self.length = f"{inner.name}+shaken", inner.length
+        self.inner, self.continuous = inner, inner.continuous
+        speed = np.zeros(2)
+        path = [speed]
+        strength = min(rng.exponential(2.5) + 0.5, 9.0)
+        for _ in range(self.FRAMES - 1):
+            speed = 0.5 * speed + rng.normal(0, strength, 2)
+            path.append(0.85 * path[-1] + speed)
+        self._path = np.array(path)
+        self._path *= min(1.0, self.REACH_PX / np.abs(self._path).max())
+
+    def frame(self, t: float) -> Frames:
+        frame, place = self.inner.frame(t), (t if self.continuous else round(t)) + self.FRAMES / 4
+        x, y = (np.interp(place, np.arange(self.FRAMES), axis) for axis in self._path.T)
+        shift = np.array([[1.0, 0, x], [0, 1.0, y]])
+        high, wide = frame.shape[:2]
+        return cv2.warpAffine(frame, shift, (wide, high), flags=cv2.INTER_LANCZOS4, borderMode=4)
+
+
 CHANGES: tuple[tuple[float, str, Callable[[Rng], Change]], ...] = (
     (0.04, "grey", lambda _: _grey),
     (0.03, "letterbox", _letterbox),
@@ -204,6 +233,21 @@ def _graded(rng: Rng) -> Change:
     return change
 
 
+def _processed(rng: Rng) -> Change:
+    """What a telephone makes of its sensor's noise: smoothed where it is flat, edges lifted."""
+    noise, smooth, edges = rng.uniform(1.5, 5), rng.uniform(4, 12), rng.uniform(0.2, 0.7)
+    seed = int(rng.integers(2**31))
+
+    def change(frame: Frames, t: float) -> Frames:
+        grain = rng_at(seed, t).standard_normal(frame.shape, dtype=np.float32)
+        noisy = np.clip(frame + grain * noise, 0, 255).astype(np.uint8)
+        smoothed = cv2.bilateralFilter(noisy, 5, noise * 2 + smooth, 2.0).astype(np.float32)
+        lifted = smoothed + edges * (smoothed - cv2.GaussianBlur(smoothed, (0, 0), 1.0))
+        return np.clip(np.rint(lifted), 0, 255).astype(np.uint8)
+
+    return change
+
+
 def varied(scene: Scene, rng: Rng) -> Scene:
     """The scene as another camera, held another way, would have brought it home."""
     if rng.random() < 0.5:
@@ -212,6 +256,10 @@ def varied(scene: Scene, rng: Rng) -> Scene:
         scene = Changed(scene, "turned", _turned)
     if rng.random() < 0.5:
         scene = Changed(scene, "graded", _graded(rng))
+    if rng.random() < 0.12:
+        scene = Changed(scene, "processed", _processed(rng))
+    if rng.random() < 0.2:
+        scene = Shaken(scene, rng)
     return scene
 
 
@@ -237,6 +285,8 @@ def draw_scene(library: Library, rng: Rng) -> Scene:
 
 def uneven(scene: Scene, times: list[float]) -> bool:
     """Whether the source itself stutters, so that judder can be neither claimed nor denied."""
+    if isinstance(scene, Shaken):
+        return uneven(scene.inner, times)
     if not isinstance(scene, (ClipScene, Changed)) or isinstance(scene, PhotoScene):
         return False
     frames = scene.sequence(times)[:, ::4, ::4].astype(np.float32)

@@ -66,6 +66,7 @@ class Recipe:
     varied: bool = False  # mirror, turn and grade the scenes
     later: bool = False  # draw the generators that came after the test was frozen, too
     in_use: bool = False  # encode as the world does: other presets, mid-stream, sometimes scaled
+    softened: bool = False  # label the detail that a real encode lost as blur, by its effect
 
 
 STANDARD = Recipe()
@@ -96,9 +97,10 @@ VARIED = replace(
     awkward=0.15,
     varied=True,
     in_use=True,
+    softened=True,
 )
 # What a detector meets outside a laboratory: encodes of every rate, and good footage of every kind.
-WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True)
+WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True, softened=True)
 # As wild, with scenes that differ more: encodes of the same few clips are learned by heart.
 USED = replace(WILD, name="used", varied=True, later=True)
 

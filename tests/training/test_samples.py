@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aqs_batch.records import Artifact
-from training.content import Drawing, Gradient, Still
+from training.content import Drawing, Gradient, Shaken, Still, uneven
 from training.degrade import Clip, generators
 from training.recipe import STANDARD, USED, VARIED, WILD, Plan, Recipe, draw_plan
 from training.samples import degraded, make_sample
@@ -92,3 +92,27 @@ def test_a_ghost_has_been_through_the_same_lens() -> None:
     blurred = degraded(Plan((steps[0],)), clip)[0]
     assert not np.array_equal(blurred, clip.frames)
     assert np.array_equal(degraded(Plan(tuple(steps)), clip)[0], blurred)
+
+
+def test_lost_detail_of_an_encode_is_blur_and_of_a_good_one_never() -> None:
+    seen = [make_sample(Studio(), "train", n, WILD) for n in range(80)]  # type: ignore[arg-type]
+    at = list(Artifact).index(Artifact.DEFOCUS_BLUR)
+    encoded = [s for s in seen if ": encoded" in s.note]
+    soft = [s for s in encoded if s.presence[at] == 1]
+    assert soft and all(s.vmaf < 90 and s.intensity[at] > 0 for s in soft)
+    assert np.mean([s.vmaf for s in soft]) < np.mean([s.vmaf for s in encoded])
+
+
+def test_an_unsteady_hand_does_not_stutter() -> None:
+    """Every step has its own length; what the hand holds may still stutter by itself."""
+    rng = np.random.default_rng(4)
+    scene = PhotoScene(rng.integers(0, 255, (400, 400, 3), np.uint8), None, rng, "noise")
+    times = [float(t) for t in range(7)]
+    for _ in range(5):
+        shaken = Shaken(Still(scene), rng)
+        frames = shaken.sequence(times)
+        assert frames.shape == scene.sequence(times).shape
+        assert np.array_equal(frames[3], shaken.frame(3.0))
+        assert not uneven(shaken, times)
+        steps = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean((1, 2, 3))
+        assert (steps > 0).all()

@@ -112,6 +112,19 @@ def _over_sharpened(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(base + amount * (base - gaussian_blur(base, sigma)))
 
 
+@generator(Artifact.RINGING, later=True)
+def _box_sharpened(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """Luma sharpened against the mean of a square, as players do: halos with corners."""
+    amount, side = between(1.0, 4.0, strength), 2 * int(rng.integers(2, 7)) + 1
+
+    def sharpen(frame: Frames) -> Floats:
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        mean = cv2.blur(grey, (side, side), borderType=cv2.BORDER_REFLECT_101)
+        return frame + amount * (grey - mean)[..., None]
+
+    return each(clip, sharpen)
+
+
 @generator(Artifact.RINGING, Artifact.DEFOCUS_BLUR, held_out=True)
 def _lanczos_upscaled(clip: Clip, strength: float, rng: Rng) -> Clip:
     factor = between(0.55, 0.28, strength)

@@ -127,6 +127,22 @@ def _clipped_colour(clip: Clip, strength: float, rng: Rng) -> Clip:
     return each(clip, stretch)
 
 
+@generator(Artifact.COLOR_SATURATION, later=True)
+def _stepped_chroma(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """Colour differences multiplied as filters do it on 8-bit video: rounded, and clipped there."""
+    gain = between(1.6, 3.5, strength) if rng.random() < 0.4 else between(0.45, 0.08, strength)
+    levels = (np.arange(256) - 128) * gain + 128
+    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    untouched = np.arange(256, dtype=np.uint8)
+    planes = np.stack([untouched, table, table], axis=-1)[None]
+
+    def multiply(frame: Frames) -> Frames:
+        coded = cv2.LUT(cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb), planes)
+        return cv2.cvtColor(coded, cv2.COLOR_YCrCb2RGB)
+
+    return each(clip, multiply)
+
+
 @generator(Artifact.COLOR_SATURATION, held_out=True)
 def _vibrance(clip: Clip, strength: float, rng: Rng) -> Clip:
     """A curve on saturation that lifts the pale colours most."""
