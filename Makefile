@@ -15,6 +15,7 @@ USED_SAMPLES ?= 6144
 PATTERN_SAMPLES ?= 1024
 PATTERN_WILD_SAMPLES ?= 768
 PATTERN_VARIED_SAMPLES ?= 512
+FOLD_SAMPLES ?= 1280
 FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
@@ -56,9 +57,13 @@ bench: $(VENV)/.everything
 
 # Resumable, all three: samples, features, jurors and checkpoints that are there are kept.
 samples: $(VENV)/.everything
-	$(BIN)/python -m training.dataset --split val --samples 640
+	for fold in val-a val-b; do \
+	  $(BIN)/python -m training.dataset --split $$fold --samples 320 && \
+	  $(BIN)/python -m training.dataset --split $$fold --recipe wild --samples 320 && \
+	  $(BIN)/python -m training.dataset --split $$fold --recipe varied --samples $(FOLD_SAMPLES) && \
+	  $(BIN)/python -m training.dataset --split $$fold --recipe used --samples $(FOLD_SAMPLES) || exit; \
+	done
 	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
-	$(BIN)/python -m training.dataset --split val --recipe wild --samples 640
 	$(BIN)/python -m training.dataset --split train --recipe hard --samples $(HARD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe wild --samples $(WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --samples $(VARIED_SAMPLES)

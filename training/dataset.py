@@ -25,7 +25,7 @@ from training.effect import SCALES
 from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.samples import make_sample
-from training.sources import Library
+from training.sources import FOLDS, Library
 from training.vimeo import VimeoLibrary
 
 SHARD = 64
@@ -84,6 +84,11 @@ class Shards:
             key: np.concatenate([shard[key] for shard in self._truth]) for key in self._truth[0]
         }
         self.truth = Truth(**columns)  # type: ignore[arg-type]
+
+    @property
+    def name(self) -> str:
+        """The folder's name: split, recipe and data."""
+        return self._folder.name
 
     def __len__(self) -> int:
         return sum(len(tiles) for tiles in self._tiles)
@@ -180,7 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make training samples; resumable.")
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
-    parser.add_argument("--split", choices=["train", "val", "test"], required=True)
+    parser.add_argument("--split", choices=["train", "val", *FOLDS, "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
     parser.add_argument(

@@ -68,6 +68,12 @@ class Pool:
     def __len__(self) -> int:
         return len(self.truth.quality)
 
+    def among(self, names: Rows[str]) -> NDArray[np.bool_]:
+        """Which samples lie in the shard folders named."""
+        return np.concatenate(
+            [np.full(len(shards), shards.name in names) for shards in self.folders]
+        )
+
     def looked_at(self, index: int) -> NDArray[np.uint8]:
         """The frames of a sample that are looked at closely: uint8[D,H,W,3]."""
         for shards in self.folders:

@@ -10,10 +10,12 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,13 +23,15 @@ from aqs_batch.analysis.checkpoint import ModelCard, inspect, load_model, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, digests, gather
+from training.folds import PLAIN, fold_of, learned_sets, may_learn, other_than, unseen
 from training.judge import Judged, Predicted, judge
-from training.losses import loss
+from training.losses import held, loss
+from training.sources import FOLDS
 from training.start import backbone_start
 
-STEPS, MIXED_STEPS, FURTHER_STEPS = 2000, 2500, 1500
-FURTHER_SHARE = 0.8  # of the way that is kept: all of it forgets some of what was known before
-BATCH, RATE, FURTHER_RATE, JUDGE_EVERY = 128, 1.5e-3, 7e-4, 250
+STEPS, MIXED_STEPS, FURTHER_STEPS = 2000, 2500, 1000
+BATCH, RATE, FURTHER_RATE, JUDGE_EVERY = 128, 1.5e-3, 5e-4, 250
+SAID_AT_ONCE = 1024
 KEEP = 0.995  # of the running average of weights, which is what gets judged and shipped
 NOISE = 0.05  # added to features in training, in their own deviations
 DECAY = 0.05
@@ -52,41 +56,83 @@ class Noise:
 class Course:
     """How one juror is trained: for how long, how fast, on mixed samples or samples as they are.
 
-    `share`: how far towards what was learned the weights go from where they began.
+    `before` is what the jury of an earlier checkpoint says of all samples, presence [N,10] and
+    quality [N]: new samples are fewer than those it has seen, and all that is not in them would be
+    forgotten.
     """
 
     steps: int
     rate: float
     mixed: bool
-    share: float = 1.0
+    before: tuple[Tensor, Tensor] | None = None
 
 
-def course(mixed: bool, further: bool) -> Course:
+def course(mixed: bool, before: tuple[Tensor, Tensor] | None) -> Course:
     """From the beginning, or further from where a juror of an earlier checkpoint stands."""
-    if further:
-        return Course(FURTHER_STEPS, FURTHER_RATE, mixed, FURTHER_SHARE)
+    if before is not None:
+        return Course(FURTHER_STEPS, FURTHER_RATE, mixed, before)
     return Course(MIXED_STEPS if mixed else STEPS, RATE, mixed)
 
 
-def fit(juror: Juror, training: Pool, check: Pool, seed: int, way: Course) -> Judged:
-    """Train one juror and leave the best running average of its weights in it."""
+@torch.no_grad()
+def word_of(model: AqsNet, pool: Pool) -> tuple[Tensor, Tensor]:
+    """What the jury says of all samples of a pool: presence [N,10] and quality [N], 0-1."""
+    said = [
+        model.judge(*pool.features.rows(slice(first, first + SAID_AT_ONCE)))
+        for first in range(0, len(pool), SAID_AT_ONCE)
+    ]
+    presence, quality = (torch.cat([getattr(s, c) for s in said]) for c in ("presence", "quality"))
+    return presence.sigmoid(), quality.sigmoid()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What some samples teach: their labels, and what was said of them before."""
+
+    truth: tuple[Tensor, Tensor, Tensor]
+    before: tuple[Tensor, Tensor] | None
+
+    def cost(self, logits: Logits, weight: Tensor | None = None) -> Tensor:
+        value = loss(logits, *self.truth, weight)
+        return (
+            value
+            if self.before is None
+            else value + held(logits, self.before, self.truth[0], weight)
+        )
+
+    def of(self, other: NDArray[np.int64]) -> Lesson:
+        """The lesson with its samples in another order."""
+        presence, intensity, quality = (column[other] for column in self.truth)
+        before = self.before and (self.before[0][other], self.before[1][other])
+        return Lesson((presence, intensity, quality), before)
+
+
+def fit(
+    juror: Juror,
+    training: Pool,
+    allowed: NDArray[np.bool_],
+    check: Pool,
+    seed: int,
+    way: Course,
+) -> Judged:
+    """Train one juror on the allowed samples; what stays is a running average of its weights."""
     torch.manual_seed(seed)
-    decayed = [p for p in juror.parameters() if p.ndim > 1]
-    plain = [p for p in juror.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}],
-        way.rate,
-    )
+    optimizer = _optimizer(juror, way.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, way.rate, way.steps)
-    weights, rng = sampling_weights(training.truth), np.random.default_rng(seed)
+    weights, rng = sampling_weights(training.truth) * allowed, np.random.default_rng(seed)
+    weights /= weights.sum()
     blurred = Noise(training)
     average = {k: v.detach().clone() for k, v in juror.state_dict().items()}
     best: tuple[float, Judged | None, dict[str, Tensor]] = (-1.0, None, {})
     for step in range(1, way.steps + 1):
         chosen = rng.choice(len(training), BATCH, p=weights)
         juror.train()
-        given, truth = blurred(training.features.rows(chosen)), training.truth.of(chosen)
-        value = _mixed_loss(juror, given, truth, rng) if way.mixed else loss(juror(*given), *truth)
+        before = way.before and (way.before[0][chosen], way.before[1][chosen])
+        given, lesson = (
+            blurred(training.features.rows(chosen)),
+            Lesson(training.truth.of(chosen), before),
+        )
+        value = _mixed_cost(juror, given, lesson, rng) if way.mixed else lesson.cost(juror(*given))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
@@ -101,60 +147,55 @@ def fit(juror: Juror, training: Pool, check: Pool, seed: int, way: Course) -> Ju
             judged = judged_on(juror, check)
             juror.load_state_dict(own)
             print(f"step {step}  train {value.item():.3f}  {judged.line()}", flush=True)
-            if judged.macro_ap > best[0]:
+            # Who is held to what was said before forgets little: there more steps are better.
+            if way.before is not None or judged.macro_ap > best[0]:
                 best = (judged.macro_ap, judged, {k: v.clone() for k, v in average.items()})
     assert best[1] is not None
     juror.load_state_dict(best[2])
     return best[1]
 
 
-def _mixed_loss(
-    juror: Juror, given: list[Tensor], truth: tuple[Tensor, ...], rng: np.random.Generator
+def _optimizer(juror: Juror, rate: float) -> torch.optim.Optimizer:
+    decayed = [p for p in juror.parameters() if p.ndim > 1]
+    plain = [p for p in juror.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}], rate
+    )
+
+
+def _mixed_cost(
+    juror: Juror, given: list[Tensor], lesson: Lesson, rng: np.random.Generator
 ) -> Tensor:
-    """The loss of samples mixed in pairs (Zhang et al., mixup, 2018): features of few sources are
+    """The cost of samples mixed in pairs (Zhang et al., mixup, 2018): features of few sources are
     learned by heart otherwise.
     """
     batch = len(given[0])
     share = torch.from_numpy(rng.beta(MIX, MIX, batch)).float()
-    share, other = torch.maximum(share, 1 - share), torch.from_numpy(rng.permutation(batch))
+    share, other = torch.maximum(share, 1 - share), rng.permutation(batch)
     rows = share[:, None, None]
     logits = juror(*(rows * one + (1 - rows) * one[other] for one in given))
-    first = loss(logits, *truth, share)
-    second = loss(logits, *(column[other] for column in truth), 1 - share)
+    first, second = lesson.cost(logits, share), lesson.of(other).cost(logits, 1 - share)
     return share.mean() * first + (1 - share).mean() * second
 
 
 @torch.no_grad()
-def judged_on(judging: Callable[[Tensor, Tensor], Logits], check: Pool) -> Judged:
-    """What a juror, or the jury, makes of the samples to check."""
-    if isinstance(judging, Juror):
-        judging.eval()
-    logits = judging(*check.features.rows(slice(None)))
+def judged_on(juror: Juror, check: Pool) -> Judged:
+    """What a juror makes of the samples to check."""
+    juror.eval()
+    logits = juror(*check.features.rows(slice(None)))
     return judge(Predicted(*(t.numpy() for t in logits)), check.truth)
 
 
-def trained(juror: Juror, file: Path, training: Pool, check: Pool, seed: int, way: Course) -> None:
+def trained(juror: Juror, file: Path, fitted: Callable[[], Judged]) -> None:
     """Train a juror, or take it from `file` where a run that was stopped has left it."""
     if file.exists():
         juror.load_state_dict(load_file(file))
     else:
-        began = {name: now.detach().clone() for name, now in juror.state_dict().items()}
-        fit(juror, training, check, seed, way)
-        go_back(juror, began, way.share)
+        fitted()
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        save_file(juror.state_dict(), partial)
-        partial.replace(file)
-
-
-def go_back(juror: Juror, began: dict[str, Tensor], share: float) -> None:
-    """Put a juror's weights between where they began and what they became, in place.
-
-    All but the intensities', which may have been taught another scale.
-    """
-    for name, now in juror.state_dict().items():
-        if now.is_floating_point() and not name.startswith("intensity"):
-            now.copy_(torch.lerp(began[name], now, share))
+        unfinished = file.with_suffix(".part")
+        save_file(juror.state_dict(), unfinished)
+        unfinished.replace(file)
 
 
 def main() -> None:
@@ -174,7 +215,10 @@ def main() -> None:
         start = backbone_start(model, args.init)
     model.backbone.half().float()  # as a checkpoint keeps it, and as it will see when in use
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    check, training = gather(model, args.cache, ["val"]), gather(model, args.cache, SETS)
+    checks = {fold: gather(model, args.cache, [fold]) for fold in FOLDS}
+    learned = [name for fold in FOLDS for name in learned_sets(fold)]
+    training = gather(model, args.cache, [*SETS, *learned])
+    before = word_of(model, training) if parent else None
     # Of one backbone and seed: a juror of another would be silently at home on none.
     lineage = f"-{parent.digest}" if parent else ""
     jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{lineage}"
@@ -183,10 +227,12 @@ def main() -> None:
         # Half and half: the two kinds err differently, and together less than either.
         mixed = number >= len(model.jury) // 2
         file = jurors / f"juror{number}.safetensors"
-        way = course(mixed, further=parent is not None)
-        trained(juror, file, training, check, args.seed + number, way)
+        way = course(mixed, before)
+        check = checks[other_than(fold_of(number))]
+        allowed, seed = may_learn(training, number), args.seed + number
+        trained(juror, file, partial(fit, juror, training, allowed, check, seed, way))
     model.eval()
-    judged = judged_on(model.judge, check)
+    judged = judge(*unseen(model, args.cache, PLAIN))
     card = ModelCard(
         name="aqs-b0",
         version="0.1.0",

@@ -12,6 +12,7 @@ from training.effect import SCALES
 
 INTENSITY_WEIGHT, QUALITY_WEIGHT, RANK_WEIGHT = 1.0, 2.0, 0.2
 RANK_MARGIN, RANK_SHARPNESS = 0.05, 10.0
+HELD_PRESENCE, HELD_QUALITY = 2.0, 1.0
 # Errors of intensity count as parts of the artifact's span: else banding, whose intensities are
 # 0.045 to 0.22, would hardly be worth learning.
 SPANS = tuple(SCALES[a].span for a in Artifact)
@@ -52,6 +53,24 @@ def loss(
         + QUALITY_WEIGHT * (apart * weight).sum() / weight.sum().clamp(min=1)
         + RANK_WEIGHT * _rank(guess, quality, weight)
     )
+
+
+def held(
+    logits: Logits, before: tuple[Tensor, Tensor], presence: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """How far scores are from what an earlier jury said: presence [B,10] and quality [B], 0-1.
+
+    Where a label says otherwise the label alone counts; what nobody labelled is held, too. (After
+    Li and Hoiem, Learning without Forgetting, 2016.)
+    """
+    said, quality = before
+    weight = torch.ones_like(quality) if weight is None else weight
+    rows = ((presence < 0) | ((said - presence).abs() <= 0.5)) * weight[:, None]
+    apart = F.binary_cross_entropy_with_logits(logits.presence, said, reduction="none")
+    moved = F.smooth_l1_loss(logits.quality.sigmoid(), quality, reduction="none", beta=0.1)
+    return HELD_PRESENCE * (apart * rows).sum() / rows.sum().clamp(min=1) + HELD_QUALITY * (
+        moved * weight
+    ).sum() / weight.sum().clamp(min=1)
 
 
 def _rank(guess: Tensor, quality: Tensor, weight: Tensor) -> Tensor:

@@ -12,23 +12,24 @@ from safetensors.torch import load_file
 
 from aqs_batch.analysis.checkpoint import inspect, load_model, save, shipped_path
 from training.calibrate import calibrate
-from training.dataset import Shards
-from training.judge import judge, predict
+from training.folds import PLAIN, WILD, unseen
+from training.judge import judge
 
 
-def ship(source: Path, target: Path, validation: list[Shards], version: str) -> None:
-    """Calibrate `source` on all of validation and write it to `target`; judge it on the first part.
+def ship(source: Path, target: Path, cache: Path, version: str) -> None:
+    """Calibrate `source` on all of validation and write it to `target`; judge it on the plain part.
 
-    The first part is as degraded as the test. The second holds what is met in use, mostly encodes
-    and good footage: without it every probability would lean towards damage.
+    Each fold is asked of the jurors that have not learned from it. The plain part is as degraded as
+    the test. The wild one holds what is met in use, mostly encodes and good footage: without it
+    every probability would lean towards damage.
     """
     checkpoint = inspect(source)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)
-    predicted = [predict(model, part, len(part), torch.device("cpu")) for part in validation]
-    judged = judge(predicted[0], validation[0].truth)
+    plain, wild = unseen(model, cache, PLAIN), unseen(model, cache, WILD)
+    judged = judge(*plain)
     fit = calibrate(
-        np.concatenate([p.presence for p in predicted]),
-        np.concatenate([part.truth.presence for part in validation]),
+        np.concatenate([said.presence for said, _ in (plain, wild)]),
+        np.concatenate([truth.presence for _, truth in (plain, wild)]),
     )
     card = replace(
         checkpoint.card,
@@ -36,7 +37,7 @@ def ship(source: Path, target: Path, validation: list[Shards], version: str) -> 
         temperature=fit.temperature,
         offset=fit.offset,
         threshold=fit.threshold,
-        metrics={"validation": judged.as_dict(), "validation_samples": len(validation[0])},
+        metrics={"validation": judged.as_dict(), "validation_samples": len(plain[1].quality)},
     )
     save(target, load_file(source), card)
     print(f"{target}: {card.label}\n{judged.line()}")
@@ -49,8 +50,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--version", default="0.1.0")
     args = parser.parse_args()
-    validation = [Shards(args.cache / "shards" / name) for name in ("val", "val-wild")]
-    ship(args.run / f"{args.which}.safetensors", shipped_path(), validation, args.version)
+    source = args.run / f"{args.which}.safetensors"
+    ship(source, shipped_path(), args.cache, args.version)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ SCALED_VARIANTS = {"train": 3, "val": 1, "test": 1}
 NATIVE_CLEAN = 4  # the manifest's `clean`: 4 and 5 may serve as references as they are
 SCALED_CLEAN = 3  # 3 may serve once scaled to half or less
 LONGEST_READ = 120
+# Validation's sources in two folds: a juror may learn from one and is judged on the other.
+FOLDS = ("val-a", "val-b")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,22 @@ def read_manifest(media: Path) -> list[Source]:
             for row in csv.DictReader(handle)
             if row["kind"] in {"clip", "photo"}
         ]
+
+
+def of_split(sources: list[Source], split: str) -> list[Source]:
+    """The sources of "train", "val", "test" or one of FOLDS, in order.
+
+    Each kind is dealt out by turns, so that both folds get clips and photographs.
+    """
+    if split not in FOLDS:
+        return [s for s in sources if s.split == split]
+    return [
+        source
+        for kind in ("clip", "photo")
+        for source in [s for s in sources if (s.kind, s.split) == (kind, "val")][
+            FOLDS.index(split) :: len(FOLDS)
+        ]
+    ]
 
 
 def _seed(*words: str) -> int:
@@ -244,7 +262,7 @@ class Library:
     """All scenes of one split; drawing from it is deterministic by the generator given."""
 
     def __init__(self, media: Path, cache: Path, split: str, photo_share: float = 0.4) -> None:
-        sources = [s for s in read_manifest(media) if s.split == split]
+        sources = of_split(read_manifest(media), split)
         self._clips = [
             regions for s in sources if s.kind == "clip" and (regions := cut_regions(s, cache))
         ]

@@ -31,6 +31,7 @@ from training.features import SETS, Pool, gather
 from training.heads import Noise
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
+from training.sources import FOLDS
 from training.start import backbone_start
 
 
@@ -290,7 +291,7 @@ def main() -> None:
     start = AqsNet()
     backbone_start(start, args.init)
     start.eval()
-    training, check = gather(start, args.cache, SETS), gather(start, args.cache, ["val"])
+    training, check = gather(start, args.cache, SETS), gather(start, args.cache, FOLDS)
     run = Run(args.run, plan, torch.device(args.device), args.init)
     tune(run, training, check, lambda s: print(s, flush=True))
 

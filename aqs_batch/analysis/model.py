@@ -8,6 +8,7 @@ Shapes: B tiles, T=7 frames, D=2 frames looked at closely, C channels, 10 artifa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -165,8 +166,13 @@ class AqsNet(nn.Module):
 
     def judge(self, seen: Tensor, moved: Tensor) -> Logits:
         """The jury's mean scores of features: the part that can be trained on cached ones."""
-        votes = [juror(seen, moved) for juror in self.jury]
-        return Logits(*(torch.stack(column).mean(0) for column in zip(*votes, strict=True)))
+        return mean_of(self.jury, seen, moved)
+
+
+def mean_of(jurors: Iterable[nn.Module], seen: Tensor, moved: Tensor) -> Logits:
+    """The mean scores that some jurors give to features."""
+    votes = [juror(seen, moved) for juror in jurors]
+    return Logits(*(torch.stack(column).mean(0) for column in zip(*votes, strict=True)))
 
 
 def seen(every: Tensor, close: Tensor, still: Tensor) -> Tensor:

@@ -1,28 +1,58 @@
-"""Jurors that go on from where they stand."""
+"""Jurors that go on from where they stand: held to what was said before, unless a label says no."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from aqs_batch.analysis.model import Juror
-from training.heads import course, go_back
+from aqs_batch.analysis.model import Logits
+from aqs_batch.records import Artifact
+from training.heads import Lesson, course
+from training.losses import held, loss
+
+ARTIFACTS = len(Artifact)
 
 
-def test_a_juror_goes_part_of_the_way() -> None:
-    torch.manual_seed(1)
-    juror, other = Juror(12, 6, 8, 0.0), Juror(12, 6, 8, 0.0)
-    began = {name: now.clone() for name, now in juror.state_dict().items()}
-    became = other.state_dict()
-    juror.load_state_dict(became)
-    go_back(juror, began, 0.25)
-    for name, now in juror.state_dict().items():
-        if not now.is_floating_point():
-            continue
-        whole = name.startswith("intensity")
-        wanted = became[name] if whole else 0.75 * began[name] + 0.25 * became[name]
-        torch.testing.assert_close(now, wanted)
+def scores(seed: int, samples: int = 4) -> Logits:
+    torch.manual_seed(seed)
+    quality, presence, intensity = (torch.randn(samples, n) for n in (1, ARTIFACTS, ARTIFACTS))
+    return Logits(quality.squeeze(1), presence, intensity)
 
 
-def test_only_who_goes_on_is_held_back() -> None:
-    assert course(mixed=True, further=False).share == 1.0
-    assert course(mixed=False, further=True).share < 1.0
+def word(of: Logits) -> tuple[torch.Tensor, torch.Tensor]:
+    return of.presence.sigmoid(), of.quality.sigmoid()
+
+
+def test_nothing_is_nearer_to_what_was_said_than_saying_it_again() -> None:
+    said, other = scores(1), scores(2)
+    unknown = torch.full((4, ARTIFACTS), -1)
+    assert held(said, word(said), unknown) < held(other, word(said), unknown)
+    again = said.presence.clone().requires_grad_()
+    held(said._replace(presence=again), word(said), unknown).backward()
+    assert again.grad is not None and again.grad.abs().max() < 1e-6
+
+
+def test_a_label_that_says_otherwise_lets_go() -> None:
+    said = scores(1)
+    contrary = (word(said)[0] < 0.5).long()
+    moved = said._replace(presence=-said.presence)
+    free = held(moved, word(said), contrary)
+    bound = held(moved, word(said), 1 - contrary)
+    assert free == held(said, word(said), contrary)
+    assert bound > free
+
+
+def test_who_begins_is_held_to_nothing() -> None:
+    logits, truth = scores(1), (torch.zeros(4, ARTIFACTS), torch.zeros(4, ARTIFACTS), torch.ones(4))
+    assert Lesson(truth, None).cost(logits) == loss(logits, *truth)
+    assert Lesson(truth, word(scores(2))).cost(logits) > loss(logits, *truth)
+    assert course(mixed=True, before=None).steps > course(mixed=True, before=word(logits)).steps
+
+
+def test_a_lesson_in_another_order_teaches_the_same() -> None:
+    logits, before = scores(1), word(scores(2))
+    truth = (torch.randint(-1, 2, (4, ARTIFACTS)), torch.rand(4, ARTIFACTS), torch.rand(4))
+    order = np.array([2, 0, 3, 1])
+    turned = Logits(*(column[order] for column in logits))
+    lesson = Lesson(truth, before)
+    torch.testing.assert_close(lesson.of(order).cost(turned), lesson.cost(logits))

@@ -1,0 +1,70 @@
+"""Validation helps to train, by halves: a juror learns from one fold and is judged on the other.
+
+What the detector lacks is sources (training/LOG.md, 21), and validation has a fifth of them. Half
+of the jury learns from `val-a`, half from `val-b`; whatever is chosen or calibrated on a fold is
+asked of the jurors that have not seen it (docs/decisions/020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aqs_batch.analysis.model import AqsNet, Juror, mean_of
+from training.dataset import Truth
+from training.features import Pool, gather
+from training.judge import Predicted
+from training.sources import FOLDS
+
+LEARNED = ("varied", "used")  # recipes of a fold's samples that its jurors learn from
+PLAIN, WILD = "", "-wild"  # sets of a fold that others are judged and calibrated on
+
+
+def fold_of(juror: int) -> str:
+    """The fold that a juror learns from, by its number."""
+    return FOLDS[juror % len(FOLDS)]
+
+
+def other_than(fold: str) -> str:
+    """The fold that whoever learns from `fold` is judged on."""
+    return FOLDS[1 - FOLDS.index(fold)]
+
+
+def learned_sets(fold: str) -> list[str]:
+    """The shard folders of a fold that its jurors learn from."""
+    return [f"{fold}-{recipe}" for recipe in LEARNED]
+
+
+def may_learn(pool: Pool, juror: int) -> NDArray[np.bool_]:
+    """Which samples of a pool a juror may learn from: all but those of the fold it is judged on."""
+    return ~pool.among(learned_sets(other_than(fold_of(juror))))
+
+
+def strangers(model: AqsNet, fold: str) -> list[Juror]:
+    """The jurors that have not learned from `fold`."""
+    return [
+        juror
+        for number, juror in enumerate(model.jury)
+        if fold_of(number) != fold and isinstance(juror, Juror)
+    ]
+
+
+@torch.no_grad()
+def unseen(model: AqsNet, cache: Path, kind: str) -> tuple[Predicted, Truth]:
+    """What the jurors say of both folds' samples of one kind, each fold asked of its strangers."""
+    parts = list(_each(model, cache, kind))
+    said = [np.concatenate([vars(p)[f.name] for p, _ in parts]) for f in fields(Predicted)]
+    truth = {f.name: np.concatenate([getattr(t, f.name) for _, t in parts]) for f in fields(Truth)}
+    return Predicted(*said), Truth(**truth)
+
+
+def _each(model: AqsNet, cache: Path, kind: str) -> Iterator[tuple[Predicted, Truth]]:
+    for fold in FOLDS:
+        check = gather(model, cache, [fold + kind])
+        logits = mean_of(strangers(model, fold), *check.features.rows(slice(None)))
+        yield Predicted(*(column.numpy() for column in logits)), check.truth
