@@ -172,7 +172,7 @@ class Cut(Scene):
 class Shaken(Scene):
     """Another scene held by an unsteady hand: every step its own length and direction.
 
-    To a detector that knew only smooth motion such footage stuttered (training/LOG.md, 35).
+    To a detector that knew only smooth motion such footage stuttered (training/LOG.md, 35, 37).
     """
 
     REACH_PX = 24.0  # less than the room a tile has in its region

@@ -56,18 +56,17 @@ class Noise:
 class Course:
     """How one juror is trained: for how long, how fast, on mixed samples or samples as they are.
 
-    `before` is what the jury of an earlier checkpoint says of all samples, presence [N,10] and
-    quality [N]: new samples are fewer than those it has seen, and all that is not in them would be
-    forgotten.
+    `before` is what the jury of an earlier checkpoint says of all samples: new ones are fewer than
+    those it has seen, and all that is not in them would be forgotten.
     """
 
     steps: int
     rate: float
     mixed: bool
-    before: tuple[Tensor, Tensor] | None = None
+    before: Logits | None = None
 
 
-def course(mixed: bool, before: tuple[Tensor, Tensor] | None) -> Course:
+def course(mixed: bool, before: Logits | None) -> Course:
     """From the beginning, or further from where a juror of an earlier checkpoint stands."""
     if before is not None:
         return Course(FURTHER_STEPS, FURTHER_RATE, mixed, before)
@@ -75,14 +74,13 @@ def course(mixed: bool, before: tuple[Tensor, Tensor] | None) -> Course:
 
 
 @torch.no_grad()
-def word_of(model: AqsNet, pool: Pool) -> tuple[Tensor, Tensor]:
-    """What the jury says of all samples of a pool: presence [N,10] and quality [N], 0-1."""
+def word_of(model: AqsNet, pool: Pool) -> Logits:
+    """What the jury says of all samples of a pool."""
     said = [
         model.judge(*pool.features.rows(slice(first, first + SAID_AT_ONCE)))
         for first in range(0, len(pool), SAID_AT_ONCE)
     ]
-    presence, quality = (torch.cat([getattr(s, c) for s in said]) for c in ("presence", "quality"))
-    return presence.sigmoid(), quality.sigmoid()
+    return Logits(*(torch.cat(column) for column in zip(*said, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -90,21 +88,23 @@ class Lesson:
     """What some samples teach: their labels, and what was said of them before."""
 
     truth: tuple[Tensor, Tensor, Tensor]
-    before: tuple[Tensor, Tensor] | None
+    before: Logits | None
 
     def cost(self, logits: Logits, weight: Tensor | None = None) -> Tensor:
         value = loss(logits, *self.truth, weight)
-        return (
-            value
-            if self.before is None
-            else value + held(logits, self.before, self.truth[0], weight)
-        )
+        if self.before is None:
+            return value
+        return value + held(logits, self.before, self.truth[0], weight)
 
     def of(self, other: NDArray[np.int64]) -> Lesson:
         """The lesson with its samples in another order."""
         presence, intensity, quality = (column[other] for column in self.truth)
-        before = self.before and (self.before[0][other], self.before[1][other])
-        return Lesson((presence, intensity, quality), before)
+        return Lesson((presence, intensity, quality), rows_of(self.before, other))
+
+
+def rows_of(said: Logits | None, chosen: NDArray[np.int64]) -> Logits | None:
+    """What was said of some samples."""
+    return said and Logits(*(column[chosen] for column in said))
 
 
 def fit(
@@ -127,11 +127,8 @@ def fit(
     for step in range(1, way.steps + 1):
         chosen = rng.choice(len(training), BATCH, p=weights)
         juror.train()
-        before = way.before and (way.before[0][chosen], way.before[1][chosen])
-        given, lesson = (
-            blurred(training.features.rows(chosen)),
-            Lesson(training.truth.of(chosen), before),
-        )
+        given = blurred(training.features.rows(chosen))
+        lesson = Lesson(training.truth.of(chosen), rows_of(way.before, chosen))
         value = _mixed_cost(juror, given, lesson, rng) if way.mixed else lesson.cost(juror(*given))
         optimizer.zero_grad()
         value.backward()

@@ -55,19 +55,19 @@ def loss(
     )
 
 
-def held(
-    logits: Logits, before: tuple[Tensor, Tensor], presence: Tensor, weight: Tensor | None = None
-) -> Tensor:
-    """How far scores are from what an earlier jury said: presence [B,10] and quality [B], 0-1.
+def held(logits: Logits, before: Logits, presence: Tensor, weight: Tensor | None = None) -> Tensor:
+    """How far scores are from what an earlier jury said of the same samples.
 
-    Where a label says otherwise the label alone counts; what nobody labelled is held, too. (After
+    Where a label contradicts it the label alone counts; what nobody labelled is held, too. (After
     Li and Hoiem, Learning without Forgetting, 2016.)
     """
-    said, quality = before
-    weight = torch.ones_like(quality) if weight is None else weight
+    said = before.presence.sigmoid()
+    weight = torch.ones_like(before.quality) if weight is None else weight
     rows = ((presence < 0) | ((said - presence).abs() <= 0.5)) * weight[:, None]
     apart = F.binary_cross_entropy_with_logits(logits.presence, said, reduction="none")
-    moved = F.smooth_l1_loss(logits.quality.sigmoid(), quality, reduction="none", beta=0.1)
+    moved = F.smooth_l1_loss(
+        logits.quality.sigmoid(), before.quality.sigmoid(), reduction="none", beta=0.1
+    )
     return HELD_PRESENCE * (apart * rows).sum() / rows.sum().clamp(min=1) + HELD_QUALITY * (
         moved * weight
     ).sum() / weight.sum().clamp(min=1)
