@@ -86,7 +86,7 @@ jury: samples
 	$(MALLOC) $(BIN)/python -m training.heads
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
-# What ships: the jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 34).
+# What ships: the jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
 further: samples
 	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
