@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -54,6 +55,11 @@ class PipedFrames:
     width: int
     format: PipeFormat
     colour: Colour = Colour()
+
+    @cached_property
+    def _reformatter(self) -> VideoReformatter:
+        """One for all tiles of a size: it keeps what swscale prepares."""
+        return VideoReformatter()
 
     def crop(self, y: int, x: int, height: int, width: int) -> Pixels:
         """RGB of the same place in all frames, uint8[T,height,width,3]; it must lie inside."""
@@ -108,7 +114,7 @@ class PipedFrames:
         """A picture through swscale, read as its colour says: uint8[H,W,3]."""
         matrix = _MATRICES.get(self.colour.matrix, _UNKNOWN_MATRIX)
         full = self.colour.range == "pc" or self.format is PipeFormat.RGB24
-        out = VideoReformatter().reformat(
+        out = self._reformatter.reformat(
             picture,
             width,
             height,
