@@ -7,15 +7,14 @@ asked of the jurors that have not seen it (docs/decisions/020).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from aqs_batch.analysis.model import AqsNet, Juror, mean_of
+from aqs_batch.analysis.model import AqsNet, mean_of
 from training.dataset import Truth
 from training.features import Pool, gather
 from training.judge import Predicted
@@ -45,26 +44,19 @@ def may_learn(pool: Pool, juror: int) -> NDArray[np.bool_]:
     return ~pool.among(learned_sets(other_than(fold_of(juror))))
 
 
-def strangers(model: AqsNet, fold: str) -> list[Juror]:
+def strangers(model: AqsNet, fold: str) -> list[nn.Module]:
     """The jurors that have not learned from `fold`."""
-    return [
-        juror
-        for number, juror in enumerate(model.jury)
-        if fold_of(number) != fold and isinstance(juror, Juror)
-    ]
+    return [juror for number, juror in enumerate(model.jury) if fold_of(number) != fold]
 
 
 @torch.no_grad()
 def unseen(model: AqsNet, cache: Path, kind: str) -> tuple[Predicted, Truth]:
     """What the jurors say of both folds' samples of one kind, each fold asked of its strangers."""
-    parts = list(_each(model, cache, kind))
-    said = [np.concatenate([vars(p)[f.name] for p, _ in parts]) for f in fields(Predicted)]
-    truth = {f.name: np.concatenate([getattr(t, f.name) for _, t in parts]) for f in fields(Truth)}
-    return Predicted(*said), Truth(**truth)
-
-
-def _each(model: AqsNet, cache: Path, kind: str) -> Iterator[tuple[Predicted, Truth]]:
-    for fold in FOLDS:
-        check = gather(model, cache, [fold + kind])
-        logits = mean_of(strangers(model, fold), *check.features.rows(slice(None)))
-        yield Predicted(*(column.numpy() for column in logits)), check.truth
+    check = gather(model, cache, [fold + kind for fold in FOLDS])
+    said = [
+        mean_of(
+            strangers(model, fold), *check.features.rows(np.flatnonzero(check.among([fold + kind])))
+        )
+        for fold in FOLDS
+    ]
+    return Predicted(*(torch.cat(c).numpy() for c in zip(*said, strict=True))), check.truth

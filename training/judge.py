@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from aqs_batch.analysis.model import AqsNet, Logits
-from aqs_batch.analysis.transform import transform
+from aqs_batch.analysis.model import Logits
 from aqs_batch.records import Artifact
-from training.dataset import Shards, Truth
+from training.dataset import Truth
 from training.losses import loss
 
 Floats = NDArray[np.float64]
@@ -63,19 +62,6 @@ class Judged:
             f"loss {self.loss:.3f}  macro AP {self.macro_ap:.3f}  F1 {self.macro_f1:.3f}  "
             f"quality SRCC {self.quality_srcc:.3f}  [{each}]"
         )
-
-
-@torch.no_grad()
-def predict(
-    model: AqsNet, shards: Shards, count: int, device: torch.device, batch: int = 8
-) -> Predicted:
-    """Run the model over the first `count` samples."""
-    parts: list[Logits] = []
-    for first in range(0, count, batch):
-        tiles = np.stack([shards.tile(i) for i in range(first, min(first + batch, count))])
-        parts.append(Logits(*(t.float().cpu() for t in model(transform(tiles, device)))))
-    stacked = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
-    return Predicted(*stacked)
 
 
 def judge(predicted: Predicted, truth: Truth) -> Judged:

@@ -68,9 +68,9 @@ def held(logits: Logits, before: Logits, presence: Tensor, weight: Tensor | None
     moved = F.smooth_l1_loss(
         logits.quality.sigmoid(), before.quality.sigmoid(), reduction="none", beta=0.1
     )
-    return HELD_PRESENCE * (apart * rows).sum() / rows.sum().clamp(min=1) + HELD_QUALITY * (
-        moved * weight
-    ).sum() / weight.sum().clamp(min=1)
+    presence_off = (apart * rows).sum() / rows.sum().clamp(min=1)
+    quality_off = (moved * weight).sum() / weight.sum().clamp(min=1)
+    return HELD_PRESENCE * presence_off + HELD_QUALITY * quality_off
 
 
 def _rank(guess: Tensor, quality: Tensor, weight: Tensor) -> Tensor:
