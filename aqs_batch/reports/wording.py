@@ -58,7 +58,7 @@ EXPLANATIONS: Mapping[Artifact, Explanation] = {
     Artifact.DEFOCUS_BLUR: Explanation(
         "Defocus blur",
         "The picture is soft all over and fine detail is missing.",
-        "Missed focus, a soft lens, or an upscale from a smaller picture.",
+        "Missed focus, a soft lens, an upscale from a smaller picture, or too few bits.",
     ),
     Artifact.COLOR_BANDING: Explanation(
         "Color banding",
