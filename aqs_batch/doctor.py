@@ -30,8 +30,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Look at everything a run needs; nothing is created or changed."""
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("ffmpeg", _ffmpeg),
-        ("libvmaf", lambda s: _built_with(s, "libvmaf")),
-        ("libx265", lambda s: _built_with(s, "libx265")),
+        *((part, lambda s, part=part: _built_with(s, part)) for part in ffmpeg.NEEDED),
         ("checkpoint", _checkpoint),
         ("device", _device),
         ("database", _database),
@@ -65,7 +64,7 @@ def _ffmpeg(settings: Settings) -> str:
 
 def _built_with(settings: Settings, library: str) -> str:
     found = ffmpeg.find(settings.ffmpeg.path)
-    if not (found.has_libvmaf if library == "libvmaf" else found.has_libx265):
+    if library in found.missing:
         raise AqsError(f"this ffmpeg has no {library}", hint="Remove [ffmpeg] path to use our own.")
     return "present"
 

@@ -85,7 +85,9 @@ class EncodeJobs:
 
     def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:
         queued = self._store.enqueue(fingerprint, self.key, path, force=force)
-        if queued.status is JobStatus.DONE and self._has_lost_files(fingerprint):
+        if queued.status is JobStatus.DONE and (
+            self._has_lost_files(fingerprint) or self._was_overruled(fingerprint)
+        ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
             tell("encoded", _facts(self._store.rungs(fingerprint)) | {"known": True})
@@ -115,6 +117,14 @@ class EncodeJobs:
             return False
         kept = [rung.output for rung in self._store.rungs(fingerprint) if rung.output]
         return not all(Path(output).exists() for output in kept)
+
+    def _was_overruled(self, fingerprint: str) -> bool:
+        """Whether the rung to take is what another request chose, so that it is chosen anew.
+
+        All rungs are there: it costs no encode. What took its original's place stays.
+        """
+        chosen_by = {r.chosen_by for r in self._store.rungs(fingerprint) if r.recommended}
+        return not self._settings.encode.replace and not chosen_by <= {"", self.key}
 
     def work(
         self, job: Job, tell: Tell, progress: Progress, *, patient: bool, force: bool = False
@@ -159,6 +169,7 @@ class EncodeJobs:
             ffmpeg=find_ffmpeg(self._settings.ffmpeg.path),
             known=(lambda key: None) if force else self._store.rung,
             score=self._score if self._settings.encode.aqs else None,
+            aqs_key=self._settings_key,
             progress=progress,
         )
 

@@ -15,7 +15,7 @@ from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.scratch import scratch
-from aqs_batch.encode.search import Goal, broken, goals, search
+from aqs_batch.encode.search import Goal, broken, goals, search, together
 from aqs_batch.errors import TargetError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.files import ENCODES
@@ -49,6 +49,7 @@ class Job:
     ffmpeg: Ffmpeg
     known: Known
     score: ScoreFiles | None  # None: no AQS is asked for
+    aqs_key: str = ""  # the settings key of that score
     progress: Progress = lambda done, planned, what: None
 
 
@@ -98,14 +99,13 @@ class _Work:
     ) -> None:
         self._job, self._wanted, self._container, self._held = job, wanted, container, held
         self._asked: Encode = job.settings.encode
-        self._scratch = scratch
+        self._scratch, self._verdict = scratch, ""
         self._output_dir = Path(job.settings.output.dir)
 
     def rungs(self, warnings: Sequence[str]) -> list[Made]:
         """Every rung that was asked for or looked at, scored, the best one marked."""
-        verdict = ""
         if preprocessing.applies(self._wanted.video, self._asked):
-            made, best, verdict = self._with_filter()
+            made, best, self._verdict = self._with_filter()
         elif self._asked.searches:
             made, best = self._searched(self._ladder(self._wanted))
         else:
@@ -114,9 +114,12 @@ class _Work:
         made = [_with(m, recommended="", warnings=tuple(warnings)) for m in made]
         if best is not None:
             number, why = best
-            why = "; ".join(words for words in (why, verdict) if words)
-            made[number] = _with(self._pictured(made[number]), recommended=why)
+            made[number] = _with(self._pictured(made[number]), recommended=self._why(why))
         return made
+
+    def _why(self, words: str) -> str:
+        """Why a rung is taken, with what is to be said of the filter."""
+        return "; ".join(part for part in (words, self._verdict) if part)
 
     def _climbed(self, ladder: Ladder) -> tuple[list[Made], Best]:
         made = ladder.climb(sorted(set(self._asked.crf)))
@@ -214,13 +217,7 @@ class _Work:
                 return of(rung_at(crf))
 
             found.append((goal, search(value_at, goal, low, high)))
-        crf = found[0][1]
-        if len(found) > 1 and found[0][0].at_least and crf < max(c for _, c in found[1:]):
-            goal = found[0][0]
-            raise TargetError(
-                f"{goal.what} of {goal.bound:g} needs CRF {crf:g}, which is too large a file",
-                hint="Ask for less quality, more bytes, or a slower preset.",
-            )
+        crf = together(found)
         why = " and ".join(
             f"{g.what} {'at least' if g.at_least else 'at most'} {g.bound:g}" for g, _ in found
         )
@@ -230,7 +227,7 @@ class _Work:
     def _scored(self, made: Made) -> Made:
         if self._job.score is None or not made.files:
             return made
-        return _with(made, aqs=self._job.score(made.files))
+        return _with(made, aqs=self._job.score(made.files), aqs_key=self._job.aqs_key)
 
     def _pictured(self, made: Made) -> Made:
         """The rung with pictures of its worst frames beside the source's."""
@@ -266,10 +263,13 @@ class _Work:
         self._wanted = wanted = _complete(wanted, self._container)
         whole = self._scored(self._within_bounds(self._ladder(wanted), sampled.rung.crf))
         why, warnings = sampled.rung.recommended, list(sampled.rung.warnings)
+        if not self._asked.searches:  # who asks for a quality gets it at any size
+            # In the whole file's own figures: its samples were smaller, or looked better.
+            taken = choose.recommend([whole.rung], self._asked.good_vmaf)
+            why = self._why(taken[1]) if taken else ""
         if whole.rung.ratio >= 1:
             warnings.append("as a whole file it is no smaller than its source")
-            why = why if self._asked.searches else ""  # who asks for a quality gets it at any size
-        warnings += broken(whole.rung, self._asked)
+        warnings += broken(whole.rung, sampled.rung, self._asked)
         whole = _with(self._pictured(whole), recommended=why, warnings=tuple(warnings))
         made[number] = _with(sampled, recommended="")
         return [*made, whole]

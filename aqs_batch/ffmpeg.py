@@ -21,6 +21,7 @@ STDERR_TAIL_LINES = 40
 STDERR_LIMIT_BYTES = 64 << 20
 TERM_GRACE_S = 3.0
 LONGEST_LINE_BYTES = 4096
+NEEDED = ("libvmaf", "libx265", "xpsnr")  # to make re-encodes and to measure them
 
 # Containers that hold media themselves. What only points elsewhere (hls, dash, concat, image2,
 # imf, sdp) is left out, so that a playlist named .mp4 cannot reach another file.
@@ -35,13 +36,12 @@ DEMUXERS = (
 
 @dataclass(frozen=True)
 class Ffmpeg:
-    """An ffmpeg binary, why it was chosen, and what it was built with."""
+    """An ffmpeg binary, why it was chosen, and what it was built without."""
 
     path: str
     version: str
     origin: str
-    has_libvmaf: bool
-    has_libx265: bool
+    missing: tuple[str, ...]  # of NEEDED
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Finished:
 
 @cache
 def find(setting: str = "") -> Ffmpeg:
-    """The setting if given, else a PATH ffmpeg with libvmaf and libx265, else imageio-ffmpeg's.
+    """The setting if given, else an ffmpeg on PATH that has all NEEDED, else imageio-ffmpeg's.
 
     Raises FfmpegError when the chosen binary does not run, SettingsError when the setting says so.
     """
@@ -65,15 +65,15 @@ def find(setting: str = "") -> Ffmpeg:
             raise SettingsError(str(error), hint=error.hint) from error
     on_path = shutil.which("ffmpeg")
     if on_path:
-        found = _inspect(on_path, "first on PATH with libvmaf and libx265")
-        if found.has_libvmaf and found.has_libx265:
+        found = _inspect(on_path, "first on PATH with libvmaf, libx265 and xpsnr")
+        if not found.missing:
             return found
     import imageio_ffmpeg
 
     bundled = imageio_ffmpeg.get_ffmpeg_exe()
     why = "bundled (imageio-ffmpeg)"
     if on_path:
-        why += f"; {on_path} lacks libvmaf or libx265"
+        why += f"; {on_path} lacks {' and '.join(found.missing)}"
     return _inspect(bundled, why)
 
 
@@ -88,7 +88,8 @@ def _inspect(path: str, origin: str) -> Ffmpeg:
     match = re.match(r"ffmpeg version (\S+)", version)
     if not match:
         raise FfmpegError(f"{path} is not an ffmpeg", hint=hint)
-    return Ffmpeg(path, match[1], origin, " libvmaf " in filters, " libx265 " in encoders)
+    missing = tuple(name for name in NEEDED if f" {name} " not in filters + encoders)
+    return Ffmpeg(path, match[1], origin, missing)
 
 
 def _capture(argv: Sequence[str]) -> str:

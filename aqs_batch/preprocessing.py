@@ -59,8 +59,12 @@ def encoder(ffmpeg_path: str, video: Video, recipe: Recipe, strength: float) -> 
 
 
 def applies(video: Video, asked: Encode) -> bool:
-    """Whether an encode is to try the filter: a strength asked for HDR is refused, auto is not."""
-    return asked.strength > 0 and not (asked.preprocess == "auto" and video.hdr)
+    """Whether an encode is to try the filter: where its light is not the filter's, auto does not,
+    and a strength that was asked for is refused.
+    """
+    from aqs_batch.encode.filtered import fits
+
+    return asked.strength > 0 and (asked.preprocess != "auto" or fits(video))
 
 
 @dataclass(frozen=True)

@@ -264,12 +264,14 @@ class Rung:
     model: str = ""  # VMAF model, libvmaf's version and how frames were pooled
     vmaf_v1: Vmaf | None = None
     aqs: float | None = None  # the no-reference score of the encode; None: not asked
+    aqs_key: str = ""  # the settings key of that score: of two keys none can be compared
     encode_fps: float = 0.0
     ratio: float = 0.0  # size over that of the source's video stream
     strip: tuple[float, ...] = field(repr=False, default=())  # VMAF over time, the low of each bin
     worst: tuple[WorstFrame, ...] = field(repr=False, default=())
     on_hull: bool = False  # no mixture of other rungs beats it; said of a whole set when reading
     recommended: str = ""  # why this rung is the one to take; "" for the others
+    chosen_by: str = ""  # the key of the request that took it
     output: str = ""  # the kept file, if any
     checks: tuple[Check, ...] = ()  # what of the source the kept file still holds
     vmaf_log: str = ""  # the per-frame log, relative to the output folder

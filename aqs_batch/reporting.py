@@ -10,7 +10,7 @@ from typing import Any
 
 from aqs_batch.analysis.score import score_video
 from aqs_batch.encode.bd_rate import bd_rates, with_hull
-from aqs_batch.records import Outcome, RunRecord, Status
+from aqs_batch.records import Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import export
 from aqs_batch.reports.render import render
 from aqs_batch.settings import ENCODE_KEY, Settings
@@ -49,7 +49,8 @@ def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
 
 def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Outcome:
     """What is known of a scored file: its analysis, and its re-encodes if there are any."""
-    encodes = with_hull(store.rungs(analysis.fingerprint))
+    rungs, unlike = _alike(store.rungs(analysis.fingerprint), analysis.provenance.settings_key)
+    encodes = with_hull(rungs)
     rates, why_not = bd_rates(encodes)
     return Outcome(
         file=name,
@@ -59,10 +60,23 @@ def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Ou
         score=score_video(analysis.sequences, threshold),
         provenance=analysis.provenance,
         processing_time_s=analysis.processing_time_s,
-        warnings=(*analysis.warnings, *why_not),
+        warnings=(*analysis.warnings, *unlike, *why_not),
         encodes=encodes,
         bd_rate=rates,
     )
+
+
+def _alike(rungs: Sequence[Rung], key: str) -> tuple[list[Rung], list[str]]:
+    """Rungs without the AQS that another checkpoint or other settings gave, and a word on it."""
+    told = [rung if rung.aqs_key == key else replace(rung, aqs=None) for rung in rungs]
+    lost = sum(
+        one.aqs is not None and two.aqs is None for one, two in zip(rungs, told, strict=True)
+    )
+    if not lost:
+        return told, []
+    what = "one re-encode is" if lost == 1 else f"{lost} re-encodes are"
+    why = "of another checkpoint or other settings and not shown; encode with --force to score anew"
+    return told, [f"the AQS of {what} {why}"]
 
 
 def joined(folders: Iterable[str]) -> str:

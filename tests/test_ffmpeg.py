@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
+
+import pytest
 
 from aqs_batch import ffmpeg
 
@@ -15,3 +19,28 @@ def test_a_child_that_waits_to_write_ends_when_it_is_left(ffmpeg_path: str) -> N
         assert running.read_into(head) == len(head)
         began = time.monotonic()
     assert time.monotonic() - began < ffmpeg.TERM_GRACE_S
+
+
+@pytest.mark.parametrize(
+    ("filters", "chosen"), [("libvmaf", False), ("libvmaf xpsnr", True), ("xpsnr", False)]
+)
+def test_an_ffmpeg_that_cannot_measure_is_not_taken_from_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: str, chosen: bool
+) -> None:
+    """One before 7.1 was called good, and every re-encode ended in "No such filter: 'xpsnr'"."""
+    listed = "".join(f" .. {name} VV->V x\n" for name in filters.split())
+    mine = tmp_path / "ffmpeg"
+    mine.write_text(
+        "#!/bin/sh\ncase $2 in\n-version) echo 'ffmpeg version 7.0.2';;\n"
+        f"-filters) printf '{listed}';;\n-encoders) echo ' V libx265 x';;\nesac\n"
+    )
+    mine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    ffmpeg.find.cache_clear()
+    try:
+        found = ffmpeg.find()
+    finally:
+        ffmpeg.find.cache_clear()
+    assert (found.path == str(mine)) is chosen
+    assert not found.missing
+    assert chosen or str(mine) in found.origin

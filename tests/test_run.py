@@ -219,9 +219,8 @@ def test_doctor_names_what_is_there_and_what_is_not(tmp_path: Path) -> None:
     good = aqs("doctor", "--json", cwd=tmp_path)
     assert good.returncode == 0, good.stdout
     findings = json.loads(good.stdout)
-    assert {"ffmpeg", "libvmaf", "libx265", "device", "checkpoint", "database", "disk"} <= set(
-        findings
-    )
+    wanted = {"ffmpeg", "libvmaf", "libx265", "xpsnr", "device", "checkpoint", "database", "disk"}
+    assert wanted <= set(findings)
     bad = aqs("doctor", cwd=tmp_path, AQS_FFMPEG_PATH="/nowhere/ffmpeg")
     assert bad.returncode == 2
     assert "NO  ffmpeg" in bad.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,19 @@ def test_a_failed_re_encode_is_in_the_report_beside_the_score(inbox: Path) -> No
     assert "scored" in told and "encoded" not in told
     assert outcome.score is not None
     assert outcome.reason.startswith("re-encode: ")
+
+
+def test_the_aqs_of_a_re_encode_by_another_checkpoint_is_not_shown(inbox: Path) -> None:
+    settings = profile(inbox)
+    _, _, store = serve(settings)
+    run = store.last_run()
+    assert run is not None
+    shown = []
+    for key in (KEY, "of another checkpoint"):
+        with sqlite3.connect(inbox.parent / "out" / "aqs.db") as database:
+            change = "UPDATE rungs SET rung = json_set(rung, '$.aqs', 0.5, '$.aqs_key', ?)"
+            database.execute(change, (key,))
+        (outcome,) = reporting.outcomes(store, run, 0.2)
+        shown.append((outcome.encodes[0].aqs, any("not shown" in w for w in outcome.warnings)))
+    store.close()
+    assert shown == [(0.5, False), (None, True)]

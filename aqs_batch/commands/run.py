@@ -151,7 +151,7 @@ def demo(
     from aqs_batch import ffmpeg
 
     with plain_errors(debug):
-        settings = load(config, output_dir or "reports", db).settings
+        settings = load(config, output_dir, db).settings
         with tempfile.TemporaryDirectory(prefix="aqs-demo-") as scratch:
             folder = keep or Path(scratch)
             clips.make(ffmpeg.find(settings.ffmpeg.path).path, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aqs_batch.encode.codec import odd_size
+from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.records import Video
@@ -25,8 +26,9 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
                 hint="Use --crf or --max-kbps for this file.",
             )
         warnings.append(f"HDR ({video.hdr}): no VMAF model is valid, so none was measured")
-        if asked.preprocess == "auto":
-            warnings.append("HDR: the preprocess filter knows SDR only, so it was left out")
+    if asked.preprocess == "auto" and not fits(video):
+        light = video.hdr or "linear light"
+        warnings.append(f"{light}: the preprocess filter knows SDR only, so it was left out")
     if dolby:
         warnings.append("Dolby Vision metadata is not carried over, its base layer is")
     if "DYNAMIC_HDR_PLUS" in held.picture.side_data:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -56,8 +57,12 @@ def hull(rungs: Sequence[Rung]) -> list[Rung]:
 
 
 def with_hull(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
-    """The same rungs, those on the hull saying so."""
-    best = {id(rung) for rung in hull(rungs)}
+    """The same rungs, those on the hull saying so: of the frames that most of them are of.
+
+    Rates of other frames (a kept file beside its samples) are no points of the same curve.
+    """
+    most = Counter(_frames(rung) for rung in rungs).most_common(1)
+    best = {id(rung) for rung in hull([r for r in rungs if most and _frames(r) == most[0][0]])}
     return tuple(replace(rung, on_hull=id(rung) in best) for rung in rungs)
 
 
@@ -90,16 +95,24 @@ def bd_rate(anchor: Sequence[Rung], test: Sequence[Rung], measure: str = "vmaf")
 def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
     """BD-rates of every ladder against the first plain one, and why others have none.
 
-    A ladder with enough rungs goes first. The anchor's own encodes of other frames (a kept file
-    beside the samples) are no other ladder. With a single pair the keys are the measures alone
-    (vmaf, vmaf_neg, and vmaf_v1 where it was measured), else the ladder is named.
+    A ladder with enough rungs, and with others of the same frames, goes first. Ladders of other
+    frames, or measured by another model, are not compared: bits of samples and of a whole file
+    differ more than encoders do. A recipe's kept file beside its samples is no other ladder. With
+    a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where it was
+    measured), else the ladder is named.
     """
-    all_ladders = sorted(ladders(rungs), key=_rank)
+    all_ladders = ladders(rungs)
     if not all_ladders:
         return {}, []
     found, reasons = {}, []
-    anchor = all_ladders[0]
-    others = [other for other in all_ladders[1:] if _recipe(other) != _recipe(anchor)]
+    anchor = min(all_ladders, key=lambda ladder: _rank(ladder, all_ladders))
+    strangers = [other for other in all_ladders if _recipe(other) != _recipe(anchor)]
+    others = [other for other in strangers if _is_beside(other, anchor)]
+    compared = {_recipe(other) for other in others}
+    for other in strangers:
+        if _recipe(other) not in compared:
+            why = "they are of other frames or of another model"
+            reasons.append(f"no BD-rate of {other.name} against {anchor.name}: {why}")
     for other in others:
         with_v1 = all(rung.vmaf_v1 for rung in (*anchor.rungs, *other.rungs))
         for measure in ("vmaf", "vmaf_neg", *(("vmaf_v1",) if with_v1 else ())):
@@ -117,8 +130,19 @@ def _recipe(ladder: Ladder) -> tuple[str | None, ...]:
     return rung.codec, rung.preset, rung.params, rung.preprocess
 
 
-def _rank(ladder: Ladder) -> tuple[bool, bool]:
-    return ladder.rungs[0].preprocess is not None, len(ladder.rungs) < LEAST_RUNGS
+def _frames(rung: Rung) -> tuple[str, str]:
+    """Which frames a rung's rate and scores are of, and by which model."""
+    return rung.plan, rung.model
+
+
+def _is_beside(one: Ladder, two: Ladder) -> bool:
+    """Whether two ladders differ in their recipe alone."""
+    return _recipe(one) != _recipe(two) and _frames(one.rungs[0]) == _frames(two.rungs[0])
+
+
+def _rank(ladder: Ladder, others: Sequence[Ladder]) -> tuple[bool, ...]:
+    alone = not any(_is_beside(ladder, other) for other in others)
+    return ladder.rungs[0].preprocess is not None, len(ladder.rungs) < LEAST_RUNGS, alone
 
 
 def _points(rungs: Sequence[Rung], measure: str) -> list[tuple[float, float]]:

@@ -37,9 +37,14 @@ class LumaFilter(Protocol):
     def __call__(self, window: Sequence[Luma], bit_depth: int) -> Luma: ...
 
 
+def fits(video: Video) -> bool:
+    """Whether a video's light is what the filter was trained for: SDR, not linear."""
+    return not video.hdr and video.color_transfer != "linear"
+
+
 def admit(video: Video) -> None:
     """Raises RefusedMedia for light the filter was not trained for."""
-    if video.hdr or video.color_transfer == "linear":
+    if not fits(video):
         raise RefusedMedia(
             f"the preprocess filter knows SDR only; this video is {video.hdr or 'linear light'}",
             hint="Encode it without --preprocess.",

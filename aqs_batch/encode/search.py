@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aqs_batch.errors import TargetError
@@ -78,6 +78,26 @@ def search(
     return crf_of(good)
 
 
+def together(found: Sequence[tuple[Goal, float]]) -> float:
+    """The CRF to take of those that keep one goal each, so that all are kept.
+
+    A size is kept by every higher CRF, a quality by every lower one. Raises TargetError where
+    these exclude each other.
+    """
+    smallest = max((crf for goal, crf in found if not goal.at_least), default=None)
+    for goal, crf in found:
+        if goal.at_least and smallest is not None and crf < smallest:
+            raise TargetError(
+                f"{goal.what} of {goal.bound:g} needs CRF {crf:g}, which is too large a file",
+                hint="Ask for less quality, more bytes, or a slower preset.",
+            )
+    qualities = [crf for goal, crf in found if goal.at_least]
+    if qualities:
+        return min(qualities)
+    assert smallest is not None, "no goal was searched for"
+    return smallest
+
+
 def _next(known: dict[int, float], goal: Goal, good: int, bad: int) -> int:
     """Where a straight line between the values around the bound crosses it, else the middle."""
     if good not in known or bad not in known:
@@ -111,12 +131,13 @@ def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
     return found
 
 
-def broken(rung: Rung, asked: Encode) -> list[str]:
+def broken(whole: Rung, samples: Rung, asked: Encode) -> list[str]:
     """What a whole file does not keep, though its samples did."""
+    bounds = goals(asked) or [(Goal("VMAF", asked.good_vmaf, True), _vmaf_of)]
     return [
-        f"the whole file has {goal.what} {value(rung):.2f}, its samples promised {goal.bound:g}"
-        for goal, value in goals(asked)
-        if not goal.keeps(value(rung))
+        f"the whole file has {goal.what} {value(whole):.2f}, its samples promised {goal.bound:g}"
+        for goal, value in bounds
+        if goal.keeps(value(samples)) and not goal.keeps(value(whole))
     ]
 
 

@@ -14,24 +14,12 @@ import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ffmpeg import DEMUXERS
-from aqs_batch.ingest import keyframes, wholeness
+from aqs_batch.ingest import colour, keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.records import DAMAGED, Fraction, Video
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
-_PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
-_TRANSFERS = {
-    1: "bt709",
-    6: "smpte170m",
-    8: "linear",
-    13: "srgb",
-    14: "bt2020-10",
-    16: "pq",
-    18: "hlg",
-}
-_MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 10: "bt2020c"}
-_RANGES = {1: "limited", 2: "full"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
@@ -154,7 +142,7 @@ def _describe(
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
     turned = first.rotation_deg % 180 != 0
-    transfer = _TRANSFERS.get(int(codec.color_trc), "")
+    transfer = colour.TRANSFERS.get(int(codec.color_trc), "")
     duration = _duration(packets.times_s, frame_rate)
     warnings = []
     if packets.damaged:
@@ -176,10 +164,10 @@ def _describe(
         variable_frame_rate=variable,
         field_order=_field_order(codec, first),
         rotation_deg=first.rotation_deg,
-        color_primaries=_PRIMARIES.get(int(codec.color_primaries), ""),
+        color_primaries=colour.PRIMARIES.get(int(codec.color_primaries), ""),
         color_transfer=transfer,
-        color_matrix=_MATRICES.get(int(codec.colorspace), ""),
-        color_range=_RANGES.get(int(codec.color_range), ""),
+        color_matrix=colour.MATRICES.get(int(codec.colorspace), ""),
+        color_range=colour.RANGES.get(int(codec.color_range), ""),
         hdr={"pq": "PQ", "hlg": "HLG"}.get(transfer, ""),
         duration_s=duration,
         bit_rate_kbps=size * 8 / 1000 / duration if duration else 0.0,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def summarise(rows: Iterable[Row]) -> Summary:
         levels={level: levels[level] for level in QualityLevel},
         artifacts=tuple(common.most_common()),
         histogram=_histogram(values),
-        median_aqs=values[len(values) // 2] if values and comparables == 1 else None,
+        median_aqs=median(values) if values and comparables == 1 else None,
         comparables=comparables,
         new=new,
         improved=len(improved),

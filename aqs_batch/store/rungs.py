@@ -30,23 +30,27 @@ class Rungs(Jobs):
     def save_rungs(self, job: Job, made: Sequence[StoredRung], created_at: str) -> None:
         """Commit the rungs of one source and the end of their job together.
 
-        A rung of the same key is replaced. Of a source's rungs only those of the newest call may
-        be recommended, so that a report never names two. Raises LostJob, and saves nothing, when
-        the job is no longer this worker's.
+        A rung of the same key is replaced; the content of its kept file stays known as an encode
+        of ours. Of a source's rungs only those of the newest call may be recommended, so that a
+        report never names two. Raises LostJob, and saves nothing, when the job is no longer this
+        worker's.
         """
         fingerprint = job.fingerprint
         with self._write() as connection:
             self._done(connection, job)
             _withdraw(connection, fingerprint)
             for stored in made:
-                connection.execute(sa.delete(rungs).where(rungs.c.rung_key == stored.key))
+                same = rungs.c.rung_key == stored.key
+                before = connection.execute(sa.select(rungs.c.output_fingerprint).where(same))
+                ours = stored.output_fingerprint or before.scalar() or ""
+                connection.execute(sa.delete(rungs).where(same))
                 result = connection.execute(
                     sa.insert(rungs).values(
                         fingerprint=fingerprint,
                         rung_key=stored.key,
                         crf=stored.rung.crf,
-                        rung=_json(stored.rung),
-                        output_fingerprint=stored.output_fingerprint,
+                        rung=_json(stored.rung, job.settings_key),
+                        output_fingerprint=ours,
                         created_at=created_at,
                     )
                 )
@@ -113,8 +117,8 @@ def _withdraw(connection: sa.Connection, fingerprint: str) -> None:
             connection.execute(sa.update(rungs).where(rungs.c.id == row.id).values(rung=parts))
 
 
-def _json(rung: Rung) -> dict[str, Any]:
-    parts = asdict(rung)
+def _json(rung: Rung, key: str) -> dict[str, Any]:
+    parts = asdict(rung) | {"chosen_by": key if rung.recommended else ""}
     del parts["worst"], parts["on_hull"]
     return parts
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aqs_batch.encode.bd_rate import Incomparable, bd_rate, bd_rates, hull, ladders
+from aqs_batch.encode.bd_rate import Incomparable, bd_rate, bd_rates, hull, ladders, with_hull
 from aqs_batch.records import Rung, Vmaf
 
 
@@ -64,3 +64,32 @@ def test_the_hull_leaves_out_what_a_mixture_beats() -> None:
     assert hull([rungs[0], rungs[1], beaten, rungs[3]]) == [rungs[3], rungs[1], rungs[0]]
     unmeasured = replace(rungs[1], vmaf=None)
     assert unmeasured not in hull([rungs[0], unmeasured])
+
+
+SAMPLES = "12 x 5 s of 600 s"
+
+
+def test_ladders_of_other_frames_are_not_compared() -> None:
+    """Samples against a whole file had given +31.8 %."""
+    rates, reasons = bd_rates([*ladder(plan=SAMPLES), *ladder(0.7, preset="slow")])
+    assert not rates
+    assert "other frames" in reasons[0]
+    rates, reasons = bd_rates(
+        [*ladder(plan=SAMPLES), *ladder(), *ladder(0.7, preset="slow", plan=SAMPLES)]
+    )
+    assert rates["vmaf"] == pytest.approx(-30, abs=0.02)
+    assert not reasons
+
+
+def test_a_kept_file_of_the_filtered_ladder_changes_no_key() -> None:
+    filtered = ladder(0.9, preprocess="pre x1", plan=SAMPLES)
+    kept = ladder(0.9, preprocess="pre x1")[1:2]
+    rates, reasons = bd_rates([*ladder(plan=SAMPLES), *filtered, *kept])
+    assert set(rates) == {"vmaf", "vmaf_neg"}
+    assert not reasons
+
+
+def test_a_whole_file_is_no_point_of_its_samples_hull() -> None:
+    kept = [replace(ladder()[1], kbps=9000.0)]
+    marked = with_hull([*ladder(plan=SAMPLES), *kept])
+    assert [rung.plan for rung in marked if rung.on_hull] == [SAMPLES] * 4

@@ -114,6 +114,48 @@ def test_a_repeated_call_costs_nothing(film: Path, tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_request_made_again_takes_its_own_rung_again(film: Path, tmp_path: Path) -> None:
+    """The page had gone on to say what the request in between had asked for."""
+    plain, target = asked(tmp_path, good_vmaf=10), asked(tmp_path, target_vmaf=97.0)
+    store = Store(plain.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    taken = []
+    for settings in (plain, target, plain):
+        told: list[str] = []
+        jobs_for(store, settings).after(film, entry, lambda k, f, t=told: t.append(k))
+        (best,) = [rung for rung in store.rungs(entry.fingerprint) if rung.recommended]
+        taken.append((best.crf, best.recommended))
+    assert taken[0] == taken[2] != taken[1]
+    assert "encoding" not in told  # no frame was encoded for it
+    store.close()
+
+
+def test_a_kept_encode_stays_known_as_ours(film: Path, tmp_path: Path) -> None:
+    kept = asked(tmp_path, crf=(30,), keep="all")
+    wider = asked(tmp_path, crf=(30, 40), full=True)
+    store = Store(kept.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    jobs_for(store, kept).after(film, entry, lambda k, f: None)
+    (rung,) = store.rungs(entry.fingerprint)
+    jobs_for(store, wider).after(film, entry, lambda k, f: None)
+    assert store.is_encode(fingerprint(Path(rung.output)))
+    store.close()
+
+
+def test_a_kept_file_is_told_of_in_its_own_figures(make_clip, tmp_path: Path) -> None:
+    """It had been called 82 % smaller, as its samples were; it was 58 %."""
+    graph = "noise=alls=40:allf=t:enable='gt(mod(t,5),2)'"
+    options = ("-vf", graph, "-c:v", "libx264", "-crf", "10", "-preset", "ultrafast", "-g", "125")
+    film = make_clip("mix.mkv", seconds=20, size="160x120", options=options)
+    settings = asked(
+        tmp_path, codec="x264", crf=(30,), good_vmaf=5, keep="best", samples=4, sample_s=1.0
+    )
+    rungs = [stored.rung for stored in encoding.encode(job(film, settings)).rungs]
+    (whole,) = [rung for rung in rungs if rung.recommended]
+    assert whole.plan == "full"
+    assert f"{1 - whole.ratio:.0%} smaller" in whole.recommended
+
+
 def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, target_vmaf=85.0)
     rungs = [stored.rung for stored in encoding.encode(job(film, settings)).rungs]

@@ -114,6 +114,17 @@ def test_hdr_is_refused_for_a_strength_and_left_alone_by_auto(
     assert any("left out" in w for w in result.rungs[0].rung.warnings)
 
 
+def test_auto_leaves_linear_light_alone(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    """The whole re-encode had failed, as if the filter had been asked for."""
+    linear = make_clip(
+        "linear.mkv", seconds=0.4, size="160x120",
+        options=("-vf", "setparams=color_trc=linear", "-c:v", "libx264", "-preset", "ultrafast"),
+    )  # fmt: skip
+    result = encode(linear, asked(tmp_path, preprocess="auto", crf=(30,)))
+    assert [s.rung.preprocess for s in result.rungs] == [None]
+    assert any("linear light: " in w for w in result.rungs[0].rung.warnings)
+
+
 def rung(kbps: float, vmaf: float, neg: float) -> Rung:
     pooled = [Vmaf(v, v, v, v) for v in (vmaf, neg)]
     return Rung(30, "medium", None, int(kbps), kbps, pooled[0], pooled[1], 40.0, "exact")

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqs_batch.encode.search import MOST_STEPS, Goal, search
+from aqs_batch.encode.search import MOST_STEPS, Goal, broken, search, together
 from aqs_batch.errors import TargetError
+from aqs_batch.records import Rung, Vmaf
+from aqs_batch.settings import Encode
 
 falls = st.lists(st.floats(0.01, 8), min_size=48, max_size=48)
 
@@ -58,3 +60,27 @@ def test_interpolation_saves_steps() -> None:
 
     assert search(at, Goal("VMAF", 70, True), 4, 51) == 26
     assert len(asked) <= 5
+
+
+VMAF, RATE, SIZE = (Goal("VMAF", 90, True), Goal("kbit/s", 2000, False), Goal("bytes", 1e5, False))
+
+
+def test_of_two_sizes_the_smaller_one_is_kept() -> None:
+    """The first one's CRF had been taken: 499,212 bytes where 100,000 were the most."""
+    assert together([(RATE, 12), (SIZE, 24)]) == together([(SIZE, 24), (RATE, 12)]) == 24
+    assert together([(VMAF, 30), (RATE, 12), (SIZE, 24)]) == 30
+    assert together([(VMAF, 30)]) == 30
+    with pytest.raises(TargetError, match="VMAF of 90 needs CRF 20"):
+        together([(VMAF, 20), (RATE, 12), (SIZE, 24)])
+
+
+def test_a_whole_file_that_looks_worse_than_its_samples_says_so() -> None:
+    def rung(vmaf: float) -> Rung:
+        return Rung(24, "slow", None, 10, 1.0, Vmaf(vmaf, vmaf, vmaf, vmaf), None, 40, "exact")
+
+    asked = Encode(good_vmaf=93)
+    assert broken(rung(91), rung(94), asked) == [
+        "the whole file has VMAF 91.00, its samples promised 93"
+    ]
+    assert broken(rung(94), rung(94), asked) == broken(rung(80), rung(85), asked) == []
+    assert broken(rung(91), rung(94), Encode(target_vmaf=90)) == []

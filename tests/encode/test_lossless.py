@@ -81,6 +81,31 @@ def test_what_belongs_to_the_picture_is_kept(
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "color_primaries=bt470bg:color_trc=bt470bg:colorspace=bt470bg",  # PAL
+        "color_primaries=bt470m:color_trc=bt470m:colorspace=fcc",
+        "color_primaries=smpte240m:color_trc=smpte240m:colorspace=smpte240m",
+        "color_primaries=smpte431:color_trc=bt2020-12:colorspace=bt2020nc",
+    ],
+)
+def test_rarer_colour_tags_are_kept(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, tags: str
+) -> None:
+    """PAL's transfer had no name here, and the copy lost it without a word."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-vf", f"setparams={tags}")
+    source = make_clip("pal.mp4", seconds=0.2, options=options)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    codes = []
+    for path in (source, tmp_path / "o.mkv"):
+        with av.open(str(path)) as container:
+            codec = container.streams.video[0].codec_context
+            codes.append((codec.color_primaries, codec.color_trc, codec.colorspace))
+    assert codes[0] == codes[1]
+    assert all(code != 2 for code in codes[0])
+
+
 def test_rotation_is_kept(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
     source = media / "clips" / "phone_dog_room_lowlight.mp4"
     video = probe(source)

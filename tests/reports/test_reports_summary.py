@@ -132,6 +132,11 @@ def test_verdicts_count_every_level(outcome: Outcome, failure: Outcome) -> None:
     assert occupied == [0, 6, 10, 14, 17, 19]  # a boundary belongs to the better level
 
 
+def test_the_median_of_two_lies_between_them(outcome: Outcome) -> None:
+    found = summarise([row_of(with_aqs(outcome, value)) for value in (0.2, 0.9)])
+    assert found.median_aqs == pytest.approx(0.55)
+
+
 def test_scores_of_different_settings_are_not_pooled(outcome: Outcome) -> None:
     made = outcome.provenance
     assert isinstance(made, Provenance)
