@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from aqs_batch.batch import Batch
+from aqs_batch.batch import ELSEWHERE, Batch
+from aqs_batch.bitrot import Reading
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import FolderGone, MediaError
 from aqs_batch.events import Event, Listener
 from aqs_batch.findings import Finding, Findings
 from aqs_batch.identity import is_gone
 from aqs_batch.ingest.files import Found, Rules, is_lost
-from aqs_batch.ingest.fingerprint import content_hash, fingerprint
+from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.watch import is_mounted, scan
 from aqs_batch.intake import own_folders
 from aqs_batch.records import Stamp, Status
@@ -63,33 +64,51 @@ class Audit:
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
         lost = self._lost(listed, found)
-        todo = self._compare(listed, lost, found)
-        if not self._stop.requested:  # else what is missing may only not have been looked for yet
+        todo, unlooked = self._compare(listed, lost, found)
+        if not unlooked:  # else what is missing may only not have been found again yet
             found.add("missing", lost.values())
-        try:
-            self._verify(listed, todo, found)
-            self._score(listed, todo, found)
-        except Stopped:
-            pass
+        with suppress(Stopped):
+            self._read_and_score(listed, todo, found)
         self._flush()
         done = {entry.file for entry in self._store.run_files(self._run_id)}
-        found.pending = [name for name in todo if name not in done]
+        found.pending = [name for name in (*todo, *unlooked) if name not in done]
         found.pending_bytes = sum(listed[name].size_bytes for name in found.pending)
         found.spent_s = self._clock.steady() - began
         if not self._stop.requested:
             # Last of all: a night that was cut off had told nobody, and the next one kept silent.
-            self._store.mark_missing(here, lost, self._clock.now())
+            if not unlooked:
+                self._store.mark_missing(here, lost, self._clock.now())
             self._store.finish_run(self._run_id, iso(self._clock.now()))
         return found
+
+    def _read_and_score(
+        self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings
+    ) -> None:
+        nights = self._settings.audit.verify_nights
+        reading = Reading(self._known.values(), listed, nights, self._store)
+
+        def tell_rotten(place: Place, why: str) -> None:
+            if not self._went(place, todo, found):
+                self._rot(place, todo, found, why)
+
+        now = self._clock.now()
+        # Half of the night at most, or scoring would never get its turn; the rest after it.
+        half = now + (self._until - now) / 2
+        reading.go_on(found, half, self._clock, self._stop, tell_rotten)
+        self._score(listed, todo, found)
+        reading.go_on(found, self._until, self._clock, self._stop, tell_rotten)
 
     def _hear(self, event: Event) -> None:
         if self._clock.now() >= self._until + AFTER_HOURS_S:
             raise Stopped
         self._listen(event)
 
+    def _is_over(self) -> bool:
+        return self._stop.requested or self._clock.now() >= self._until
+
     def _check(self) -> None:
         """Raise Stopped between files when the night is over."""
-        if self._stop.requested or self._clock.now() >= self._until:
+        if self._is_over():
             raise Stopped
 
     def _list(self, here: str) -> dict[str, Stamp]:
@@ -123,15 +142,21 @@ class Audit:
 
     def _compare(
         self, listed: dict[str, Stamp], lost: dict[str, Finding], found: Findings
-    ) -> dict[str, Place]:
-        """Who every file is; returns those that need a score. An equal stamp is trusted."""
+    ) -> tuple[dict[str, Place], list[str]]:
+        """Who every file is: those that need a score, and the names there was no time to look at.
+
+        An equal stamp is trusted. A new file is noted at once, so that a night that is too short
+        to recognise all of them is gone on with in the next.
+        """
         by_print: dict[str, list[str]] = {}
         for name in lost:
             by_print.setdefault(self._known[name].fingerprint, []).append(name)
         todo: dict[str, Place] = {}
-        for name, stamp in listed.items():
-            if self._stop.requested:
-                break
+        names = list(listed)
+        for number, name in enumerate(names):
+            if self._is_over():
+                return todo, names[number:]
+            stamp = listed[name]
             before = self._known.get(name)
             if before is not None and before.stamp == stamp.text and not before.problem:
                 place = replace(before, missing_since=0.0, settings_key=self._batch.key)
@@ -154,7 +179,7 @@ class Audit:
             elif place.stamp != before.stamp and place.fingerprint != before.fingerprint:
                 found.add("changed", [Finding(name)])
             todo[name] = place
-        return todo
+        return todo, []
 
     def _is_scored(self, place: Place) -> bool:
         return self._store.aqs(place.fingerprint, self._batch.key) is not None
@@ -183,6 +208,7 @@ class Audit:
         names = [n for n in by_print.get(place.fingerprint, []) if n in lost]
         if not place.fingerprint or not names:
             found.add("new", [Finding(place.file)])
+            self._store.note(place, place.settings_key)
             return
         was = self._known[names[0]]
         del lost[names[0]]
@@ -208,33 +234,17 @@ class Audit:
         self._record(entry)
         self._listen(Event("failed", place.file, {"reason": entry.reason, "hint": hint}))
 
-    def _verify(self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings) -> None:
-        """Read a share of the archive to the last byte, what was not read for longest first."""
-        nights = self._settings.audit.verify_nights
-        if not nights:
-            return
-        share = math.ceil(len(listed) / nights)
-        known = [p for n, p in self._known.items() if n in listed and p.stamp == listed[n].text]
-        for before in sorted(known, key=lambda place: place.hashed_at)[:share]:
-            self._check()
-            if before.problem:
-                continue
-            try:
-                with self._stop.interruptible():
-                    digest = content_hash(before.path)
-            except MediaError as error:
-                self._rot(before, todo, found, str(error))
-                continue
-            found.verified += 1
-            found.verified_bytes += listed[before.file].size_bytes
-            if before.content_hash and digest != before.content_hash:
-                if Stamp.of(os.stat(before.path)).text == before.stamp:
-                    why = "its content changed while nothing wrote to it"
-                    self._rot(before, todo, found, why)
-                continue
-            now = self._clock.now()
-            place = replace(before, content_hash=digest, hashed_at=now, missing_since=0.0)
-            self._store.note(place, before.settings_key)
+    def _went(self, place: Place, todo: dict[str, Place], found: Findings) -> bool:
+        """Whether a file went while we were at work: by itself, which tomorrow's look tells, or
+        together with its mount. Neither is rot.
+        """
+        if os.path.lexists(place.path):
+            return False
+        todo.pop(place.file, None)
+        by_itself = is_lost(self._here, place.file, mounted=place.mounted)
+        if not (by_itself and Path(self._here).is_dir()):
+            found.unreachable.append(place.file)
+        return True
 
     def _rot(self, place: Place, todo: dict[str, Place], found: Findings, why: str) -> None:
         """A file that had seemed unchanged, or was to be scored, is not what it was."""
@@ -243,13 +253,19 @@ class Audit:
         self._corrupt(place, found, why)
 
     def _score(self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings) -> None:
-        for number, (name, place) in enumerate(todo.items(), start=1):
+        for number, (name, place) in enumerate(list(todo.items()), start=1):
             self._check()
+            if self._went(place, todo, found):
+                continue
             where = {"number": number, "of": len(todo)}
             self._listen(Event("started", name, where))
             began = self._clock.steady()
             item = Found(Path(self._here, name), name, place.problem)
             entry = self._batch.one(item, print_=place.fingerprint, again=False)
+            if entry.reason == ELSEWHERE:  # it stays pending
+                continue
+            if entry.status is Status.FAILED and self._went(place, todo, found):
+                continue
             self._store.note(place, self._batch.key)
             self._record(entry)
             self._flush()

@@ -131,7 +131,8 @@ class Batch:
     ) -> RunFile:
         """What becomes of one file; `print_` is its fingerprint where that is known.
 
-        With `again`, what failed before is tried again. Raises Stopped when told to stop.
+        With `again`, what failed before is tried again; without, what may pass is tried again
+        another time. Raises Stopped when told to stop.
         """
         try:
             if item.problem:
@@ -159,12 +160,12 @@ class Batch:
         if self._worker is None:
             process = real_process(self._settings, self._checkpoint, self._unknown)
             task = scoring(self._store, self._settings, process)
-            self._worker = Worker(self._store, limits, task, self._clock, self._stop)
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
 
         def progress(done: int, of: int) -> None:
             self._listen(Event("progress", item.file, {"done": done, "planned": of}))
 
-        ended = self._worker.work(job, progress, patient=False)
+        ended = self._worker.work(job, progress, patient=not again)
         if ended.end is End.SAVED:
             return RunFile(item.file, print_, self.key, Status.SCORED)
         if ended.end is End.LOST:

@@ -143,7 +143,10 @@ class EncodeJobs:
             self._store.save_rungs(held, result.rungs, iso(self._clock.now()))
 
         task = Task(process, save, LASTING)
-        worker = Worker(self._store, self._settings.limits, task, self._clock, self._stop)
+        limits = self._settings.limits
+        worker = Worker(
+            self._store, limits, task, self._clock, self._stop, lambda e: tell(e.kind, e.facts)
+        )
         ended = worker.work(job, progress, patient=patient)
         if ended.end is not End.SAVED:
             return ended

@@ -23,16 +23,6 @@ TERM_GRACE_S = 3.0
 LONGEST_LINE_BYTES = 4096
 NEEDED = ("libvmaf", "libx265", "xpsnr")  # to make re-encodes and to measure them
 
-# Containers that hold media themselves. What only points elsewhere (hls, dash, concat, image2,
-# imf, sdp) is left out, so that a playlist named .mp4 cannot reach another file.
-DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpegtsraw,mpeg,mpegvideo,asf,"
-    "asf_o,mxf,gxf,ogg,ivf,obu,av1,h261,h263,h264,hevc,vvc,vc1,vc1test,m4v,mjpeg,mjpeg_2000,avs2,"
-    "avs3,cavsvideo,dirac,dnxhd,dv,nut,nuv,rm,ivr,roq,swf,wtv,vivo,yuv4mpegpipe,gif,apng,webp_anim,"
-    "r3d,smjpeg,mpjpeg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,au,amr,wv,ape,dts,truehd,loas,"
-    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
-)
-
 
 @dataclass(frozen=True)
 class Ffmpeg:
@@ -63,18 +53,18 @@ def find(setting: str = "") -> Ffmpeg:
             return _inspect(setting, "set by [ffmpeg] path")
         except FfmpegError as error:
             raise SettingsError(str(error), hint=error.hint) from error
-    on_path = shutil.which("ffmpeg")
-    if on_path:
-        found = _inspect(on_path, "first on PATH with libvmaf, libx265 and xpsnr")
-        if not found.missing:
-            return found
+    why = "bundled (imageio-ffmpeg)"
+    if on_path := shutil.which("ffmpeg"):
+        try:
+            found = _inspect(on_path, "first on PATH with libvmaf, libx265 and xpsnr")
+            if not found.missing:
+                return found
+            why += f"; {on_path} lacks {' and '.join(found.missing)}"
+        except FfmpegError:
+            why += f"; {on_path} does not run"
     import imageio_ffmpeg
 
-    bundled = imageio_ffmpeg.get_ffmpeg_exe()
-    why = "bundled (imageio-ffmpeg)"
-    if on_path:
-        why += f"; {on_path} lacks {' and '.join(found.missing)}"
-    return _inspect(bundled, why)
+    return _inspect(imageio_ffmpeg.get_ffmpeg_exe(), why)
 
 
 def _inspect(path: str, origin: str) -> Ffmpeg:
@@ -244,8 +234,8 @@ class Child:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def stop(self) -> None:
-        """End the process group: TERM, then KILL."""
+    def end(self) -> None:
+        """End the process group: TERM, then KILL. Its pipes stay open for whoever reads them."""
         if self._process.poll() is None:
             self._signal(signal.SIGTERM)
             try:
@@ -253,6 +243,10 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._signal(signal.SIGKILL)
                 self._process.wait()
+
+    def stop(self) -> None:
+        """End the process group and close its pipes."""
+        self.end()
         self._drain.join(timeout=TERM_GRACE_S)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
@@ -280,7 +274,7 @@ def child(
     After `wall_limit_s` the child is stopped, which the reader sees as an early end of its pipe.
     """
     running = Child(argv, on_line=on_line, fed=fed, memory_bytes=memory_bytes)
-    timer = threading.Timer(wall_limit_s, running.stop) if wall_limit_s else None
+    timer = threading.Timer(wall_limit_s, running.end) if wall_limit_s else None
     if timer is not None:
         timer.daemon = True
         timer.start()

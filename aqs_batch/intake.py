@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +49,8 @@ class Intake:
         self._hints = Hints(self._rules, clock.ring)
         self._tracker = SettleTracker(settings.watch.settle_s)
         self._events = Events(self._hints, settings.watch.events)
-        self._ready: deque[tuple[_Folder, str]] = deque()  # settled, to be recognised
+        # Settled, to be recognised: by folder and name, each once, with what it looked like.
+        self._ready: dict[tuple[str, str], tuple[_Folder, Stamp]] = {}
         self._rescan_at = -float("inf")
         self.scan_s = 0.0
         self.files = 0
@@ -112,6 +112,9 @@ class Intake:
                 self._rescan_one(folder)
             except FolderGone as error:
                 self._trouble(folder, str(error), error.hint)
+            except OSError as error:  # it went while it was looked at
+                text = f"{folder.dir}: {error.strerror}"
+                self._trouble(folder, text, "Is its disk or share mounted?")
         self.scan_s = self._clock.steady() - began
         pause = max(self._settings.rescan_s, SHARE_OF_TIME * self.scan_s)
         self._rescan_at = self._clock.steady() + pause
@@ -153,19 +156,24 @@ class Intake:
             self._listen(Event("vanished", folder.dir, {"reason": text, "hint": hint}))
 
     def _see(self, folder: _Folder, name: str, stamp: Stamp, now: float) -> None:
-        if folder.known.get(name) == stamp:
+        path, key = os.path.join(folder.dir, name), (folder.dir, name)
+        waits = self._ready.get(key)
+        if folder.known.get(name) == stamp or (waits is not None and waits[1] == stamp):
+            # Or it is waited for for ever: recognised since, and never due for a look again.
+            self._tracker.forget(path)
             return
-        path = os.path.join(folder.dir, name)
+        self._ready.pop(key, None)  # it went on changing
         if not self._tracker.look(path, stamp, now):
             return
         if is_being_written(path):
             self._tracker.restart(path, stamp, now)
         else:
-            self._ready.append((folder, name))
+            self._ready[key] = folder, stamp
 
     def _look_at(self, path: str) -> None:
         folder = next((f for f in self._folders if self._rules.takes_path(f.dir, path)), None)
         if folder is None or (Path(path).is_symlink() and not self._rules.follow_symlinks):
+            self._tracker.forget(path)
             return
         try:
             stamp = Stamp.of(os.stat(path))
@@ -185,7 +193,8 @@ class Intake:
         for _ in range(min(AT_ONCE, len(self._ready))):
             if self._is_full():
                 break
-            folder, name = self._ready[0]
+            key = next(iter(self._ready))
+            (folder, _), name = self._ready[key], key[1]
             place = self._place(folder, name)
             if place is not None:
                 job = self._store.take(place, self._key, again=False)
@@ -193,7 +202,7 @@ class Intake:
                     settled.append(place)
                 elif job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                     self._listen(Event("queued", name))
-            self._ready.popleft()  # only now: had the store refused, it would be tried again
+            del self._ready[key]  # only now: had the store refused, it would be tried again
         return settled
 
     def _place(self, folder: _Folder, name: str) -> Place | None:

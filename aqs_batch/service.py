@@ -142,7 +142,7 @@ class Service:
             process = self._make_process()
             limits = self._settings.limits
             task = scoring(self._store, self._settings, process)
-            self._worker = Worker(self._store, limits, task, self._clock, self._stop)
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
         if job := self._claim():
             self._work(job)
             return True

@@ -22,7 +22,7 @@ from aqs_batch.errors import (
     SettingsError,
     StoreError,
 )
-from aqs_batch.events import Progress
+from aqs_batch.events import Event, Listener, Progress
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
 from aqs_batch.settings import LimitSettings, Settings
@@ -30,6 +30,8 @@ from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, Job, Store, backoff
 
 T = TypeVar("T")
+RUN_WAITS_S = 120.0  # of one call: somebody waits for its end
+LONGEST_WAIT_S = float("inf")  # of a service
 Process = Callable[[Path, str, Progress], Analysis]
 
 
@@ -81,10 +83,16 @@ class Worker(Generic[T]):
     """Works on one claimed job at a time, holding its lease."""
 
     def __init__(
-        self, store: Store, limits: LimitSettings, task: Task[T], clock: Clock, stop: Stop
+        self,
+        store: Store,
+        limits: LimitSettings,
+        task: Task[T],
+        clock: Clock,
+        stop: Stop,
+        listen: Listener = lambda event: None,
     ) -> None:
         self._store, self._limits, self._clock, self._stop = store, limits, clock, stop
-        self._task = task
+        self._task, self._listen = task, listen
 
     def work(self, job: Job, progress: Progress, *, patient: bool) -> Ended:
         """Process a claimed job and record its end; raises StoreError when that cannot be told.
@@ -94,7 +102,9 @@ class Worker(Generic[T]):
         """
         try:
             ended, result = self._attempt(job, progress, patient)
-            return self._saved(job, result) if result is not None else self._end(job, ended)
+            if result is None:
+                return self._end(job, ended)
+            return self._saved(job, result, LONGEST_WAIT_S if patient else RUN_WAITS_S)
         except Stopped:
             self._store.release(job)
             return Ended(End.RELEASED)
@@ -150,9 +160,12 @@ class Worker(Generic[T]):
                 return Ended(End.GAVE_UP, ended.reason, ended.hint)
         return ended
 
-    def _saved(self, job: Job, result: T) -> Ended:
-        """Save, waiting for a full disk or a locked database as long as we may run."""
-        delay_s = 1.0
+    def _saved(self, job: Job, result: T, longest_s: float) -> Ended:
+        """Save, waiting for a full disk or a locked database; each time that is told.
+
+        Raises StoreError when told to stop, or after `longest_s`.
+        """
+        delay_s, waited_s = 1.0, 0.0
         while True:
             try:
                 self._task.save(job, result)
@@ -161,10 +174,13 @@ class Worker(Generic[T]):
                 return Ended(End.LOST, str(error))
             except RefusedRow as error:
                 return self._end(job, Ended(End.FAILED, str(error), error.hint))
-            except StoreError:
-                if self._stop.requested:
+            except StoreError as error:
+                if self._stop.requested or waited_s >= longest_s:
                     raise
+                facts = {"reason": f"the result is kept until it can be saved: {error}"}
+                self._listen(Event("trouble", str(job.path), facts | {"hint": error.hint}))
                 self._clock.wait(delay_s)
+                waited_s += delay_s
                 delay_s = min(2 * delay_s, 60.0)
 
     @contextmanager

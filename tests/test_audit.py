@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch import audit as audits
 from aqs_batch import batch as batches
+from aqs_batch import bitrot
 from aqs_batch.audit import Audit, gates
 from aqs_batch.errors import FolderGone
 from aqs_batch.events import Event
 from aqs_batch.findings import Findings
 from aqs_batch.ingest import files
+from aqs_batch.ingest.fingerprint import content_hash, fingerprint
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
 from bench.faults.clock import FakeClock
@@ -230,8 +233,6 @@ def test_an_empty_folder_that_was_not_is_no_empty_archive(archive: Archive) -> N
 def test_files_of_a_mount_that_is_gone_are_not_missing(archive: Archive, monkeypatch) -> None:
     archive.write("disk/a.mp4", b"a")
     archive.write("b.mp4", b"b")
-    from aqs_batch import audit as audits
-
     monkeypatch.setattr(audits, "is_mounted", lambda folder, device: True)
     archive.night()
     shutil.rmtree(archive.folder / "disk")
@@ -257,3 +258,87 @@ def test_the_summary_is_short_and_names_the_worst_first(archive: Archive) -> Non
     assert lines[2].startswith("  corrupt: 1.mp4")
     assert "  missing: and 10 more" in lines
     assert found.as_json(3600.0)["counts"]["missing"] == 20
+
+
+def test_files_without_content_do_not_keep_others_from_being_verified(archive: Archive) -> None:
+    """Never read to the end, they came first every night and were the whole share."""
+    archive.more["audit__verify_nights"] = 10
+    for number in range(18):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    for number in range(2):
+        archive.write(f"empty{number}.mp4", b"")
+    assert [archive.night().verified for _ in range(4)] == [0, 2, 2, 2]
+
+
+def test_verifying_leaves_half_of_the_night_to_scoring(archive: Archive, monkeypatch) -> None:
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return "digest"
+
+    monkeypatch.setattr(bitrot, "content_hash", slow)
+    archive.more["audit__verify_nights"] = 1
+    for number in range(6):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    archive.night()
+    archive.write("new.mp4", b"new")
+    found = archive.night(until_s=450.0)
+    assert (found.scored, found.verified) == (1, 5)  # three before it, two after
+
+
+def test_a_night_too_short_to_recognise_all_is_gone_on_with(archive: Archive, monkeypatch) -> None:
+    """Three nights made the same twenty fingerprints and scored nothing."""
+
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return fingerprint(path)
+
+    monkeypatch.setattr(audits, "fingerprint", slow)
+    for number in range(5):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    nights = [archive.night(until_s=250.0) for _ in range(3)]
+    assert [night.spent_s <= 400 for night in nights] == [True] * 3
+    assert sorted(f for night in nights for f in kinds(night).get("new", [])) == [
+        f"{n}.mp4" for n in range(5)
+    ]
+    assert sum(night.scored for night in [*nights, archive.night()]) == 5
+    assert archive.night().unchanged == 5
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_what_goes_during_the_night_is_not_rotten(
+    archive: Archive, monkeypatch, whole_folder: bool
+) -> None:
+    archive.more["audit__verify_nights"] = 1
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    real = content_hash
+
+    def taken_away(path: Path) -> str:
+        if whole_folder:
+            shutil.rmtree(archive.folder, ignore_errors=True)
+        else:
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(bitrot, "content_hash", taken_away)
+    found = archive.night()
+    assert "corrupt" not in found.kinds
+    assert sorted(found.unreachable) == (["a.mp4", "b.mp4"] if whole_folder else [])
+
+
+def test_what_goes_wrong_for_one_night_is_tried_again_the_next(
+    archive: Archive, monkeypatch
+) -> None:
+    archive.write("a.mp4", b"a")
+    healthy = archive.process
+
+    def broken(path: Path, print_: str, progress: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    archive.process = broken  # type: ignore[method-assign,assignment]
+    found = archive.night()
+    assert "CUDA out of memory" in found.kinds["failed"][0].why
+    archive.process = healthy  # type: ignore[method-assign]
+    found = archive.night()
+    assert (found.scored, "failed" in found.kinds) == (1, False)

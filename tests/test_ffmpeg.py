@@ -44,3 +44,28 @@ def test_an_ffmpeg_that_cannot_measure_is_not_taken_from_path(
     assert (found.path == str(mine)) is chosen
     assert not found.missing
     assert chosen or str(mine) in found.origin
+
+
+def test_an_ffmpeg_that_does_not_run_is_not_taken_from_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "ffmpeg"
+    mine.write_text("#!/bin/sh\necho 'libx265.so.199: cannot open shared object' >&2\nexit 127\n")
+    mine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    ffmpeg.find.cache_clear()
+    try:
+        found = ffmpeg.find()
+    finally:
+        ffmpeg.find.cache_clear()
+    assert f"{mine} does not run" in found.origin
+
+
+def test_after_its_time_a_child_ends_like_any_other(ffmpeg_path: str) -> None:
+    """Its pipe was closed under a reader that was busy: ValueError instead of an end."""
+    endless = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "rawvideo", "-"]
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", *endless]
+    with ffmpeg.child(argv, wall_limit_s=0.2) as running:
+        running.wait(30)  # busy elsewhere meanwhile
+        room = memoryview(bytearray(1 << 20))
+        assert running.read_into(room) < len(room)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch import intake
 from aqs_batch.config import load
 from aqs_batch.errors import SettingsError
 from aqs_batch.events import Event
@@ -484,3 +485,53 @@ def test_folders_that_cannot_work_are_refused(
     }
     with pytest.raises(SettingsError, match=says):
         check_folders(load(None, {}, flags).settings)
+
+
+def test_a_watch_ends_though_a_rescan_found_what_was_still_to_be_recognised(house: House) -> None:
+    """Such files were waited for a second time, and with more than 64 of them for ever."""
+    for number in range(150):
+        (house.inbox / f"{number}.mp4").write_bytes(bytes(100 + number))
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        house.clock.advance(30.0)
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run() == Summary(scored=150)
+    assert len(house.told("queued")) == 150
+
+
+def test_a_file_that_became_a_link_is_not_waited_for(house: House, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "film.mp4"
+    elsewhere.write_bytes(b"x")
+    file = house.inbox / "a.mp4"
+    file.write_bytes(b"one")
+    waits: list[float] = []
+
+    def on_wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            file.unlink()
+            file.symlink_to(elsewhere)
+        assert len(waits) < 50
+
+    house.clock.on_wait = on_wait
+    assert house.run() == Summary()
+
+
+def test_links_in_a_ring_and_a_folder_that_goes_end_nothing(house: House, monkeypatch) -> None:
+    """Either had ended the service, the first one at every start."""
+    (house.inbox / "ring.mp4").symlink_to("ring.mp4")
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    house.more["run__follow_symlinks"] = True
+    assert house.run().scored == 1
+    real = os.stat
+
+    def gone(path: object, **more: bool) -> os.stat_result:
+        if path == str(house.inbox):
+            raise FileNotFoundError(2, "No such file or directory")
+        return real(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(intake.os, "stat", gone)
+    assert house.run().unreachable == 1
+    assert house.told("vanished")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
-from aqs_batch.errors import MediaError
+from aqs_batch.errors import MediaError, StoreError
+from aqs_batch.events import Event
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.stop import Stop
 from aqs_batch.store import Job, JobStatus, Store
 from aqs_batch.worker import End, Worker, scoring
+from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn
 
 
@@ -142,3 +145,29 @@ def test_media_that_fail_while_being_written_are_not_condemned(
         raise MediaError("cut short")
 
     assert worker(store, process).work(job, quiet, patient=False).end is End.STALE
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_a_result_that_cannot_be_saved_is_told_and_a_run_gives_up(
+    store: Store, tmp_path: Path, patient: bool
+) -> None:
+    """It had waited for ever without a word."""
+    job, clock, told = claimed(store, tmp_path / "a.mp4"), FakeClock(), []
+    settings, stop = load(None, {}, {}).settings, Stop(clock, 0.0)
+    task = scoring(store, settings, StandIn())
+
+    def refused(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    def hear(event: Event) -> None:
+        told.append((event.kind, event.facts["reason"]))
+        if len(told) > 20:
+            stop.request()
+
+    refusing = replace(task, save=refused)
+    with pytest.raises(StoreError, match="disk is full"):
+        Worker(store, settings.limits, refusing, clock, stop, hear).work(
+            job, quiet, patient=patient
+        )
+    assert told[0] == ("trouble", "the result is kept until it can be saved: the disk is full")
+    assert (len(told) > 20) is patient

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aqs_batch.containers import DEMUXERS
 from aqs_batch.encode import codec
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
-from aqs_batch.ffmpeg import DEMUXERS
 from aqs_batch.records import Video
 
 ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art

@@ -13,8 +13,8 @@ import av
 import av.container
 import av.error
 
+from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import EncodeError
-from aqs_batch.ffmpeg import DEMUXERS
 from aqs_batch.records import Check
 
 # What every muxer writes of itself, and what counts the old encode's bytes: it cannot stay.

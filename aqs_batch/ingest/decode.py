@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import ffmpeg
 import numpy as np
 
+from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import MediaError
-from aqs_batch.ffmpeg import DEMUXERS, Child, Finished, child
+from aqs_batch.ffmpeg import Child, Finished, child
 from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
 from aqs_batch.ingest.sampling import SCENE_CUT, Moments, SamplePlan, seek_pays, seek_point_s
 from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint

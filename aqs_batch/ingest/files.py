@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ENCODES = "encodes"  # the folder of kept encodes in the output folder
@@ -83,9 +84,10 @@ def gather(
             if place in taken:
                 continue
             taken.add(place)
-            known = found.setdefault(item.file, item)
-            if known.path.absolute() != item.path.absolute():  # two folders, one relative name
-                found.setdefault(str(item.path), Found(item.path, str(item.path), item.problem))
+            # Two folders may have one relative name, and a path from here may be such a name.
+            names_of = (item.file, str(item.path), str(item.path.absolute()))
+            free = next(n for n in names_of if n not in found)
+            found[free] = replace(item, file=free)
     return list(found.values())
 
 
@@ -104,7 +106,7 @@ def find_videos(
         problems.append(Found(folder / name, name, why))
 
     for name, entry in walk(folder, rules, unreadable):
-        problem = "a directory, not a file" if entry.is_dir() else ""
+        problem = "a directory, not a file" if _is_dir(entry) else ""
         yield Found(folder / name, name, problem)
     yield from problems
 
@@ -135,7 +137,12 @@ def walk(
             linked = entry.is_symlink()
             if linked and not rules.follow_symlinks:
                 continue
-            if entry.is_dir():
+            try:
+                is_dir = _is_dir(entry)
+            except OSError as error:  # a link into a place without rights, a stale mount
+                unreadable(f"{prefix}{entry.name}", f"cannot be read: {error.strerror}")
+                continue
+            if is_dir:
                 if _is_new(entry, linked, entered, rules):
                     below.append((f"{prefix}{entry.name}/", entry.path))
                 else:
@@ -143,6 +150,19 @@ def walk(
             if rules.takes(entry.name):
                 yield prefix + entry.name, entry
         waiting.extend(reversed(below))
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is, or leads to, a folder; a link in a ring leads nowhere.
+
+    One such link had ended the whole run: `is_dir` keeps quiet of a missing target alone.
+    """
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 def _is_new(
@@ -167,11 +187,15 @@ def is_lost(folder: str, file: str, *, mounted: bool) -> bool:
 
     A file that lay on another device than the surroundings of `folder` is not lost while the
     nearest folder that is left lies on those surroundings' device: its mount is what is missing.
+    Where the surroundings themselves cannot be seen, nothing is lost.
     """
     if not mounted:
         return True
-    around = os.stat(Path(folder).absolute().parent).st_dev
-    place = Path(folder, file).absolute().parent
-    while not place.is_dir():
-        place = place.parent
-    return os.stat(place).st_dev != around
+    try:
+        around = os.stat(Path(folder).absolute().parent).st_dev
+        place = Path(folder, file).absolute().parent
+        while not place.is_dir():
+            place = place.parent
+        return os.stat(place).st_dev != around
+    except OSError:
+        return False

@@ -12,8 +12,8 @@ import av
 import av.container
 import av.error
 
+from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import MediaError, RefusedMedia
-from aqs_batch.ffmpeg import DEMUXERS
 from aqs_batch.ingest import colour, keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size

@@ -38,10 +38,13 @@ def ends_early(declared_s: float, until_s: float) -> bool:
 def goes_to_s(container: av.container.InputContainer, most_packets: int) -> float:
     """How far sound and picture go, as the header counts; infinity where it cannot be told.
 
-    Other streams claim more than they hold: one packet of timecode lasts the whole film. A last
-    packet that does not say may last as long as any before it; of a lone slide nobody can tell.
+    Other streams claim more than they hold: one packet of timecode lasts the whole film. But what
+    Matroska says of a file counts its subtitles, too. A last packet that does not say may last as
+    long as any before it; of a lone slide nobody can tell.
     """
-    kinds = [s for s in container.streams if s.type in ("audio", "video")]
+    matroska = "matroska" in container.format.name
+    counted = ("audio", "video", "subtitle") if matroska else ("audio", "video")
+    kinds = [s for s in container.streams if s.type in counted]
     streams = [s for s in kinds if not s.disposition & _COVER]
     tracks: dict[int, _Track] = {}
     seen = 0
@@ -64,5 +67,5 @@ def goes_to_s(container: av.container.InputContainer, most_packets: int) -> floa
     if any(t.packets == 1 and not t.lasts_s for t in tracks.values()):
         return float("inf")
     # Matroska writes when it ends, the others how long they are.
-    begins_s = 0.0 if "matroska" in container.format.name else (container.start_time or 0) / 1e6
+    begins_s = 0.0 if matroska else (container.start_time or 0) / 1e6
     return max(t.last_s + (t.lasts_s or t.longest_s) for t in tracks.values()) - begins_s

@@ -44,6 +44,18 @@ def test_sound_that_goes_on_longer_is_no_damage(make_clip, ffmpeg_path: str) -> 
     assert complaints(path, ffmpeg_path) == []
 
 
+def test_a_subtitle_that_stays_longer_is_no_damage(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    cues = tmp_path / "cues.srt"
+    cues.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\none\n\n2\n00:00:03,000 --> 00:00:09,000\ntwo\n"
+    )
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-map", "0:v", "-map", "1:s")
+    path = make_clip("titled.mkv", seconds=4, inputs=("-i", str(cues)), options=options)
+    assert complaints(path, ffmpeg_path) == []
+
+
 def test_names_and_titles_may_say_error(film: Path, ffmpeg_path: str, make_clip) -> None:
     place = film.parent / "corrupt [error]" / "error.mkv"
     place.parent.mkdir()

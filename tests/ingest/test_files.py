@@ -94,3 +94,22 @@ def test_our_own_encodes_are_no_input_where_results_lie_beside_videos(tmp_path: 
         (tmp_path / name).touch()
     found = gather([str(tmp_path)], ["mp4"], follow_symlinks=False, skip=tmp_path)
     assert [item.file for item in found] == ["a.mp4"]
+
+
+def test_two_folders_lose_no_file_whatever_their_names(tmp_path: Path, monkeypatch) -> None:
+    """The third had the name of the second as a path from here, and was dropped."""
+    for place in ("archive/x.mp4", "archive/backup/x.mp4", "backup/x.mp4"):
+        file = tmp_path / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(place.encode())
+    monkeypatch.chdir(tmp_path)
+    found = gather(["archive", "backup"], ["mp4"], follow_symlinks=False, skip=Path("none"))
+    assert len({item.file for item in found}) == len({item.path.resolve() for item in found}) == 3
+
+
+def test_a_link_in_a_ring_is_reported_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "ring.mp4").symlink_to("ring.mp4")
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    found = gather([str(tmp_path)], ["mp4"], follow_symlinks=True, skip=Path("none"))
+    assert [item.file for item in found] == ["a.mp4", "ring.mp4"]

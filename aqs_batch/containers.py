@@ -1,0 +1,11 @@
+"""Which containers ffmpeg may open."""
+
+# Containers that hold media themselves. What only points elsewhere (hls, dash, concat, image2,
+# imf, sdp) is left out, so that a playlist named .mp4 cannot reach another file.
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpegtsraw,mpeg,mpegvideo,asf,"
+    "asf_o,mxf,gxf,ogg,ivf,obu,av1,h261,h263,h264,hevc,vvc,vc1,vc1test,m4v,mjpeg,mjpeg_2000,avs2,"
+    "avs3,cavsvideo,dirac,dnxhd,dv,nut,nuv,rm,ivr,roq,swf,wtv,vivo,yuv4mpegpipe,gif,apng,webp_anim,"
+    "r3d,smjpeg,mpjpeg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,au,amr,wv,ape,dts,truehd,loas,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
+)
