@@ -20,8 +20,9 @@ FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
 FROM ?= aqs_batch/weights/aqs-b0.safetensors
+JURY := training/runs/heads/best_f1.safetensors
 
-.PHONY: run test venv lint fmt faults bench samples train jury further evaluate field clean
+.PHONY: run test venv lint fmt faults bench samples train jury further colour evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -79,16 +80,24 @@ samples: $(VENV)/.everything
 train: samples
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
+	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(JURY)
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # A jury from the beginning, on the backbone as ImageNet left it (training/LOG.md, 17 and 25).
 jury: samples
 	$(MALLOC) $(BIN)/python -m training.heads
+	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(JURY)
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
-# What ships: the jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
+# The jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
 further: samples
 	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
+	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+
+# What ships: a colour head beside the jury of the checkpoint at hand (training/LOG.md, 40).
+colour: samples
+	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(FROM)
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it

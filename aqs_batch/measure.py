@@ -20,11 +20,12 @@ import numpy as np
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import AqsError, MediaError
 from aqs_batch.ingest import sampling
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Video
+from aqs_batch.records import FRAMES_PER_SEQUENCE, SWATCH_PX, TILE_PX, Video
 from aqs_batch.settings import Settings
 
 if TYPE_CHECKING:
@@ -115,11 +116,17 @@ def decoding_s(path: Path, ffmpeg_path: str) -> float:
     return time.perf_counter() - began
 
 
+def noise_tiles(count: int) -> list[Tile]:
+    """Tiles of noise, for timing: what is in them does not matter."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (count, FRAMES_PER_SEQUENCE, TILE_PX, TILE_PX, 3), np.uint8)
+    swatches = rng.integers(0, 256, (count, SWATCH_PX, SWATCH_PX, 3), np.uint8)
+    return [Tile(p, s, x=0.5, y=0.5) for p, s in zip(pixels, swatches, strict=True)]
+
+
 def model_speed(backend: Backend, batch: int) -> ModelSpeed:
     """The network alone, on tiles that are ready."""
-    rng = np.random.default_rng(0)
-    shape = (batch, FRAMES_PER_SEQUENCE, TILE_PX, TILE_PX, 3)
-    tiles = list(rng.integers(0, 256, shape, dtype=np.uint8))
+    tiles = noise_tiles(batch)
     backend.run(tiles)
     done, began = 0, time.perf_counter()
     while (spent := time.perf_counter() - began) < LEAST_S or not done:
@@ -253,6 +260,5 @@ def layer_times(checkpoint: Checkpoint, settings: Settings) -> list[Layer]:
     """How long each layer takes for one tile of noise on one core, through OpenVINO."""
     from aqs_batch.analysis import openvino_cpu
 
-    shape = (FRAMES_PER_SEQUENCE, TILE_PX, TILE_PX, 3)
-    tile = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    (tile,) = noise_tiles(1)
     return openvino_cpu.layer_times(checkpoint, pipeline.cache_of(settings), tile)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 FRAMES_PER_SEQUENCE = 7
 DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
 TILE_PX = 224
+SWATCH_PX = 64
 
 Pixels = NDArray[np.uint8]
 

@@ -10,13 +10,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.config import load
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.measure import RATE, SECONDS, decoding_s, make_clip
+from aqs_batch.measure import RATE, SECONDS, decoding_s, make_clip, noise_tiles
 
 SIZES = {"360p": "640x360", "1080p": "1920x1080", "2160p": "3840x2160"}
 BATCHES = 6
@@ -33,8 +31,7 @@ class Row:
 
 def model_alone(bench: pipeline.Workbench) -> Row:
     """Sequences per second of the network on ready tiles, in the batch size of the settings."""
-    rng = np.random.default_rng(0)
-    tiles = rng.integers(0, 256, (bench.engine.batch, 7, 224, 224, 3), dtype=np.uint8)
+    tiles = noise_tiles(bench.engine.batch)
     bench.engine.backend.run(tiles)
     began = time.perf_counter()
     for _ in range(BATCHES):

@@ -31,6 +31,9 @@ class Hastened(Scene):
     def frame(self, t: float) -> Pixels:
         return self._inner.frame(3.0 + (t - 3.0) * self._speedup)
 
+    def whole(self, t: float) -> Pixels:
+        return self._inner.whole(t)
+
 
 def _photo(library: Library, rng: Rng) -> Scene:
     """A photograph under a camera that moves."""

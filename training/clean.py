@@ -8,15 +8,16 @@ from typing import Any
 from aqs_batch import ffmpeg
 from aqs_batch.analysis import tiles
 from aqs_batch.analysis.score import Scoring, score_sequence, score_video
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import Pixels, QualityLevel, SequenceScore, TileScores
+from aqs_batch.records import QualityLevel, SequenceScore, TileScores
 from aqs_batch.settings import Analysis
 from training.sources import Source
 
 DECODE_LIMIT_S = 300.0
 
-Scores = Callable[[list[Pixels]], list[TileScores]]
+Scores = Callable[[list[Tile]], list[TileScores]]
 
 
 def clean_sources(sources: list[Source], scores: Scores) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def _scored(source: Source, scores: Scores) -> dict[str, Any]:
     rows: list[SequenceScore] = []
     for number, sequence in enumerate(decode.sequences(video, plan, decoding, decode.Stamps())):
         corners = sampling.tile_corners(number, settings.tiles, height, width)
-        cut = [tile.pixels for tile in tiles.cut(sequence.frames, corners)]
+        cut = tiles.cut(sequence.frames, corners)
         rows.append(score_sequence(sequence.t_s, scores(cut), Scoring(), sequence.scene))
     score = score_video(rows, settings.threshold)
     return {

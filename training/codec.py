@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Frames = NDArray[np.uint8]
 
+# Of a stream with fewer frames than its B-frames reach, x265 says any time, and muxing fails.
+X265_LEAST = 4
+
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes a banner per encode otherwise
 
 
@@ -29,6 +32,8 @@ def round_trip(frames: Frames, encoder: Encoder) -> Frames:
     """Encode and decode uint8[T,H,W,3]; odd sizes lose their last row or column to 4:2:0."""
     count, height, width = frames.shape[:3]
     height, width = height & ~1, width & ~1
+    if encoder.codec == "libx265" and count < X265_LEAST:
+        frames = np.concatenate([frames, frames[-1:].repeat(X265_LEAST - count, axis=0)])
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
         stream = container.add_stream(encoder.codec, rate=Fraction(25))
@@ -48,9 +53,9 @@ def round_trip(frames: Frames, encoder: Encoder) -> Frames:
     buffer.seek(0)
     with av.open(buffer) as container:
         decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-    if len(decoded) != count:
-        raise RuntimeError(f"{encoder.codec} returned {len(decoded)} of {count} frames")
-    return np.stack(decoded)
+    if len(decoded) != len(frames):
+        raise RuntimeError(f"{encoder.codec} returned {len(decoded)} of {len(frames)} frames")
+    return np.stack(decoded[:count])
 
 
 def _options(encoder: Encoder) -> dict[str, str]:

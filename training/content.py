@@ -23,16 +23,23 @@ def rng_at(seed: int, t: float) -> Rng:
     return np.random.default_rng((seed, round(t * 64) + 4096))
 
 
+LOCAL = frozenset({"letterbox", "titles", "bokeh"})  # changes of a place, not of all colours
+
+
 class Changed(Scene):
     """Another scene with every frame passed through `change(frame, t)`."""
 
     def __init__(self, inner: Scene, name: str, change: Change) -> None:
-        self._inner, self._change = inner, change
+        self._inner, self._change, self._local = inner, change, name in LOCAL
         self.name = f"{inner.name}+{name}"
         self.length, self.continuous = inner.length, inner.continuous
 
     def frame(self, t: float) -> Frames:
         return self._change(self._inner.frame(t), t)
+
+    def whole(self, t: float) -> Frames:
+        whole = self._inner.whole(t)
+        return whole if self._local else self._change(whole, t)
 
 
 class Gradient(Scene):
@@ -150,10 +157,14 @@ class Still(Scene):
 
     def __init__(self, inner: Scene) -> None:
         self.name, self.length = f"{inner.name}+still", inner.length
-        self._frame = inner.frame(min(3.0, inner.length - 1.0))
+        self._inner, self._at = inner, min(3.0, inner.length - 1.0)
+        self._frame = inner.frame(self._at)
 
     def frame(self, t: float) -> Frames:
         return self._frame
+
+    def whole(self, t: float) -> Frames:
+        return self._inner.whole(self._at)
 
 
 class Cut(Scene):
@@ -167,6 +178,9 @@ class Cut(Scene):
 
     def frame(self, t: float) -> Frames:
         return (self._before if t < self._at else self._after).frame(t)
+
+    def whole(self, t: float) -> Frames:
+        return (self._before if t < self._at else self._after).whole(t)
 
 
 class Shaken(Scene):
@@ -189,6 +203,9 @@ class Shaken(Scene):
             path.append(0.85 * path[-1] + speed)
         self._path = np.array(path)
         self._path *= min(1.0, self.REACH_PX / np.abs(self._path).max())
+
+    def whole(self, t: float) -> Frames:
+        return self.inner.whole(t)
 
     def frame(self, t: float) -> Frames:
         frame, place = self.inner.frame(t), (t if self.continuous else round(t)) + self.FRAMES / 4

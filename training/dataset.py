@@ -1,6 +1,7 @@
 """Samples on disk: shards written by `python -m training.dataset`, read back by train and evaluate.
 
-A shard is two files, `NNNNN.tiles.npy` (uint8[64,7,224,224,3]) and `NNNNN.truth.npz`. The truth is
+A shard is two files, `NNNNN.tiles.npy` (uint8[64,7,224,224,3]) and `NNNNN.truth.npz`, which has the
+swatches (uint8[64,64,64,3]), too. The truth is
 renamed into place last, so a shard that can be seen is whole, and a generator that was killed goes
 on where it stopped.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aqs_batch.analysis.tiles import Tile
 from training.effect import SCALES
 from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
@@ -61,6 +63,7 @@ class Shards:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tiles: list[np.memmap[Any, np.dtype[np.uint8]]] = []
+        self._swatches: list[NDArray[np.uint8]] = []
         self._truth: list[dict[str, NDArray[np.generic]]] = []
         self.truth: Truth
         self.refresh()
@@ -72,11 +75,12 @@ class Shards:
             self._tiles.append(np.load(tiles, mmap_mode="r"))
             with np.load(truth) as arrays:
                 columns = dict(arrays)
-            if str(columns.pop("scales", _scales())) != _scales():
+            if str(columns.pop("scales", "")) != _scales() or "swatch" not in columns:
                 raise ValueError(
-                    f"{truth}: its intensities are on other scales than effect.SCALES; "
-                    "delete its folder and make the samples again"
+                    f"{truth}: its intensities are on other scales than effect.SCALES, or it is "
+                    "from before samples had swatches; delete its folder and make them again"
                 )
+            self._swatches.append(columns.pop("swatch"))
             self._truth.append(columns)
         if not self._truth:
             raise FileNotFoundError(f"no samples in {self._folder}: run training.dataset first")
@@ -93,10 +97,12 @@ class Shards:
     def __len__(self) -> int:
         return sum(len(tiles) for tiles in self._tiles)
 
-    def tile(self, index: int) -> NDArray[np.uint8]:
-        """uint8[7,H,W,3] of one sample."""
+    def tile(self, index: int) -> Tile:
+        """One sample as the tool would see it; where in its frame it lay is not kept."""
         shard, place = divmod(index, SHARD)
-        return self._read(shard, place, slice(None))
+        return Tile(
+            self._read(shard, place, slice(None)), self._swatches[shard][place], x=0.5, y=0.5
+        )
 
     def frames(self, index: int, chosen: Sequence[int]) -> NDArray[np.uint8]:
         """Some of its frames: uint8[len(chosen),H,W,3]."""
@@ -144,6 +150,7 @@ def write_shard(
     partial = folder / f".{number:05d}.{os.getpid()}.npz"
     np.savez(
         partial,
+        swatch=np.stack([s.swatch for s in made]),
         presence=np.stack([s.presence for s in made]),
         intensity=np.stack([s.intensity for s in made]),
         quality=np.array([s.quality for s in made], np.float32),

@@ -19,7 +19,6 @@ from aqs_batch.analysis.tiles import Tile
 from aqs_batch.records import TileScores
 from training.remembered import Arrays, digest, remembered
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 CHUNK = 32  # tiles that are looked up, or computed, together
@@ -53,18 +52,18 @@ class Detector:
         """Speed over the tiles that had to be computed; nan when all were remembered."""
         return self._computed / self._seconds if self._computed else float("nan")
 
-    def scores(self, tiles: Iterable[Pixels]) -> list[TileScores]:
-        """Calibrated scores of tiles uint8[7,224,224,3], in order."""
+    def scores(self, tiles: Iterable[Tile]) -> list[TileScores]:
+        """Calibrated scores of tiles, in order."""
         scores: list[TileScores] = []
         waiting = iter(tiles)
         while chunk := list(islice(waiting, CHUNK)):
-            key = digest(chunk)
+            key = digest(part for tile in chunk for part in (tile.pixels, tile.swatch))
             arrays = remembered(self._folder / f"{key}.npz", key, lambda c=chunk: self._run(c))
             for quality, probability, intensity in zip(*_columns(arrays), strict=True):
                 scores.append(TileScores(0.5, 0.5, quality, tuple(probability), tuple(intensity)))
         return scores
 
-    def read(self, tiles: Iterable[Pixels]) -> Read:
+    def read(self, tiles: Iterable[Tile]) -> Read:
         """The same as arrays, with the AQS of each tile."""
         scores, scoring = self.scores(tiles), Scoring()
         return Read(
@@ -81,9 +80,9 @@ class Detector:
             ),
         )
 
-    def _run(self, chunk: Sequence[Pixels]) -> Arrays:
+    def _run(self, chunk: Sequence[Tile]) -> Arrays:
         began = time.perf_counter()
-        scores = self._engine.score([Tile(pixels, 0.5, 0.5) for pixels in chunk])
+        scores = self._engine.score(chunk)
         self._seconds += time.perf_counter() - began
         self._computed += len(chunk)
         return {

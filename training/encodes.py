@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aqs_batch import ffmpeg
 from aqs_batch.analysis import tiles
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import FfmpegError
 from aqs_batch.ingest.frames import PipedFrames, PipeFormat
 from aqs_batch.ingest.sampling import tile_corners
@@ -47,7 +48,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
 }
 _BY_INDEX = "settb=1/25,setpts=N"
 
-Aqs = Callable[[list[NDArray[np.uint8]]], NDArray[np.float64]]
+Aqs = Callable[[list[Tile]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,16 @@ def _rung(source: str, reference: Path, codec: str, quality: int, aqs: Aqs) -> E
     return Encode(source, codec, quality, float(stored["vmaf"].mean()), float(values.mean()))
 
 
-def tiles_of(frames: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def tiles_of(frames: NDArray[np.uint8]) -> list[Tile]:
     """The tiles of consecutive sequences, at the places the tool would look at."""
-    cut = []
+    cut: list[Tile] = []
     for number in range(len(frames) // FRAMES_PER_SEQUENCE):
         first = number * FRAMES_PER_SEQUENCE
         part = frames[first : first + FRAMES_PER_SEQUENCE]
         height, width = part.shape[1:3]
         whole = PipedFrames(part.reshape(len(part), -1), height, width, PipeFormat.RGB24)
         corners = tile_corners(number, TILES, height, width)
-        cut += [tile.pixels for tile in tiles.cut(whole, corners)]
+        cut += tiles.cut(whole, corners)
     return cut
 
 

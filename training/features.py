@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import LOOKED_AT
 from aqs_batch.analysis.model import AqsNet, seen
 from aqs_batch.analysis.transform import transform
 from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
-KIND = "aqsnet-b0-5"  # the architecture that first had these features; new ones need a new name
+KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
     "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",
@@ -38,12 +39,15 @@ Parts = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Features:
-    """Of N samples, float16: every [N,T,E], close [N,D,P], still [N,D,S] and moved [N,T-1,G]."""
+    """Of N samples, float16: every [N,T,E], close [N,D,P], still [N,D,S], moved [N,T-1,G] and
+    whole [N,SWATCH_FACTS].
+    """
 
     every: Tensor
     close: Tensor
     still: Tensor
     moved: Tensor
+    whole: Tensor
 
     def rows(self, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
         """What a juror is given of some samples: seen [B,T,F] and moved [B,T-1,G], float32."""
@@ -142,9 +146,12 @@ def _kept(shards: Shards, folder: Path, compute: Callable[[int], Parts]) -> Part
 def _front(model: AqsNet, shards: Shards, number: int) -> Parts:
     found: list[Parts] = []
     for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
-        tiles = np.stack([shards.tile(n) for n in range(first, first + BATCH)])
-        every, still, moved, _ = model.front(transform(tiles))
-        found.append({"every": every, "still": still, "moved": moved})
+        tiles = [shards.tile(n) for n in range(first, first + BATCH)]
+        pixels = transform(np.stack([tile.pixels for tile in tiles]))
+        swatches = transform(np.stack([tile.swatch[None] for tile in tiles]))
+        every, still, moved, _ = model.front(pixels)
+        whole = facts.of_swatches(swatches)
+        found.append({"every": every, "still": still, "moved": moved, "whole": whole})
     return {key: torch.cat([part[key] for part in found]) for key in found[0]}
 
 

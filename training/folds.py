@@ -53,10 +53,9 @@ def strangers(model: AqsNet, fold: str) -> list[nn.Module]:
 def unseen(model: AqsNet, cache: Path, kind: str) -> tuple[Predicted, Truth]:
     """What the jurors say of both folds' samples of one kind, each fold asked of its strangers."""
     check = gather(model, cache, [fold + kind for fold in FOLDS])
-    said = [
-        mean_of(
-            strangers(model, fold), *check.features.rows(np.flatnonzero(check.among([fold + kind])))
-        )
-        for fold in FOLDS
-    ]
+    said = []
+    for fold in FOLDS:
+        rows = np.flatnonzero(check.among([fold + kind]))
+        heard = mean_of(strangers(model, fold), *check.features.rows(rows))
+        said.append(model.in_view(heard, check.features.whole[rows].float()))
     return Predicted(*(torch.cat(c).numpy() for c in zip(*said, strict=True))), check.truth

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aqs_batch.analysis.checkpoint import ModelCard, inspect, load_model, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits
+from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
+from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits, mean_of
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, digests, gather
 from training.folds import PLAIN, fold_of, learned_sets, may_learn, other_than, unseen
 from training.judge import Judged, Predicted, judge
 from training.losses import held, loss
 from training.sources import FOLDS
-from training.start import backbone_start
+from training.start import backbone_start, further_start
 
 STEPS, MIXED_STEPS, FURTHER_STEPS = 2000, 2500, 1000
 BATCH, RATE, FURTHER_RATE, JUDGE_EVERY = 128, 1.5e-3, 5e-4, 250
@@ -77,7 +77,7 @@ def course(mixed: bool, before: Logits | None) -> Course:
 def word_of(model: AqsNet, pool: Pool) -> Logits:
     """What the jury says of all samples of a pool."""
     said = [
-        model.judge(*pool.features.rows(slice(first, first + SAID_AT_ONCE)))
+        mean_of(model.jury, *pool.features.rows(slice(first, first + SAID_AT_ONCE)))
         for first in range(0, len(pool), SAID_AT_ONCE)
     ]
     return Logits(*(torch.cat(column) for column in zip(*said, strict=True)))
@@ -205,11 +205,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     parent = inspect(args.further) if args.further else None
-    if parent:
-        model, start = load_model(parent), parent.label
-    else:
-        model = AqsNet()
-        start = backbone_start(model, args.init)
+    model = AqsNet()
+    start = further_start(model, parent) if parent else backbone_start(model, args.init)
     model.backbone.half().float()  # as a checkpoint keeps it, and as it will see when in use
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     checks = {fold: gather(model, args.cache, [fold]) for fold in FOLDS}

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 from training.awkward import FROM_THE_START, KINDS
 from training.codec import Encoder, chroma_subsampled, round_trip
 from training.content import uneven
 from training.detector import Read
 from training.figures import DETECTED
+from training.recipe import Plan
+from training.samples import swatch_of
 from training.sources import Library
 
-Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 
 TILES_EACH = 24
@@ -29,9 +30,9 @@ GOOD_CRF = (15, 21)
 
 @dataclass(frozen=True)
 class Negative:
-    """A clean tile uint8[7,224,224,3]; judder cannot be denied where the source itself stutters."""
+    """A clean tile; judder cannot be denied where the source itself stutters."""
 
-    tile: Pixels
+    tile: Tile
     stutters: bool
 
 
@@ -43,19 +44,19 @@ def draw(library: Library, kind: str, number: int) -> Negative:
     first = 0 if kind in FROM_THE_START else start
     times = [float(first + n) for n in range(FRAMES_PER_SEQUENCE)]
     frames = scene.sequence(times)
-    if kind == "good encode":
-        frames = round_trip(frames, Encoder("libx264", float(rng.integers(*GOOD_CRF))))
-    else:
-        frames = chroma_subsampled(frames)
+    good = Encoder("libx264", float(rng.integers(*GOOD_CRF))) if kind == "good encode" else None
+    frames = round_trip(frames, good) if good else chroma_subsampled(frames)
+    swatch = swatch_of(Plan(encoder=good), scene.whole(times[FRAMES_PER_SEQUENCE // 2]))
     y, x = ((n - TILE_PX) // 2 for n in frames.shape[1:3])
     tile = frames[:, max(y, 0) :, max(x, 0) :][:, :TILE_PX, :TILE_PX]
     short = TILE_PX - tile.shape[1], TILE_PX - tile.shape[2]
     tile = np.pad(tile, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)), mode="reflect")
-    return Negative(np.ascontiguousarray(tile), uneven(scene, times))
+    pixels = np.ascontiguousarray(tile)
+    return Negative(Tile(pixels, swatch, x=0.5, y=0.5), uneven(scene, times))
 
 
 def hard_negatives(
-    library: Library, read: Callable[[list[Pixels]], Read], each: int = TILES_EACH
+    library: Library, read: Callable[[list[Tile]], Read], each: int = TILES_EACH
 ) -> dict[str, Any]:
     """Share of tiles with any artifact so probable that the tool names it, in all and by kind.
 

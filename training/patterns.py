@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.ffmpeg import child, find
-from training.sources import BURST_FRAMES, REGION_PX, ClipScene
+from training.sources import BURST_FRAMES, REGION_PX, WHOLE_PX, ClipScene
 
 Frames = NDArray[np.uint8]
 Rng = np.random.Generator
 
 SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
+SQUEEZED = f"scale={WHOLE_PX}:{WHOLE_PX}:flags=area"
 # ffmpeg's sources by split; what depends on chance gets a seed or a place to begin.
 SOURCES = {
     "train": (
@@ -40,8 +41,9 @@ SOURCES = {
 class Pattern(ClipScene):
     """A burst of one test picture at one place."""
 
-    def __init__(self, graph: str, name: str) -> None:
-        self._frames = drawn(graph)
+    def __init__(self, graph: str, place: str, name: str) -> None:
+        self._frames = drawn(f"{graph},{place}")
+        (self._whole,) = drawn(f"{graph},{SQUEEZED}", 1, WHOLE_PX)
         self.name = f"pattern-{name}"
         self.length = len(self._frames)
 
@@ -54,20 +56,18 @@ class PatternLibrary:
 
     def draw(self, rng: Rng) -> Pattern:
         source = self._sources[rng.integers(len(self._sources))]
-        return Pattern(graph_of(source, rng), source.partition("=")[0])
+        return Pattern(*graph_of(source, rng), source.partition("=")[0])
 
 
-def graph_of(source: str, rng: Rng) -> str:
-    """The source with its chances drawn, and a burst of frames cut out of it."""
+def graph_of(source: str, rng: Rng) -> tuple[str, str]:
+    """The source with its chances drawn and a burst of its frames, and the cut of a region."""
     slow = source.startswith("mandelbrot")  # ten seconds at 1080p
     wide, high = SIZES[0] if slow else SIZES[rng.integers(len(SIZES))]
     filled = graph_with(source, (wide, high), rng)
     x, y = (int(rng.integers(0, side - REGION_PX + 1)) for side in (wide, high))
     first = int(rng.integers(0, 100))
-    return (
-        f"{filled},trim=start_frame={first}:end_frame={first + BURST_FRAMES},"
-        f"crop={REGION_PX}:{REGION_PX}:{x}:{y}"
-    )
+    burst = f"{filled},trim=start_frame={first}:end_frame={first + BURST_FRAMES}"
+    return burst, f"crop={REGION_PX}:{REGION_PX}:{x}:{y}"
 
 
 def graph_with(source: str, size: tuple[int, int], rng: Rng) -> str:
@@ -83,12 +83,12 @@ def graph_with(source: str, size: tuple[int, int], rng: Rng) -> str:
     )
 
 
-def drawn(graph: str) -> Frames:
-    """What a filter graph without inputs draws: uint8[N,REGION_PX,REGION_PX,3]."""
+def drawn(graph: str, count: int = BURST_FRAMES, side_px: int = REGION_PX) -> Frames:
+    """What a filter graph without inputs draws: uint8[count,side_px,side_px,3]."""
     argv = [find().path, "-hide_banner", "-nostdin", "-f", "lavfi", "-i", graph]
-    argv += ["-frames:v", str(BURST_FRAMES), "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
+    argv += ["-frames:v", str(count), "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
     argv += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    frames = np.empty((BURST_FRAMES, REGION_PX, REGION_PX, 3), np.uint8)
+    frames = np.empty((count, side_px, side_px, 3), np.uint8)
     with child(argv) as running:
         read = running.read_into(memoryview(frames).cast("B"))
     if read < frames.nbytes:

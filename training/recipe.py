@@ -103,6 +103,17 @@ VARIED = replace(
 WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True, softened=True)
 # As wild, with scenes that differ more: encodes of the same few clips are learned by heart.
 USED = replace(WILD, name="used", varied=True, later=True)
+# Colours right and wrong, for what is judged of whole frames (training.colour).
+COLOURS = Recipe(
+    "colours",
+    clean=0.45,
+    encoded=0.10,
+    emphasis=((Artifact.COLOR_SATURATION, 30.0),),
+    awkward=0.25,
+    varied=True,
+    later=True,
+    in_use=True,
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch.ingest.frames import PipedFrames, PipeFormat
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 from training.awkward import FROM_THE_START, KINDS
 from training.codec import chroma_subsampled, round_trip
@@ -27,6 +28,7 @@ Rng = np.random.Generator
 ABSENT, PRESENT, UNKNOWN = 0, 1, -1
 GOOD_VMAF, BAD_VMAF = 90.0, 75.0
 
+NEEDS_TIME = frozenset({Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR})
 CODING_DAMAGE = (
     Artifact.RINGING,
     Artifact.DEFOCUS_BLUR,
@@ -40,10 +42,12 @@ CODING_DAMAGE = (
 class Sample:
     """uint8[7,224,224,3] with presence (0, 1, -1 unknown) and intensity of ten, and quality 0-1.
 
-    Quality and VMAF are -1 where nobody computed them.
+    `swatch`, uint8[64,64,3], is of the whole frame. Quality and VMAF are -1 where nobody computed
+    them.
     """
 
     tile: Frames
+    swatch: Frames
     presence: NDArray[np.int8]
     intensity: NDArray[np.float32]
     quality: float
@@ -75,7 +79,26 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
     if uneven(scene, times) and not any(g.artifact is Artifact.JUDDER for g, _, _ in plan.steps):
         presence[ARTIFACTS.index(Artifact.JUDDER)] = UNKNOWN
     quality = _target().quality(vmaf, reference, tile) if judged else -1.0
-    return Sample(tile, presence, intensity, quality, vmaf, f"{scene.name}: {plan.note}")
+    swatch = swatch_of(plan, scene.whole(times[FRAMES_PER_SEQUENCE // 2]))
+    return Sample(tile, swatch, presence, intensity, quality, vmaf, f"{scene.name}: {plan.note}")
+
+
+def make_swatch(library: Library, seed: list[int], recipe: Recipe) -> tuple[Frames, int]:
+    """A whole frame's swatch, uint8[64,64,3], and whether its colours are off (0, 1, -1 unknown).
+
+    By the same visible effect and floor as a tile's. Deterministic by `seed`.
+    """
+    rng = np.random.default_rng(seed)
+    scene, start = _draw_place(library, rng, recipe)
+    plan = draw_plan(rng, recipe)
+    whole = scene.whole(float(start + FRAMES_PER_SEQUENCE // 2))
+    swatch = swatch_of(plan, whole)
+    steps = tuple(s for s in plan.steps if s[0].artifact is not Artifact.COLOR_SATURATION)
+    if len(steps) == len(plan.steps):
+        return swatch, ABSENT
+    before = swatch_of(replace(plan, steps=steps), whole)
+    size = effect(Artifact.COLOR_SATURATION, swatch[None], before[None])
+    return swatch, _verdict(Artifact.COLOR_SATURATION, size)[0]
 
 
 def _draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
@@ -100,6 +123,17 @@ def _target() -> QualityTarget:
     if not _shared_target:
         _shared_target.append(QualityTarget())
     return _shared_target[0]
+
+
+def swatch_of(plan: Plan, whole: Frames) -> Frames:
+    """A whole frame's colours after the chain, as the tool would take them: uint8[64,64,3].
+
+    A single frame shows nothing of what needs time.
+    """
+    steps = tuple(step for step in plan.steps if step[0].artifact not in NEEDS_TIME)
+    frames, _ = degraded(replace(plan, steps=steps, lead=0), Clip(whole[None]))
+    flat = frames.reshape(1, -1)
+    return PipedFrames(flat, *frames.shape[1:3], PipeFormat.RGB24).swatch()
 
 
 def _cut(frames: Frames, origin: tuple[int, ...]) -> Frames:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 from training.codec import chroma_subsampled
 from training.degrade import Clip, generators
 from training.effect import SCALES, effect
+from training.recipe import Plan
+from training.samples import swatch_of
 from training.sources import Library, Scene
 
 TARGET = 7 / 9  # of the way from just visible to full strength
@@ -19,7 +22,7 @@ NEAR_ENOUGH = 2 / 9
 TILES = 12
 _STRENGTHS = np.linspace(0.1, 1.0, 7)
 
-Score = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+Score = Callable[[list[Tile]], NDArray[np.float64]]
 
 
 def worsened(library: Library, score: Score) -> dict[str, dict[str, Any]]:
@@ -36,8 +39,8 @@ def worsened(library: Library, score: Score) -> dict[str, dict[str, Any]]:
             for number in range(TILES)
             if (pair := _pair(library, artifact, number)) is not None
         ]
-        clean = score(np.stack([a for a, _ in pairs]))
-        damaged = score(np.stack([b for _, b in pairs]))
+        clean = score([a for a, _ in pairs])
+        damaged = score([b for _, b in pairs])
         change = damaged - clean
         table[artifact.value] = {
             "tiles": len(pairs),
@@ -47,9 +50,7 @@ def worsened(library: Library, score: Score) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _pair(
-    library: Library, artifact: Artifact, number: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+def _pair(library: Library, artifact: Artifact, number: int) -> tuple[Tile, Tile] | None:
     """A clean tile and the same with the artifact; None where it cannot be made visible."""
     options = generators(artifact)
     generator = options[number % len(options)]
@@ -58,17 +59,22 @@ def _pair(
         scene: Scene = library.draw(rng)
         times = [float(t) for t in range(FRAMES_PER_SEQUENCE)]
         clean = Clip(scene.sequence(times), scene, tuple(times))
-        best: tuple[float, NDArray[np.uint8]] | None = None
+        best: tuple[float, NDArray[np.uint8], float] | None = None
         for strength in _STRENGTHS:
             worse = generator.apply(clean, float(strength), np.random.default_rng(number))
             size = effect(artifact, worse.frames, clean.frames, pitch=worse.pitch)
             off = abs(SCALES[artifact].part(size) - TARGET)
             if size >= SCALES[artifact].floor and (best is None or off < best[0]):
-                best = off, worse.frames
+                best = off, worse.frames, float(strength)
         if best is not None and best[0] < NEAR_ENOUGH and min(clean.frames.shape[1:3]) >= TILE_PX:
-            return _tile(clean.frames), _tile(best[1])
+            whole, step = scene.whole(times[3]), (generator, best[2], number)
+            return (
+                _tile(clean.frames, swatch_of(Plan(), whole)),
+                _tile(best[1], swatch_of(Plan(steps=(step,)), whole)),
+            )
     return None
 
 
-def _tile(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(chroma_subsampled(frames)[:, :TILE_PX, :TILE_PX])
+def _tile(frames: NDArray[np.uint8], swatch: NDArray[np.uint8]) -> Tile:
+    cut = chroma_subsampled(frames)[:, :TILE_PX, :TILE_PX]
+    return Tile(np.ascontiguousarray(cut), swatch, x=0.5, y=0.5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ Frames = NDArray[np.uint8]
 
 REGION_PX = 288  # a 224 px tile plus room for its random offset and for kernels
 BURST_FRAMES = 24
+WHOLE_PX = 512  # side of the square that a whole frame is squeezed into, for its colours
 # Of a clip: training sees as much of its few clips as the disk holds; the frozen splits stay as
 # they were made.
 REGIONS_PER_CLIP = {"train": 40, "val": 12, "test": 12}
@@ -96,16 +98,8 @@ def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
         width, height = np.frombuffer(head[18:26], "<i4").tolist()
         sizes.append((width, abs(height)))
     width, height = sizes[0]
-    argv = [
-        binary,
-        "-hide_banner",
-        "-nostdin",
-        "-i",
-        f"file:{path}",
-        "-an",
-        "-frames:v",
-        str(limit),
-    ]
+    argv = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an"]
+    argv += ["-frames:v", str(limit)]
     argv += ["-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
     argv += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     frames = []
@@ -125,11 +119,21 @@ def scaled(frames: Frames, factor: float) -> Frames:
     return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
 
 
+def squeezed(frame: Frames) -> Frames:
+    """A frame of any shape as a square: uint8[WHOLE_PX,WHOLE_PX,3]."""
+    smaller = min(frame.shape[:2]) > WHOLE_PX
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(frame, (WHOLE_PX, WHOLE_PX), interpolation=how)
+
+
 def cut_regions(source: Source, cache: Path) -> list[Path]:
-    """Cut and cache the clip's regions; returns their files (already cached ones are kept)."""
+    """Cut and cache the clip's regions; returns their files (already cached ones are kept).
+
+    Beside them lies the clip's middle frame, squeezed; written last, it says that all are there.
+    """
     folder = cache / "regions" / source.split
-    done = folder / f"{source.name}.done"
-    if done.exists():
+    whole = folder / f"{source.name}.whole.npy"
+    if whole.exists():
         return sorted(folder.glob(f"{source.name}__*.npy"))
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(_seed("regions", source.name))
@@ -156,7 +160,10 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
             folder / f"{source.name}__{number:02d}.npy",
             frames[t : t + length, y : y + side_y, x : x + side_x],
         )
-    done.touch()
+    partial = whole.with_suffix(f".{os.getpid()}")
+    with partial.open("wb") as handle:
+        np.save(handle, squeezed(native[len(native) // 2]))
+    partial.replace(whole)
     return sorted(folder.glob(f"{source.name}__*.npy"))
 
 
@@ -170,6 +177,10 @@ class Scene:
     def frame(self, t: float) -> Frames:
         raise NotImplementedError
 
+    def whole(self, t: float) -> Frames:
+        """The whole frame that this is a part of, squeezed: uint8[WHOLE_PX,WHOLE_PX,3]."""
+        return squeezed(self.frame(t))
+
     def sequence(self, times: list[float]) -> Frames:
         return np.stack([self.frame(t) for t in times])
 
@@ -178,12 +189,17 @@ class ClipScene(Scene):
     """A burst from a real clip; times are rounded to its frames."""
 
     continuous = False
+    _whole: Frames | None = None  # None: these frames are whole themselves
 
     def __init__(self, path: Path, stride: int = 1, reverse: bool = False) -> None:
         burst = np.load(path)
         self._frames = (burst[::-1] if reverse else burst)[::stride]
         self.name = path.stem
         self.length = len(self._frames)
+        self._whole = np.load(path.with_name(f"{path.stem.rpartition('__')[0]}.whole.npy"))
+
+    def whole(self, t: float) -> Frames:
+        return super().whole(t) if self._whole is None else self._whole
 
     def frame(self, t: float) -> Frames:
         return self._frames[min(max(round(t), 0), self.length - 1)]
@@ -226,6 +242,9 @@ class PhotoScene(Scene):
         self._mask = np.clip((0.9 - distance) * side / 3, 0, 1).astype(np.float32)[..., None]
         self._at = rng.uniform(40, REGION_PX - 40 - side, 2) if side < 200 else np.zeros(2)
         self._drift = rng.normal(0, 4, 2)
+
+    def whole(self, t: float) -> Frames:
+        return squeezed(self._photo)
 
     def frame(self, t: float) -> Frames:
         t -= 3.0

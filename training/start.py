@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from aqs_batch.analysis.checkpoint import Checkpoint, load_tensors
 from aqs_batch.analysis.model import AqsNet
 
 SE_SPREAD = 0.02
@@ -39,6 +40,15 @@ def imagenet_start(model: AqsNet) -> str:
             own[name] = torch.randn(own[name].shape, generator=drawn) * SE_SPREAD
     model.backbone.load_state_dict(own)
     return file.name
+
+
+def further_start(model: AqsNet, checkpoint: Checkpoint) -> str:
+    """Take over what an earlier checkpoint has, in place: backbone and jury, and its colour head
+    where it has one. Returns its label.
+    """
+    given = load_tensors(checkpoint, checkpoint.card.architecture)
+    model.load_state_dict(model.state_dict() | given)
+    return checkpoint.label
 
 
 def backbone_start(model: AqsNet, checkpoint: Path | None) -> str:

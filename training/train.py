@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from aqs_batch.analysis.checkpoint import ModelCard, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits
+from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits, mean_of
 from aqs_batch.analysis.transform import transform
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, gather
@@ -180,7 +180,7 @@ class Run:
         for first in range(0, len(check), self.plan.batch):
             chosen = np.arange(first, min(first + self.plan.batch, len(check)))
             given = check.features.rows_with(chosen, self.look(check, chosen).cpu())
-            parts.append(self.model.judge(*(g.to(self.device) for g in given)))
+            parts.append(mean_of(self.model.jury, *(g.to(self.device) for g in given)))
         self.model.load_state_dict(own)
         logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
         return judge(Predicted(*logits), check.truth)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_model
 from aqs_batch.analysis.model import STAGE_CHANNELS
-from aqs_batch.records import Artifact
+from aqs_batch.records import SWATCH_PX, Artifact
 
 SAMPLES = 256  # random feature vectors the heads' attention is averaged over
 
@@ -48,17 +48,18 @@ def examine(checkpoint: Checkpoint) -> Anatomy:
     network = load_model(checkpoint)
     card = checkpoint.card
     tile = torch.zeros(1, card.frames, 3, card.tile_px, card.tile_px)
-    return Anatomy(_parts(network, tile), _stages(network), _heads(network, card.frames))
+    swatch = torch.zeros(1, 1, 3, SWATCH_PX, SWATCH_PX)
+    return Anatomy(_parts(network, tile, swatch), _stages(network), _heads(network, card.frames))
 
 
-def _parts(network: nn.Module, tile: Tensor) -> tuple[Part, ...]:
+def _parts(network: nn.Module, tile: Tensor, swatch: Tensor) -> tuple[Part, ...]:
     multiply_adds: dict[str, int] = {}
     handles = []
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             handles.append(module.register_forward_hook(_counter(multiply_adds, name)))
     with torch.inference_mode():
-        network(tile)
+        network(tile, swatch)
     for handle in handles:
         handle.remove()
     parts = []
@@ -109,13 +110,16 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
     torch.manual_seed(0)
     seen, seen_spread = _drawn(network.jury[0].frame_in, (SAMPLES, frames))
     moved, moved_spread = _drawn(network.jury[0].change_in, (SAMPLES, frames - 1))
-    logits = network.judge(seen, moved)
+    whole, whole_spread = _drawn(network.colour, (SAMPLES,))
+    logits = network.judge(seen, moved, whole)
     columns = {"quality": logits.quality}
     for number, artifact in enumerate(Artifact):
         columns[artifact.value] = logits.presence[:, number]
     shares = {}
     for name, column in columns.items():
-        by_seen, by_moved = torch.autograd.grad(column.sum(), (seen, moved), retain_graph=True)
+        by_seen, by_moved, by_whole = torch.autograd.grad(
+            column.sum(), (seen, moved, whole), retain_graph=True, materialize_grads=True
+        )
         weights = {
             **_grouped((by_seen.abs() * seen_spread).mean((0, 1)), STAGE_CHANNELS, "map", "pixels"),
             **_grouped(
@@ -124,13 +128,14 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
                 "change of map",
                 "change of pixels",
             ),
+            "whole frame's colours": float((by_whole.abs() * whole_spread).mean(0).sum()),
         }
         total = sum(weights.values()) or 1.0
         shares[name] = {group: weight / total for group, weight in weights.items()}
     return shares
 
 
-def _drawn(entry: nn.Module, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _drawn(entry: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Random features [*shape, F] with the mean and spread of an entry's batch norm."""
     norm = next(m for m in entry.modules() if isinstance(m, nn.BatchNorm1d))
     assert norm.running_mean is not None and norm.running_var is not None

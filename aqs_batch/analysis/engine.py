@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import SettingsError
-from aqs_batch.records import Pixels, TileScores
+from aqs_batch.records import TileScores
 
 Floats = NDArray[np.float32]
 
 
 class Backend(Protocol):
-    """Something that runs the network: uint8[7,224,224,3] tiles -> quality, presence, intensity."""
+    """Something that runs the network: tiles -> quality, presence, intensity."""
 
     name: str
     device: str
 
-    def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]: ...
+    def run(self, tiles: Rows[Tile]) -> tuple[Floats, Floats, Floats]: ...
 
 
 def usable_cores() -> int:
@@ -123,7 +123,7 @@ class Engine:
         scores: list[TileScores] = []
         for first in range(0, len(tiles), self.batch):
             batch = tiles[first : first + self.batch]
-            scores += self._read(batch, *self.backend.run([t.pixels for t in batch]))
+            scores += self._read(batch, *self.backend.run(batch))
         place = 0
         for part, future in group:
             future.set_result(scores[place : place + len(part)])

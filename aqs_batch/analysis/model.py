@@ -21,8 +21,9 @@ from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import LOOKED_AT, STANDS_FOR
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-6"
+ARCHITECTURE = "aqsnet-b0-7"
 ARTIFACTS = len(Artifact)
+SATURATION = list(Artifact).index(Artifact.COLOR_SATURATION)
 LEFT_OUT = 0.12  # share of the runs of features that half of the jurors do without in training
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 MAPS_AFTER = (1, 2, 4, 6)  # the backbone's blocks whose outputs are the deeper four maps
@@ -107,8 +108,31 @@ class Juror(nn.Module):
         )
 
 
+class ColourHead(nn.Module):
+    """What the colours of a whole frame add to the logit of saturation: [B,SWATCH_FACTS] -> [B].
+
+    Beside the jurors, not among what they are given: what a frame's colours are tells its source,
+    and jurors would learn that by heart (docs/decisions/021).
+    """
+
+    def __init__(self, width: int = 96, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(facts.SWATCH_FACTS)
+        self.hidden, self.drop = nn.Linear(facts.SWATCH_FACTS, width), nn.Dropout(dropout)
+        self.out = nn.Linear(width, 1)
+        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, whole: Tensor) -> Tensor:
+        added: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(whole))))).squeeze(1)
+        return added
+
+
 class AqsNet(nn.Module):
-    """Scores tiles: float[B,7,3,H,W] (normalised by analysis/transform) -> Logits."""
+    """Scores tiles float[B,7,3,H,W] with their frames' swatches float[B,1,3,h,w] -> Logits.
+
+    Both normalised by analysis/transform.
+    """
 
     def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 10) -> None:
         super().__init__()
@@ -128,14 +152,18 @@ class AqsNet(nn.Module):
             Juror(pooled, change, width, dropout, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
             for n in range(jurors)
         )
+        self.colour = ColourHead()
 
-    def forward(self, tiles: Tensor) -> Logits:
-        return self.judge(*self.features(tiles))
+    def forward(self, tiles: Tensor, swatches: Tensor) -> Logits:
+        return self.judge(*self.features(tiles, swatches))
 
-    def features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """What is seen in each frame and how frames change: [B,T,F] and [B,T-1,G]."""
+    def features(self, tiles: Tensor, swatches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is seen in each frame [B,T,F], how frames change [B,T-1,G], and what colours the
+        whole frame has [B,SWATCH_FACTS].
+        """
         every, still, moved, shallow = self.front(tiles)
-        return seen(every, self.close(shallow[:, list(LOOKED_AT)]), still), moved
+        close = self.close(shallow[:, list(LOOKED_AT)])
+        return seen(every, close, still), moved, facts.of_swatches(swatches)
 
     def front(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All that is not the deeper maps: the shallowest map pooled [B,T,E], facts of the frames
@@ -164,9 +192,14 @@ class AqsNet(nn.Module):
                 pooled.append(_pool(deeper))
         return torch.cat(pooled, dim=1).reshape(*shallow.shape[:2], -1)
 
-    def judge(self, seen: Tensor, moved: Tensor) -> Logits:
-        """The jury's mean scores of features: the part that can be trained on cached ones."""
-        return mean_of(self.jury, seen, moved)
+    def judge(self, seen: Tensor, moved: Tensor, whole: Tensor) -> Logits:
+        """The scores of features: the part that can be trained on cached ones."""
+        return self.in_view(mean_of(self.jury, seen, moved), whole)
+
+    def in_view(self, logits: Logits, whole: Tensor) -> Logits:
+        """What jurors say of tiles, with what the colours of their whole frames add to it."""
+        added = F.pad(self.colour(whole)[:, None], (SATURATION, ARTIFACTS - SATURATION - 1))
+        return logits._replace(presence=logits.presence + added)
 
 
 def mean_of(jurors: Iterable[nn.Module], seen: Tensor, moved: Tensor) -> Logits:

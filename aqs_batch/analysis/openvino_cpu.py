@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from aqs_batch import ffmpeg
 from aqs_batch.analysis.checkpoint import Checkpoint, inspect, load_model
-from aqs_batch.records import Pixels
+from aqs_batch.analysis.tiles import Tile
+from aqs_batch.records import SWATCH_PX
 
 Floats = NDArray[np.float32]
 
@@ -69,37 +70,37 @@ class OpenVinoBackend:
         alone = config | {"NUM_STREAMS": "1"}  # all cores on one group of tiles
         self._jury = core.compile_model(graphs.jury, "CPU", alone).create_infer_request()
 
-    def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]:
-        """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3].
+    def run(self, tiles: Rows[Tile]) -> tuple[Floats, Floats, Floats]:
+        """Raw outputs: quality [B], presence [B,10], intensity [B,10].
 
         One call at a time: the jury has one request.
         """
         found: list[Any] = [None] * len(tiles)
         for row, tile in enumerate(tiles):
-            self._queue.start_async([tile[None]], (found, row))
+            self._queue.start_async([tile.pixels[None], tile.swatch[None]], (found, row))
         self._queue.wait_all()
-        seen, moved = (np.concatenate(part) for part in zip(*found, strict=True))
+        features = [np.concatenate(part) for part in zip(*found, strict=True)]
         groups = [slice(n, n + _JUDGED_AT_ONCE) for n in range(0, len(tiles), _JUDGED_AT_ONCE)]
-        judged = [self._judge(seen[group], moved[group]) for group in groups]
+        judged = [self._judge([part[group] for part in features]) for group in groups]
         quality, presence, intensity = (np.concatenate(part) for part in zip(*judged, strict=True))
         return quality, presence, intensity
 
-    def _judge(self, seen: Floats, moved: Floats) -> list[Floats]:
+    def _judge(self, features: list[Floats]) -> list[Floats]:
         """The jury's outputs for the features of a group of tiles, filled up with the last."""
-        count = len(seen)
+        count = len(features[0])
         rows = np.minimum(np.arange(_JUDGED_AT_ONCE), count - 1)
-        self._jury.infer([seen[rows], moved[rows]])
+        self._jury.infer([part[rows] for part in features])
         return [output.data[:count].copy() for output in self._jury.output_tensors]
 
 
-def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Pixels) -> list[Layer]:
+def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Tile) -> list[Layer]:
     """How long each layer of the network takes for one tile on one core, in order.
 
     The jury's layers are timed on a whole group of tiles, and a tile's share of that is told.
     """
     core = ov.Core()
     graphs = _converted(core, checkpoint, cache_dir / _key(checkpoint))
-    layers, features = _timed(core, graphs.features, [tile[None]], 1)
+    layers, features = _timed(core, graphs.features, [tile.pixels[None], tile.swatch[None]], 1)
     group = [np.repeat(f, _JUDGED_AT_ONCE, axis=0) for f in features]
     return layers + _timed(core, graphs.jury, group, _JUDGED_AT_ONCE)[0]
 
@@ -165,7 +166,7 @@ def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
 
 
 def _convert(checkpoint: Checkpoint) -> _Graphs:
-    """Trace uint8[1,7,224,224,3] -> transform -> features, and features of a group -> scores."""
+    """Trace a tile and its swatch -> transform -> features, and features of a group -> scores."""
     import torch
 
     from aqs_batch.analysis.transform import transform
@@ -177,30 +178,32 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
             super().__init__()
             self.network = network
 
-        def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return tuple(self.network.features(transform(tiles)))
+        def forward(self, tiles: torch.Tensor, swatches: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(self.network.features(transform(tiles), transform(swatches[:, None])))
 
     class Jury(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network
 
-        def forward(self, seen: torch.Tensor, moved: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return tuple(self.network.judge(seen, moved))
+        def forward(
+            self, seen: torch.Tensor, moved: torch.Tensor, whole: torch.Tensor
+        ) -> tuple[torch.Tensor, ...]:
+            return tuple(self.network.judge(seen, moved, whole))
 
     card = checkpoint.card
-    shape = [1, card.frames, card.tile_px, card.tile_px, 3]
-    pixels = torch.zeros(shape, dtype=torch.uint8)
+    shapes = (1, card.frames, card.tile_px, card.tile_px, 3), (1, SWATCH_PX, SWATCH_PX, 3)
+    pixels = tuple(torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
     with torch.no_grad():
-        one = network.features(transform(pixels))
-    group = tuple(f.repeat(_JUDGED_AT_ONCE, 1, 1) for f in one)
+        one = Features()(*pixels)
+    group = tuple(f.repeat_interleave(_JUDGED_AT_ONCE, dim=0) for f in one)
     with warnings.catch_warnings():
         # Tracing remarks that constants are constants, and that it will be deprecated.
         warnings.simplefilter("ignore")
         features = ov.convert_model(Features().eval(), example_input=pixels)
         jury = ov.convert_model(Jury().eval(), example_input=group)
-    features.reshape(shape)
-    jury.reshape({port: list(f.shape) for port, f in zip(jury.inputs, group, strict=True)})
+    for graph, given in ((features, pixels), (jury, group)):
+        graph.reshape({port: list(t.shape) for port, t in zip(graph.inputs, given, strict=True)})
     return _Graphs(features, jury)
 
 

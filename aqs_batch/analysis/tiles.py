@@ -12,9 +12,14 @@ from aqs_batch.records import TILE_PX, Pixels
 
 @dataclass(frozen=True)
 class Tile:
-    """uint8[7,224,224,3] with the place of its centre in the frame, 0-1."""
+    """uint8[7,224,224,3] with the place of its centre in the frame, 0-1.
+
+    `swatch`, uint8[64,64,3], is what colours the whole frame has: whether they are pale or garish
+    cannot be told from a part of it (docs/decisions/021).
+    """
 
     pixels: Pixels
+    swatch: Pixels
     x: float
     y: float
 
@@ -31,16 +36,19 @@ class Frames(Protocol):
     def crop(self, y: int, x: int, height: int, width: int) -> Pixels:
         """The same place in all frames: uint8[7,height,width,3]."""
 
+    def swatch(self) -> Pixels:
+        """Pixels spread over the middle frame: uint8[64,64,3]."""
+
 
 def cut(frames: Frames, corners: list[tuple[int, int]]) -> list[Tile]:
     """Cut one tile at each (y, x); a frame under 224 px is continued by reflection."""
     height, width = frames.height, frames.width
     high, wide = min(TILE_PX, height), min(TILE_PX, width)
     short = TILE_PX - high, TILE_PX - wide
-    tiles = []
+    swatch, tiles = frames.swatch(), []
     for y, x in corners:
         pixels = frames.crop(y, x, high, wide)
         if max(short):
             pixels = np.pad(pixels, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)), mode="reflect")
-        tiles.append(Tile(pixels, (x + wide / 2) / width, (y + high / 2) / height))
+        tiles.append(Tile(pixels, swatch, (x + wide / 2) / width, (y + high / 2) / height))
     return tiles

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_model
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import SettingsError
 from aqs_batch.records import Pixels
@@ -34,19 +35,26 @@ class TorchBackend:
         self._model = model.to(device=device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def run(self, tiles: Rows[Pixels]) -> tuple[Floats, Floats, Floats]:
-        """Raw outputs (quality [B], presence [B,10], intensity [B,10]) of uint8[7,224,224,3]."""
+    def run(self, tiles: Rows[Tile]) -> tuple[Floats, Floats, Floats]:
+        """Raw outputs: quality [B], presence [B,10], intensity [B,10]."""
         calls = []
         for first in range(0, len(tiles), self._rows):
-            part = torch.from_numpy(np.stack(tiles[first : first + self._rows]))
-            if len(part) < self._rows:
-                part = torch.cat([part, part.new_zeros(self._rows - len(part), *part.shape[1:])])
-            if self.device.startswith("cuda"):
-                part = part.pin_memory()  # so that the copy does not hold up what runs there
-            calls.append(self._model(transform(part, self.device)))
+            part = tiles[first : first + self._rows]
+            pixels = self._moved([tile.pixels for tile in part])
+            swatches = self._moved([tile.swatch[None] for tile in part])
+            calls.append(self._model(pixels, swatches))
         outputs = (torch.cat(part)[: len(tiles)].float().cpu() for part in zip(*calls, strict=True))
         quality, presence, intensity = (part.numpy() for part in outputs)
         return quality, presence, intensity
+
+    def _moved(self, rows: list[Pixels]) -> torch.Tensor:
+        """Pixels where the model is, normalised, filled up to a call's rows: float[N,T,3,H,W]."""
+        part = torch.from_numpy(np.stack(rows))
+        if len(part) < self._rows:
+            part = torch.cat([part, part.new_zeros(self._rows - len(part), *part.shape[1:])])
+        if self.device.startswith("cuda"):
+            part = part.pin_memory()  # so that the copy does not hold up what runs there
+        return transform(part, self.device)
 
 
 def is_there(device: str) -> bool:

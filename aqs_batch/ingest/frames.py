@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
 
-from aqs_batch.records import Pixels
+from aqs_batch.records import SWATCH_PX, Pixels
 
 SWS_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 _SWS_BICUBIC, _SWS_AREA, _SWS_EXACT = 0x4, 0x20, 0x40000 | 0x2000  # the numbers of the same flags
@@ -88,6 +89,25 @@ class PipedFrames:
             picture = self._picture(slice(number, number + 1), (0, 0), (self.height, self.width))
         return self._rgb(picture, _SWS_AREA | _SWS_EXACT, height, width)
 
+    def swatch(self) -> Pixels:
+        """Single pixels of the middle frame, spread over all of it: uint8[64,64,3] RGB.
+
+        Points, not means of places: a mean hides how pure the purest colours are.
+        """
+        frame = self.data[len(self.data) // 2]
+        rows, columns = _spread(self.height), _spread(self.width)
+        if self.format is PipeFormat.RGB24:
+            points: Pixels = frame.reshape(self.height, self.width, 3)[np.ix_(rows, columns)]
+            return points
+        picture = VideoFrame(SWATCH_PX, SWATCH_PX, "yuv444p")
+        begin = 0
+        for number, step in enumerate((1, 2, 2)):
+            high, wide = self.height // step, self.width // step
+            plane = frame[begin : begin + high * wide].reshape(high, wide)
+            begin += high * wide
+            _rows(picture, number)[:, :SWATCH_PX] = plane[np.ix_(rows // step, columns // step)]
+        return self._rgb(picture, _SWS_BICUBIC | _SWS_EXACT)
+
     def _picture(
         self, numbers: slice, corner: tuple[int, int], size: tuple[int, int]
     ) -> VideoFrame:
@@ -149,6 +169,11 @@ def _inside(start: int, length: int, whole: int) -> tuple[int, int]:
     wanted = min(length + 2 * _MARGIN_PX + 2, whole)
     begin = max(min(start - _MARGIN_PX, whole - wanted), 0) // 2 * 2
     return begin, min(wanted, whole - begin)
+
+
+def _spread(side: int) -> NDArray[np.int64]:
+    """SWATCH_PX places spread evenly over a side."""
+    return (2 * np.arange(SWATCH_PX) + 1) * side // (2 * SWATCH_PX)
 
 
 def _rows(picture: VideoFrame, number: int) -> Pixels:

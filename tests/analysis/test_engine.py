@@ -14,7 +14,7 @@ from aqs_batch.analysis.openvino_cpu import OpenVinoBackend
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.analysis.torch_device import TorchBackend, is_there
 from aqs_batch.errors import SettingsError
-from aqs_batch.records import TileScores
+from aqs_batch.records import SWATCH_PX, TileScores
 
 DEVICES = ["cpu", "cuda", "mps"]
 
@@ -44,7 +44,9 @@ def tiles() -> list[Tile]:
     noisy = np.clip(moving.astype(np.int16) + rng.integers(0, 24, moving.shape), 0, 255)
     noise = rng.integers(0, 256, moving.shape)
     pixels = [noisy.astype(np.uint8), noise.astype(np.uint8), blocks, np.zeros_like(blocks)]
-    return [Tile(p, 0.1 * n, 0.5) for n, p in enumerate([*pixels, *pixels])]
+    swatches = [np.ascontiguousarray(p[3, ::3, ::3][:SWATCH_PX, :SWATCH_PX]) for p in pixels]
+    both = zip([*pixels, *pixels], [*swatches, *swatches], strict=True)
+    return [Tile(p, s, 0.1 * n, 0.5) for n, (p, s) in enumerate(both)]
 
 
 def vectors(scores: list[TileScores]) -> np.ndarray:
@@ -77,8 +79,8 @@ def test_torch_fills_up_the_last_batch_without_a_trace(
 ) -> None:
     backend = TorchBackend(checkpoint, "cpu", 3)
     backend._rows = 3  # as on a GPU
-    one = backend.run([t.pixels for t in tiles[:1]])
-    three = backend.run([t.pixels for t in tiles[:3]])
+    one = backend.run(tiles[:1])
+    three = backend.run(tiles[:3])
     for alone, together in zip(one, three, strict=True):
         assert alone.shape[0] == 1
         assert np.allclose(alone[0], together[0], atol=1e-4)
@@ -95,10 +97,10 @@ def test_tiles_of_many_threads_meet_in_batches_and_come_back_to_their_own(
         def __init__(self):
             self.sizes, self.everyone = [], threading.Event()
 
-        def run(self, pixels):
+        def run(self, tiles):
             self.everyone.wait(30)
-            self.sizes.append(len(pixels))
-            mean = np.array([p.mean() / 255 for p in pixels], np.float32)
+            self.sizes.append(len(tiles))
+            mean = np.array([t.pixels.mean() / 255 for t in tiles], np.float32)
             ten = np.repeat(mean[:, None], 10, axis=1)
             return mean, ten, ten
 
@@ -119,7 +121,7 @@ def test_an_error_of_the_backend_is_raised_where_the_score_was_asked_for(
     class Broken:
         name, device = "broken", "cpu"
 
-        def run(self, pixels):
+        def run(self, tiles):
             raise RuntimeError("out of memory")
 
     engine = Engine(Broken(), checkpoint.card, 4)
@@ -135,8 +137,7 @@ def test_the_converted_network_is_kept_and_read_back(
         "aqs_batch.analysis.openvino_cpu.load_model", lambda _: pytest.fail("converted again")
     )
     again = OpenVinoBackend(checkpoint, cache_dir, 1)
-    pixels = [t.pixels for t in tiles[:1]]
-    for one, two in zip(openvino.run(pixels), again.run(pixels), strict=True):
+    for one, two in zip(openvino.run(tiles[:1]), again.run(tiles[:1]), strict=True):
         assert np.array_equal(one, two)
     assert [p.name for p in cache_dir.iterdir() if p.name.startswith(".part")] == []
 
@@ -149,8 +150,7 @@ def test_a_kept_network_that_lost_a_part_is_made_again(
     (kept / "jury.xml").unlink()
     again = OpenVinoBackend(checkpoint, tmp_path, 1)
     assert (kept / "jury.xml").exists()
-    pixels = [t.pixels for t in tiles[:1]]
-    for one, two in zip(openvino.run(pixels), again.run(pixels), strict=True):
+    for one, two in zip(openvino.run(tiles[:1]), again.run(tiles[:1]), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.facts import spectrum
+from aqs_batch.analysis.facts import levels, spectrum
 from aqs_batch.analysis.transform import transform
 
 PX = 224
@@ -73,3 +73,13 @@ def test_whole_grey_levels_are_counted_alike_by_every_backend() -> None:
     run = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for one, two in zip(run([tile]).values(), Facts()(torch.from_numpy(tile)), strict=True):
         assert np.abs(one - two.numpy()).max() < 1e-3
+
+
+def test_a_swatch_tells_pale_frames_from_colourful_ones() -> None:
+    colourful = np.random.default_rng(2).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
+    grey = colourful.mean(-1, keepdims=True)
+    pale = (grey + 0.25 * (colourful - grey)).astype(np.uint8)
+    vivid, faded = (facts.of_swatches(transform(s[:, None])) for s in (colourful, pale))
+    assert vivid.shape == (1, facts.SWATCH_FACTS)
+    above_32_levels = levels.CHROMA.index(32 + levels.BETWEEN)
+    assert vivid[0, above_32_levels] > faded[0, above_32_levels] + 1

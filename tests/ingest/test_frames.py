@@ -98,3 +98,23 @@ def test_a_small_picture_keeps_shape_and_colour(make_clip, ffmpeg_path: str, pix
     assert small.shape == (180, 320, 3)
     assert small.reshape(-1, 3).mean(0) == pytest.approx([0x40, 0x80, 0xC0], abs=4)
     assert frames.small(0, 4000).shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize("tags", TAGGED.values(), ids=TAGGED.keys())
+def test_a_swatch_is_pixels_from_all_over_the_middle_frame(
+    make_clip, ffmpeg_path: str, tags: tuple[str, ...]
+) -> None:
+    source = "gradients=n=2:c0=0x804020:c1=0x2060c0:speed=0.00001"
+    path = make_clip(source=source, size="640x360", seconds=0.4, options=(*EXACT, *tags))
+    swatch = first_sequence(path, ffmpeg_path).frames.swatch()
+    shown = as_ffmpeg_shows(path, ffmpeg_path, 360, 640)[3]
+    rows, columns = ((2 * np.arange(64) + 1) * side // 128 for side in (360, 640))
+    off = np.abs(swatch.astype(int) - shown[np.ix_(rows, columns)])
+    assert off.max() <= 4  # its chroma is a pixel's own, not interpolated
+
+
+def test_a_swatch_of_a_frame_smaller_than_itself_repeats_pixels(
+    make_clip, ffmpeg_path: str
+) -> None:
+    path = make_clip(seconds=0.4, size="48x32")
+    assert first_sequence(path, ffmpeg_path).frames.swatch().shape == (64, 64, 3)

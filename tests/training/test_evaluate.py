@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.records import QualityLevel, TileScores
 from training import encodes, negatives
 from training.awkward import KINDS
@@ -168,8 +170,9 @@ class Photos:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_hard_negative_is_a_tile_and_the_same_each_time(kind: str) -> None:
     one, two = (draw(Photos(), kind, 3) for _ in range(2))
-    assert one.tile.shape == (7, 224, 224, 3)
-    assert np.array_equal(one.tile, two.tile)
+    assert (one.tile.pixels.shape, one.tile.swatch.shape) == ((7, 224, 224, 3), (64, 64, 3))
+    assert np.array_equal(one.tile.pixels, two.tile.pixels)
+    assert np.array_equal(one.tile.swatch, two.tile.swatch)
 
 
 def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +180,7 @@ def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(negatives, "KINDS", kinds)
     asked: list[int] = []
 
-    def read(tiles: list[np.ndarray]) -> Read:
+    def read(tiles: list[Tile]) -> Read:
         probability = np.zeros((len(tiles), 10))
         probability[0, BLOCKING] = 1.0 if not asked else 0.0
         asked.append(len(tiles))
@@ -208,15 +211,18 @@ class Counting:
     def __init__(self) -> None:
         self.tiles = 0
 
-    def run(self, tiles: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def run(self, tiles: list[Tile]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self.tiles += len(tiles)
-        level = np.array([tile.mean() for tile in tiles], np.float32) / 255
+        level = np.array([tile.pixels.mean() for tile in tiles], np.float32) / 255
         return level, np.repeat(level[:, None], 10, 1) - 9, np.repeat(level[:, None], 10, 1)
 
 
 def test_a_reading_is_remembered_for_its_checkpoint_only(tmp_path: Path) -> None:
     backend = Counting()
-    tiles = [np.full((7, 224, 224, 3), v, np.uint8) for v in (10, 200, 90)]
+    swatch = np.zeros((64, 64, 3), np.uint8)
+    tiles = [
+        Tile(np.full((7, 224, 224, 3), v, np.uint8), swatch, x=0.5, y=0.5) for v in (10, 200, 90)
+    ]
 
     def detector(digest: str) -> Detector:
         card = ModelCard("m", "1", "a", "now")
@@ -230,6 +236,8 @@ def test_a_reading_is_remembered_for_its_checkpoint_only(tmp_path: Path) -> None
     assert first.quality[1] > first.quality[2] > first.quality[0]
     detector("two").read(tiles)
     assert backend.tiles == 6
+    detector("two").read([replace(tile, swatch=swatch + 1) for tile in tiles])
+    assert backend.tiles == 9
 
 
 def test_a_target_without_a_figure_is_not_met() -> None:

@@ -34,7 +34,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         presence[0] = 1
         np.savez(
             folder / f"{number:05d}.truth.npz",
+            swatch=tiles[:, 3, :64, :64],
             presence=presence,
+            scales=np.array(dataset._scales()),
             intensity=np.full((2, len(Artifact)), 0.5, np.float32),
             quality=np.array([0.2, 0.9], np.float32),
             vmaf=np.array([20, 90], np.float32),
@@ -56,10 +58,12 @@ def stamps(cache: Path, part: str) -> dict[str, int]:
 
 def test_cached_features_are_the_models_own(cache: Path, model: AqsNet) -> None:
     pool = gather(model, cache, ["train"])
-    tiles = np.stack([pool.folders[0].tile(n) for n in range(SAMPLES)])
+    tiles = [pool.folders[0].tile(n) for n in range(SAMPLES)]
+    pixels, swatches = np.stack([t.pixels for t in tiles]), np.stack([t.swatch for t in tiles])
     with torch.no_grad():
-        expected = model.features(transform(tiles))
-    for own, kept in zip(expected, pool.features.rows(slice(None)), strict=True):
+        expected = model.features(transform(pixels), transform(swatches[:, None]))
+    cached = (*pool.features.rows(slice(None)), pool.features.whole.float())
+    for own, kept in zip(expected, cached, strict=True):
         assert torch.allclose(own, kept, rtol=2e-3, atol=2e-3)  # kept in half precision
 
 
@@ -79,7 +83,7 @@ def test_features_are_computed_once_and_anew_for_another_backbone(
 
 def test_frames_looked_at_are_those_of_the_tile(cache: Path, model: AqsNet) -> None:
     pool = gather(model, cache, ["train"])
-    assert np.array_equal(pool.looked_at(3), pool.folders[0].tile(3)[[1, 5]])
+    assert np.array_equal(pool.looked_at(3), pool.folders[0].tile(3).pixels[[1, 5]])
     with pytest.raises(IndexError):
         pool.looked_at(SAMPLES)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from aqs_batch.analysis import facts
 from aqs_batch.analysis.model import AqsNet
 from aqs_batch.records import Artifact
-from training import features
+from training import dataset, features
 from training.dataset import Shards, Truth
 from training.features import Features, Pool
 from training.folds import PLAIN, fold_of, learned_sets, may_learn, other_than, strangers, unseen
@@ -42,6 +43,8 @@ def shards(folder: Path, count: int, quality: float) -> Shards:
     labels = np.zeros((count, len(Artifact)))
     np.savez(
         folder / "00000.truth.npz",
+        swatch=np.zeros((count, 1), np.uint8),
+        scales=np.array(dataset._scales()),
         presence=labels.astype(np.int8),
         intensity=labels.astype(np.float32),
         quality=np.full(count, quality, np.float32),
@@ -57,7 +60,7 @@ def test_a_juror_learns_all_but_the_fold_it_is_judged_on(tmp_path: Path) -> None
     total = sum(len(f) for f in folders)
     nothing = torch.zeros(total, 1, 1)
     truth = Truth(*(np.zeros(total) for _ in range(5)))  # type: ignore[arg-type]
-    pool = Pool(folders, truth, Features(nothing, nothing, nothing, nothing))
+    pool = Pool(folders, truth, Features(*[nothing] * 5))
     for juror in range(4):
         hidden = set(learned_sets(other_than(fold_of(juror))))
         expected = np.concatenate([np.full(len(f), f.name not in hidden) for f in folders])
@@ -85,7 +88,7 @@ def test_validation_is_asked_of_strangers_alone(
     frames = torch.zeros(2, 7, 3, 224, 224)
     made = [part[:2] for part in model.front(frames)]
     close = model.close(model.shallow(frames[:, [1, 5]]))
-    found = Features(made[0], close, made[1], made[2])
+    found = Features(made[0], close, made[1], made[2], torch.zeros(2, facts.SWATCH_FACTS))
     for fold in FOLDS:
         shards(tmp_path / "shards" / fold, 2, float(FOLDS.index(fold)))
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
-from aqs_batch.analysis.model import Logits
+from aqs_batch.analysis import facts
+from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
+from aqs_batch.analysis.model import SATURATION, STAGE_CHANNELS, AqsNet, Logits, mean_of
 from aqs_batch.records import Artifact
 from training.heads import Lesson, course
 from training.losses import held, loss
+from training.start import further_start
 
 ARTIFACTS = len(Artifact)
+FACTS = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS
+CHANGES = 2 * STAGE_CHANNELS[0] + facts.CHANGE_FACTS
 
 
 def scores(seed: int, samples: int = 4) -> Logits:
@@ -50,3 +58,30 @@ def test_a_lesson_in_another_order_teaches_the_same() -> None:
     turned = Logits(*(column[order] for column in logits))
     lesson = Lesson(truth, before)
     torch.testing.assert_close(lesson.of(order).cost(turned), lesson.cost(logits))
+
+
+def test_who_goes_on_begins_with_what_an_older_checkpoint_had(tmp_path: Path) -> None:
+    """One from before the colour head has none, and a new one adds nothing."""
+    torch.manual_seed(0)
+    older, model = AqsNet(jurors=1).eval(), AqsNet(jurors=1).eval()
+    tensors = {k: t for k, t in older.state_dict().items() if not k.startswith("colour.")}
+    save(tmp_path / "older.safetensors", tensors, ModelCard("aqs-b0", "0.8.0", "aqsnet-b0-6", ""))
+    assert further_start(model, inspect(tmp_path / "older.safetensors")).startswith("aqs-b0 0.8.0")
+    sizes = ((2, 7, FACTS), (2, 6, CHANGES), (2, facts.SWATCH_FACTS))
+    features = [torch.randn(*size) for size in sizes]
+    with torch.no_grad():
+        said, plain = model.judge(*features), mean_of(older.jury, *features[:2])
+    for one, two in zip(said, plain, strict=True):
+        assert torch.allclose(one, two, atol=0.02)  # kept in half precision
+    with pytest.raises(RuntimeError):
+        further_start(AqsNet(width=64, jurors=1), inspect(tmp_path / "older.safetensors"))
+
+
+def test_the_colour_head_speaks_of_saturation_alone() -> None:
+    torch.manual_seed(0)
+    model = AqsNet(jurors=1).eval()
+    torch.nn.init.normal_(model.colour.out.weight)
+    said = scores(1)
+    seen = model.in_view(said, torch.randn(4, facts.SWATCH_FACTS))
+    assert torch.equal(seen.quality, said.quality) and torch.equal(seen.intensity, said.intensity)
+    assert (seen.presence != said.presence).any(0).nonzero().tolist() == [[SATURATION]]

@@ -12,14 +12,15 @@ import pytest
 from training.dataset import data_source, write_shard
 from training.patterns import SOURCES, Pattern, PatternLibrary, graph_of
 from training.recipe import WILD
-from training.sources import BURST_FRAMES, REGION_PX
+from training.sources import BURST_FRAMES, REGION_PX, WHOLE_PX
 
 
 @pytest.mark.parametrize("source", [s for split in SOURCES.values() for s in split])
 def test_every_source_draws_a_burst(source: str) -> None:
-    scene = Pattern(graph_of(source, np.random.default_rng(5)), "x")
+    scene = Pattern(*graph_of(source, np.random.default_rng(5)), "x")
     assert scene.length == BURST_FRAMES
     assert scene.frame(0).shape == (REGION_PX, REGION_PX, 3)
+    assert scene.whole(0).shape == (WHOLE_PX, WHOLE_PX, 3)
 
 
 def test_the_same_chance_draws_the_same_picture() -> None:

@@ -9,7 +9,7 @@ from aqs_batch.records import Artifact
 from training.content import Drawing, Gradient, Shaken, Still, uneven
 from training.degrade import Clip, generators
 from training.recipe import STANDARD, USED, VARIED, WILD, Plan, Recipe, draw_plan
-from training.samples import degraded, make_sample
+from training.samples import degraded, make_sample, swatch_of
 from training.sources import PhotoScene, Scene
 
 
@@ -33,7 +33,8 @@ def test_an_index_is_a_sample(recipe: Recipe) -> None:
         assert np.array_equal(one.tile, two.tile)
         assert np.array_equal(one.presence, two.presence)
         assert (one.quality, one.note) == (two.quality, two.note)
-        assert one.tile.shape == (7, 224, 224, 3)
+        assert (one.tile.shape, one.swatch.shape) == ((7, 224, 224, 3), (64, 64, 3))
+        assert np.array_equal(one.swatch, two.swatch)
 
 
 def test_clean_and_good_has_no_artifact() -> None:
@@ -116,3 +117,33 @@ def test_an_unsteady_hand_does_not_stutter() -> None:
         assert not uneven(shaken, times)
         steps = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean((1, 2, 3))
         assert (steps > 0).all()
+
+
+class Square(Scene):
+    """A grey place in a frame that is red elsewhere."""
+
+    name, length, continuous = "square", 24, True
+
+    def frame(self, t: float) -> np.ndarray:
+        return np.full((288, 288, 3), 120, np.uint8)
+
+    def whole(self, t: float) -> np.ndarray:
+        return np.broadcast_to(np.array([200, 60, 60], np.uint8), (512, 512, 3)).copy()
+
+
+def pale(strength: float) -> Plan:
+    (generator,) = (g for g in generators(Artifact.COLOR_SATURATION) if g.name == "under_saturated")
+    return Plan(((generator, strength, 1),))
+
+
+def test_a_swatch_goes_through_the_chain() -> None:
+    whole = Square().whole(0)
+    plain, faded = (swatch_of(plan, whole).astype(int) for plan in (Plan(), pale(1.0)))
+    assert np.ptp(plain.mean((0, 1))) > 3 * np.ptp(faded.mean((0, 1)))
+
+
+def test_what_needs_time_leaves_a_swatch_alone() -> None:
+    whole = Square().whole(0)
+    for artifact in (Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR):
+        step = (generators(artifact)[0], 1.0, 1)
+        assert np.array_equal(swatch_of(Plan((step,)), whole), swatch_of(Plan(), whole))

@@ -60,8 +60,8 @@ def test_samples_are_made_of_septuplets_and_are_reproducible(tree: Path, tmp_pat
     for name in ("one", "two"):
         write_shard(tmp_path / name, 0, VimeoLibrary(tree, "train"), "train", STANDARD, size=6)
     one, two = Shards(tmp_path / "one"), Shards(tmp_path / "two")
-    assert one.tile(0).shape == (7, 224, 224, 3)
-    assert np.array_equal(one.tile(3), two.tile(3))
+    assert one.tile(0).pixels.shape == (7, 224, 224, 3)
+    assert np.array_equal(one.tile(3).pixels, two.tile(3).pixels)
     assert np.array_equal(one.truth.presence, two.truth.presence)
     assert any("vimeo-" in note for note in one.truth.note)
 

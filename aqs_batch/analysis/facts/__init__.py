@@ -15,6 +15,7 @@ from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
 LOOKED_AT = (1, 5)  # of seven frames; what is seen in them stands for their neighbours too
 STANDS_FOR = (0, 0, 0, 0, 1, 1, 1)
 FRAME_FACTS = levels.FRAME_FACTS + edges.EDGE_FACTS + spectrum.SPECTRUM_FACTS + colour.CHROMA_FACTS
+SWATCH_FACTS = levels.COLOURS + colour.CHROMA_FACTS
 CHANGE_FACTS = levels.CHANGE_FACTS + motion.MOTION_FACTS + spectrum.CEPSTRUM_FACTS
 
 
@@ -58,3 +59,9 @@ def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
         repeated,
     ]
     return still, torch.cat(moved, dim=2)
+
+
+def of_swatches(swatches: Tensor) -> Tensor:
+    """What colours whole frames have, from normalised RGB: [B,1,3,h,w] -> [B,SWATCH_FACTS]."""
+    parts = [p[:, 0] for p in planes(swatches)]
+    return torch.cat([levels.colours(*parts), colour.chroma_facts(*parts)], dim=1)

@@ -19,7 +19,8 @@ BLOCK_PX = 8
 BASE = 256
 # Of the strongest channel, how much is colour.
 PURITY = tuple(p + BETWEEN for p in (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97))
-FRAME_FACTS = 4 * len(STEPS) + len(CHROMA) + len(PURITY) + 2 + 4 + 4
+COLOURS = len(CHROMA) + len(PURITY) + 2
+FRAME_FACTS = 4 * len(STEPS) + COLOURS + 4 + 4
 CHANGE_FACTS = 3 * len(STEPS)
 
 
@@ -29,15 +30,13 @@ def frame_facts(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
     down = (luma[:, 1:] - luma[:, :-1]).abs()
     bend = (luma[:, :, 1:-1] - 0.5 * (luma[:, :, 2:] + luma[:, :, :-2])).abs()
     tint = torch.maximum(*((p[..., 1:] - p[..., :-1]).abs() for p in (blue, red)))
-    strength = (blue.square() + red.square() + 1e-6).sqrt()
     return torch.cat(
         [
             _shares(across, STEPS),
             _shares(down, STEPS),
             _shares(bend, STEPS),
             _shares(tint, STEPS),
-            _shares(strength, CHROMA),
-            _colour(luma, blue, red),
+            colours(luma, blue, red),
             _rates(luma < 1.5, luma < 19.5, luma > 232.5, luma > 253.5),
             _grid(across, 2),
             _grid(down, 1),
@@ -66,14 +65,19 @@ def change_facts(luma: Tensor, steps: Tensor, blue: Tensor, red: Tensor) -> Tens
     )
 
 
-def _colour(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
-    """How pure colours are, and how often they hit the end of a channel: [N,H,W] -> [N,9]."""
+def colours(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
+    """How strong and how pure colours are, and how often they hit the end of a channel.
+
+    Y, Cb, Cr in levels, each [N,H,W] -> [N,COLOURS].
+    """
+    strength = (blue.square() + red.square() + 1e-6).sqrt()
     blue, red = luma + blue / 0.564, luma + red / 0.713
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587
     top = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
     clipped = _rates((low < 1.5) & (top > 40.5), (top > 253.5) & (low < 199.5))
-    return torch.cat([_shares((top - low) / (top + 8), PURITY), clipped], dim=1)
+    pure = _shares((top - low) / (top + 8), PURITY)
+    return torch.cat([_shares(strength, CHROMA), pure, clipped], dim=1)
 
 
 def _shares(values: Tensor, floors: tuple[float, ...]) -> Tensor:
