@@ -202,6 +202,15 @@ class EncodeJobs:
             raise EncodeError(
                 "the original stays: no encode was worth taking", hint="Nothing was replaced."
             )
+        asked = self._settings.encode
+        (taken,) = [stored.rung for stored in result.rungs if stored.rung.recommended]
+        floor = asked.target_vmaf or asked.good_vmaf
+        if taken.vmaf is not None and taken.vmaf.mean < floor:
+            raise EncodeError(
+                f"the original stays: its encode has a VMAF of {taken.vmaf.mean:.1f}, "
+                f"{floor:g} is asked for",
+                hint=f"The encode is {result.best}; [encode] good_vmaf says what is good enough.",
+            )
         ours, theirs = (place.stat().st_size for place in (result.best, path))
         if ours >= theirs:
             raise EncodeError(

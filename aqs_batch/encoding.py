@@ -33,6 +33,7 @@ _MOST_PARALLEL = 8
 _MOST_WHOLE = 5  # whole encodes until one keeps the size that was asked for
 _CRF_TO_HALVE = 6.0  # CRF steps that about halve the bytes
 _UHD_PIXELS = 2560 * 1440
+_LONGEST_NAME_BYTES = 255  # on nearly every file system
 
 Known = Callable[[str], Rung | None]
 Best = tuple[int, str] | None  # position of the rung to take, and why
@@ -153,8 +154,8 @@ class _Work:
             path = self._final(m.rung, m.key) if wants else None
             if path is not None and m.files:
                 checks = output.finish(
-                    self._job.ffmpeg.path, m.files[0], path, self._held, m.rung.frames,
-                    self._place(),
+                    self._job.ffmpeg.path, m.files[0], path, self._job.path, self._held,
+                    m.rung.frames, self._place(),
                 )  # fmt: skip
                 left = [f"{words} was left out" for words in self._container.left_out]
                 rung = m.rung
@@ -299,11 +300,12 @@ class _Work:
 
     def _final(self, rung: Rung, key: str) -> Path:
         """Where a rung is kept: its key is in the name, or another preset's was taken for it."""
-        name = self._job.path.stem
         kind = "-preprocessed" if rung.preprocess else ""
-        kind = f"{rung.codec}-crf{rung.crf:g}{kind}-{key[:8]}"
-        folder = self._output_dir / ENCODES / self._job.fingerprint[:12]
-        return folder / f"{name}.{kind}{self._container.suffix}"
+        ending = f".{rung.codec}-crf{rung.crf:g}{kind}-{key[:8]}{self._container.suffix}"
+        name = self._job.path.stem
+        while len(os.fsencode(name + ending)) > _LONGEST_NAME_BYTES:
+            name = name[:-1]  # whose it is, its folder says
+        return self._output_dir / ENCODES / self._job.fingerprint[:12] / (name + ending)
 
 
 def _complete(wanted: Wanted, container: Container) -> Wanted:

@@ -156,10 +156,12 @@ def decoder_argv(
     return [*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
 
 
-def decode_check_argv(ffmpeg_path: str, path: Path, place: int) -> list[str]:
-    """Decode picture (the stream at `place`) and sound, to the first error; progress on stdout."""
+def decode_check_argv(ffmpeg_path: str, path: Path, *streams: str) -> list[str]:
+    """Decode some streams, as -map names them, to the first error; progress on stdout."""
     argv = [*quiet(ffmpeg_path), "-progress", "pipe:1", "-err_detect", "explode", "-xerror"]
-    argv += [*opened(path, Window(0, None, None, 0.0, 0.0)), "-map", f"0:{place}", "-map", "0:a?"]
+    argv += opened(path, Window(0, None, None, 0.0, 0.0))
+    for stream in streams:
+        argv += ["-map", f"0:{stream}"]
     return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
 
 

@@ -38,6 +38,7 @@ class Stream:
     language: str
     disposition: int
     tags: Mapping[str, str]
+    frames: int = 0  # as its header says, where it does
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
 def is_remade(stream: Stream, held: Inventory) -> bool:
     """Tracks that a muxer writes by itself from what is carried over: MP4's chapters, timecode."""
     nameless = stream.kind == "data" and not stream.codec
-    return nameless and (bool(held.chapters) or "timecode" in stream.tags)
+    is_chapters = stream.frames == len(held.chapters) > 0  # telemetry may lie beside them
+    return nameless and (is_chapters or "timecode" in stream.tags)
 
 
 class _Nameless(io.BufferedReader):
@@ -163,6 +165,7 @@ def _stream(stream: Any) -> Stream:
         stream.language or "",
         int(stream.disposition),
         _clean(stream.metadata),
+        stream.frames,
     )
 
 

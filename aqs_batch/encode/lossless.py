@@ -13,6 +13,10 @@ from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Video
 
+_FFV1 = ("-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1", "-slices:v:0", "4")
+# FFV1 knows no full range: ffmpeg would squeeze 256 levels into 220 on the way.
+_FULL = ("-c:v:0", "libx265", "-preset:v:0", "ultrafast",
+         "-x265-params:v:0", "lossless=1:log-level=error")  # fmt: skip
 _LIKE = Recipe(Codec.X265, "medium")  # the copy holds what x265 would be given
 
 
@@ -54,6 +58,9 @@ def write(
         )
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
+        if count != len(video.frame_times_s):
+            said = f"{count} frames decode, {len(video.frame_times_s)} are said to be there"
+            raise MediaError(f"{said}: their times cannot be told", hint="It may be damaged.")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -73,11 +80,12 @@ def encoder_argv(
     # The times of both inputs are the source's own, so picture and sound stay together.
     argv += ["-copyts", *input_options(video.rotation_deg)]
     argv += [*command.opened(video.path, plan.whole(video).windows[0])]
-    argv += ["-map", "0:v:0", "-c", "copy", "-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1"]
+    argv += ["-map", "0:v:0", "-c", "copy", *(_FULL if video.color_range == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
         argv += [f"-c:{number}", "srt"] if _is_text(stream) else []
-    argv += ["-slices:v:0", "4", "-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
+    argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
+    argv += ["-map_metadata:s:v:0", f"1:s:{video.stream_index}"]
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]
     return [*argv, command.input_name(target)]

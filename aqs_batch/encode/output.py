@@ -73,6 +73,7 @@ def finish(
     ffmpeg_path: str,
     part: Path,
     final: Path,
+    source: Path,
     before: Inventory,
     frames: int,
     place: int,
@@ -83,8 +84,7 @@ def finish(
     and what it holds is compared with its source. Raises EncodeError, the file then being gone.
     """
     try:
-        argv = command.decode_check_argv(ffmpeg_path, part, place)
-        decoded = child.run(argv, f"decoding the finished {final.name}")
+        decoded, sounds = _decoded(ffmpeg_path, part, source, place, final.name)
         after = inventory.take(part, place)
         if not decoded == after.picture.frames == frames:
             raise EncodeError(
@@ -93,6 +93,8 @@ def finish(
                 hint="The file was not kept. Is the disk full or failing?",
             )
         checks = inventory.compare(before, after, frames)
+        if not sounds:
+            checks.append(Check("sound", "damaged in the source", "copied as it is", True))
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +106,25 @@ def finish(
         part.unlink(missing_ok=True)
         raise
     return checks
+
+
+def _decoded(ffmpeg_path: str, part: Path, source: Path, place: int, name: str) -> tuple[int, bool]:
+    """Frames of a finished file that decode, and whether its sound does; raises EncodeError.
+
+    Sound is copied, and so is what was wrong with it: a recording with one bad packet could never
+    be kept. Where the source's own does not decode either, the picture alone must.
+    """
+    what = f"decoding the finished {name}"
+    try:
+        argv = command.decode_check_argv(ffmpeg_path, part, str(place), "a?")
+        return child.run(argv, what), True
+    except EncodeError:
+        try:
+            child.run(command.decode_check_argv(ffmpeg_path, source, "a"), "decoding the sound")
+        except EncodeError:
+            argv = command.decode_check_argv(ffmpeg_path, part, str(place))
+            return child.run(argv, what), False
+        raise
 
 
 def losses(checks: Sequence[Check], left_out: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,12 +47,14 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     try:
         _write_manifest(entry)
         _bring(encode, beside)
+        _dress(beside, original)
         original.rename(entry.kept)
         beside.rename(replacement)
     except OSError as error:
         if entry.kept.exists() and not original.exists():
             entry.kept.rename(original)
         beside.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # nothing but a manifest, if that
         raise EncodeError(
             f"{original} could not be replaced: {error}", hint="The original is where it was."
         ) from error
@@ -60,8 +63,9 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
 
 def entries(folder: Path) -> list[Entry]:
     """All originals in trash folders at or below `folder`, the newest first."""
-    found = [_read(path) for path in folder.rglob(f"{FOLDER}/*/{MANIFEST}")]
-    return sorted((e for e in found if e.kept.exists()), key=lambda e: e.replaced_at, reverse=True)
+    read = (_read(path) for path in folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
+    found = [entry for entry in read if entry is not None and entry.kept.exists()]
+    return sorted(found, key=lambda e: e.replaced_at, reverse=True)
 
 
 def entries_for(place: Path) -> list[Entry]:
@@ -117,28 +121,44 @@ def _bring(encode: Path, beside: Path) -> None:
             os.fsync(handle.fileno())
 
 
+def _dress(beside: Path, original: Path) -> None:
+    """Give an encode its original's rights, times and, where that is allowed, owner.
+
+    On a shared archive others had lost their rights to what took its place.
+    """
+    info = original.stat()
+    with suppress(OSError, AttributeError):  # only root may, and not on every system
+        os.chown(beside, info.st_uid, info.st_gid)
+    shutil.copystat(original, beside)
+
+
 def _write_manifest(entry: Entry) -> None:
     parts = asdict(entry)
     del parts["folder"]
     parts |= {k: os.fsencode(parts[k].name).hex() for k in ("original", "replacement")}
     parts["name"] = os.fsencode(entry.original.name).decode(errors="replace")
-    path = entry.folder / MANIFEST
-    with path.open("w", encoding="utf-8") as handle:
+    partial = entry.folder / f".{MANIFEST}.part"  # killed half-way, half of one is in nobody's way
+    with partial.open("w", encoding="utf-8") as handle:
         json.dump(parts, handle, indent=1)
         handle.flush()
         os.fsync(handle.fileno())
+    partial.rename(entry.folder / MANIFEST)
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path) -> Entry | None:
     """An entry by where its manifest lies: an archive may have been moved, or have two names.
 
-    Older manifests hold whole paths, of which the names are taken.
+    Older manifests hold whole paths, of which the names are taken. None for what is no manifest:
+    it must not be in the way of the others.
     """
-    parts = json.loads(path.read_text(encoding="utf-8"))
-    original, replacement = (
-        path.parents[2] / Path(os.fsdecode(bytes.fromhex(parts[key]))).name
-        for key in ("original", "replacement")
-    )
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8"))
+        original, replacement = (
+            path.parents[2] / Path(os.fsdecode(bytes.fromhex(parts[key]))).name
+            for key in ("original", "replacement")
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
     return Entry(
         original,
         replacement,

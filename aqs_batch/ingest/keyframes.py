@@ -29,6 +29,11 @@ def is_whole(packet: memoryview, length_bytes: int) -> bool:
     return True
 
 
+def is_shown_vp8(packet: memoryview) -> bool:
+    """Whether a VP8 packet is shown: an alternate reference is decoded and not (RFC 6386, 9.1)."""
+    return bool(packet[0] & 0x10)
+
+
 def length_bytes(extradata: bytes | None) -> int:
     """How long the lengths are, by what the container says of the codec; 0: start codes."""
     if not extradata or len(extradata) < 5 or extradata[0] != 1:

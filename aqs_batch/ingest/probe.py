@@ -250,11 +250,14 @@ def _read_packets(
     step = 1 / float(_nominal_rate(container.format.name, stream) or 25)
     clock = Clock(container.format.name, step)
     avc = stream.codec_context.name == "h264"
+    vp8 = stream.codec_context.name == "vp8"
     lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):
             if not packet.size or packet.is_discard:
                 continue
+            if vp8 and not keyframes.is_shown_vp8(memoryview(packet)):
+                continue  # counted as a frame, it had put off all that came after it
             stamp = packet.pts if packet.pts is not None else packet.dts
             # A raw stream has no times: frames then follow each other at the nominal rate.
             at = len(times) * step if stamp is None else stamp * base

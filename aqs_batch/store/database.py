@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,18 @@ class Database:
                 f"the database {self.url} cannot be read: {_first_line(error)}",
                 hint="Wait for the other program, or check the disk; nothing was changed.",
             ) from error
+
+
+def insert_unless_there(
+    connection: sa.Connection, table: sa.Table, values: Mapping[str, object]
+) -> bool:
+    """Insert a row; False where another process has put one there since it was looked for."""
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(table).values(values))
+    except sa.exc.IntegrityError:
+        return False
+    return True
 
 
 def _revision(connection: sa.Connection) -> str:

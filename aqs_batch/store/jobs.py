@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aqs_batch.errors import LostJob
-from aqs_batch.store.database import Database
+from aqs_batch.store.database import Database, insert_unless_there
 from aqs_batch.store.tables import jobs
 
 CANCELLED = "cancelled"
@@ -30,6 +30,7 @@ class JobStatus(Enum):
 
 
 _QUEUED, _RUNNING, _DONE, _FAILED, _QUARANTINED = (status.value for status in JobStatus)
+_SEEN = ("status", "attempts", "worker", "lease_until")
 _ANEW = {"status": _QUEUED, "attempts": 0, "reason": "", "hint": "", "retry_at": 0.0}
 
 
@@ -87,9 +88,8 @@ class Jobs(Database):
         row = connection.execute(sa.select(jobs).where(where)).first()
         if row is None:
             keys = {"fingerprint": fingerprint, "settings_key": settings_key}
-            connection.execute(
-                sa.insert(jobs).values(**keys, **place, **_ANEW, worker="", lease_until=0.0)
-            )
+            new = {**keys, **place, **_ANEW, "worker": "", "lease_until": 0.0}
+            insert_unless_there(connection, jobs, new)
         elif (again and row.status == _FAILED) or (force and row.status != _RUNNING):
             connection.execute(sa.update(jobs).where(where).values(**place, **_ANEW))
         elif row.status == _QUEUED:
@@ -132,24 +132,25 @@ class Jobs(Database):
                 return None
             return self._hand_out(connection, row, worker, now_s + lease_s)
 
-    def _hand_out(self, connection: sa.Connection, row: Any, worker: str, until: float) -> Job:
-        connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == row.id)
-            .values(status=_RUNNING, attempts=row.attempts + 1, worker=worker, lease_until=until)
-        )
-        return _job(connection.execute(sa.select(jobs).where(jobs.c.id == row.id)).one())
+    def _hand_out(
+        self, connection: sa.Connection, row: Any, worker: str, until: float
+    ) -> Job | None:
+        mine = {"status": _RUNNING, "attempts": row.attempts + 1, "worker": worker}
+        return self._changed(connection, row, **mine, lease_until=until)
 
-    def _quarantine(self, connection: sa.Connection, row: Any) -> Job:
-        connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == row.id)
-            .values(
-                status=_QUARANTINED,
-                reason=f"the process died {row.attempts} times while working on this file",
-                hint="`aqs-batch retry` queues it again.",
-            )
-        )
+    def _quarantine(self, connection: sa.Connection, row: Any) -> Job | None:
+        why = f"the process died {row.attempts} times while working on this file"
+        hint = "`aqs-batch retry` queues it again."
+        return self._changed(connection, row, status=_QUARANTINED, reason=why, hint=hint)
+
+    def _changed(self, connection: sa.Connection, row: Any, **values: Any) -> Job | None:
+        """Change a job that still is as it was seen; None: another process was quicker.
+
+        SQLite has one writer at a time; elsewhere two may have seen the same job.
+        """
+        as_seen = [jobs.c[name] == getattr(row, name) for name in ("id", *_SEEN)]
+        if not connection.execute(sa.update(jobs).where(*as_seen).values(**values)).rowcount:
+            return None
         return _job(connection.execute(sa.select(jobs).where(jobs.c.id == row.id)).one())
 
     def reap(
@@ -176,12 +177,9 @@ class Jobs(Database):
                     taken.append(self._quarantine(connection, row))
                     continue
                 at = now_s + backoff(backoff_s, row.attempts)
-                values = {"status": _QUEUED, "retry_at": at, "worker": ""}
-                connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
-                taken.append(
-                    _job(connection.execute(sa.select(jobs).where(jobs.c.id == row.id)).one())
-                )
-        return taken
+                again = {"status": _QUEUED, "retry_at": at, "worker": ""}
+                taken.append(self._changed(connection, row, **again))
+        return [job for job in taken if job is not None]
 
     def heartbeat(self, job: Job, now_s: float, lease_s: float) -> bool:
         """Hold on to a running job; False: it is no longer this worker's."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aqs_batch.store.database import insert_unless_there
 from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, files, jobs
 
@@ -70,8 +71,9 @@ class Places(Jobs):
         before = connection.execute(sa.select(files).where(where)).first()
         values = _values(place) | {"settings_key": settings_key}
         if before is None:
-            connection.execute(sa.insert(files).values(values))
-            return
+            if insert_unless_there(connection, files, values):
+                return
+            before = connection.execute(sa.select(files).where(where)).one()
         if before.fingerprint == place.fingerprint:
             values["previous_fingerprint"] = before.previous_fingerprint
             if not place.content_hash:

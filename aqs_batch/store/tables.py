@@ -6,6 +6,19 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+
+class Words(sa.TypeDecorator[str]):
+    """Text for a person. What of a file name is no UTF-8 is written as an escape: such a name in an
+    error's words had ended the run that was to record it.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return value and value.encode("utf-8", "backslashreplace").decode()
+
+
 videos = sa.Table(
     "videos",
     metadata,
@@ -19,7 +32,7 @@ runs = sa.Table(
     sa.Column("started_at", sa.String(32)),
     sa.Column("finished_at", sa.String(32)),
     sa.Column("input_dir", sa.LargeBinary),
-    sa.Column("command", sa.Text),
+    sa.Column("command", Words),
     sa.Column("settings", sa.JSON),
     sa.Column("kind", sa.String(16)),
 )
@@ -31,8 +44,8 @@ run_files = sa.Table(
     sa.Column("fingerprint", sa.String(64)),
     sa.Column("settings_key", sa.String(64)),
     sa.Column("status", sa.String(16)),
-    sa.Column("reason", sa.Text),
-    sa.Column("hint", sa.Text),
+    sa.Column("reason", Words),
+    sa.Column("hint", Words),
 )
 jobs = sa.Table(
     "jobs",
@@ -46,8 +59,8 @@ jobs = sa.Table(
     sa.Column("worker", sa.String(64)),
     sa.Column("lease_until", sa.Float),
     sa.Column("retry_at", sa.Float),
-    sa.Column("reason", sa.Text),
-    sa.Column("hint", sa.Text),
+    sa.Column("reason", Words),
+    sa.Column("hint", Words),
 )
 # What is where: one row a file of a watched or audited folder, so that what has not been touched
 # need not be read again, and so that a night can be compared with the one before.
@@ -62,7 +75,7 @@ files = sa.Table(
     sa.Column("previous_fingerprint", sa.String(64)),
     sa.Column("content_hash", sa.String(64)),
     sa.Column("hashed_at", sa.Float),
-    sa.Column("problem", sa.Text),
+    sa.Column("problem", Words),
     sa.Column("missing_since", sa.Float),
     sa.Column("moved_to", sa.LargeBinary),
     sa.Column("mounted", sa.Boolean),

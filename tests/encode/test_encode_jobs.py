@@ -466,3 +466,39 @@ def test_a_parameter_that_the_encoder_ignores_is_an_error(
     with pytest.raises(EncodeError, match="bogus") as caught:
         encoding.encode(job(film, settings))
     assert "--params" in caught.value.hint
+
+
+def test_what_looks_too_bad_takes_no_place(film: Path, tmp_path: Path) -> None:
+    """The nearest that a ladder came had been good enough to replace an original."""
+    before = film.read_bytes()
+    settings = asked(tmp_path, crf=(44,), replace=True, good_vmaf=95)
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert "the original stays: its encode has a VMAF of" in after.reason
+    assert film.read_bytes() == before
+    store.close()
+
+
+def test_a_long_name_is_cut_for_what_is_kept(film: Path, tmp_path: Path) -> None:
+    long = film.rename(film.with_name(f"{'長' * 80}.mp4"))
+    result = encoding.encode(job(long, asked(tmp_path, crf=(30,), keep="all")))
+    (stored,) = result.rungs
+    assert Path(stored.rung.output).exists()
+    assert Path(stored.rung.output).name.startswith("長" * 60)
+
+
+def test_a_failure_may_name_a_file_that_is_no_utf8(film: Path, tmp_path: Path) -> None:
+    """The run that was to record it ended in a traceback."""
+    odd = film.rename(film.with_name(os.fsdecode(b"caf\xe9.mp4")))
+    settings = asked(tmp_path, codec="x264", params="nonsense=1")
+    store = Store(settings.output.url)
+    run = store.start_run("2026-01-01", str(tmp_path), "test", {}, "run")
+    entry = RunFile(odd.name, fingerprint(odd), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(odd, entry, lambda k, f: None)
+    assert after.reason
+    store.record_file(run, replace(after, hint=f"{after.hint} {odd}"))
+    (recorded,) = store.run_files(run)
+    assert recorded.file == odd.name
+    assert "caf\\udce9" in recorded.hint
+    store.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
 from aqs_batch import ffmpeg
@@ -78,7 +79,7 @@ def test_everything_beside_the_picture_survives(
 ) -> None:
     part, held = reencode(rich[suffix], ffmpeg_path, tmp_path)
     final = tmp_path / "kept" / f"film{suffix}"
-    checks = output.finish(ffmpeg_path, part, final, held, 25, 0)
+    checks = output.finish(ffmpeg_path, part, final, rich[suffix], held, 25, 0)
     assert not output.losses(checks, ())
     assert {c.what for c in checks} >= {"frames", "colour tags", "chapters", "file tags"}
     assert final.exists()
@@ -90,10 +91,11 @@ def test_everything_beside_the_picture_survives(
 
 
 def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
-    part, held = reencode(media / "odd" / "fate_hdr10tags-both.mkv", ffmpeg_path, tmp_path)
+    source = media / "odd" / "fate_hdr10tags-both.mkv"
+    part, held = reencode(source, ffmpeg_path, tmp_path)
     assert held.picture.rotation_deg == 270
     assert len(held.picture.side_data) == 2
-    checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", held, 10, 0)
+    checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 10, 0)
     kept = {c.what: c.kept for c in checks}
     assert kept["HDR side data"]
     assert kept["rotation"]
@@ -117,7 +119,7 @@ def test_half_the_frames_never_get_a_final_name(
 ) -> None:
     part, held = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
     with pytest.raises(EncodeError, match="50 frames were measured, 25 are in the file"):
-        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", held, 50, 0)
+        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", rich[".mkv"], held, 50, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,7 +131,7 @@ def test_a_damaged_encode_never_gets_a_final_name(
     raw[len(raw) // 2 :] = b""
     part.write_bytes(raw)
     with pytest.raises(EncodeError):
-        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", held, 25, 0)
+        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", rich[".mkv"], held, 25, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,7 +166,7 @@ def test_cover_art_of_an_mp4_is_kept(make_clip, ffmpeg_path: str, tmp_path: Path
     options = (*options, "copy", "-disposition:v:1", "attached_pic")
     source = make_clip("covered.mp4", inputs=("-i", str(cover)), options=options)
     part, held = reencode(source, ffmpeg_path, tmp_path)
-    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mp4", held, 25, 0)
+    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mp4", source, held, 25, 0)
     assert len(held.streams) == 2
     assert not output.losses(checks, ())
 
@@ -218,3 +220,31 @@ def test_the_containers_pixel_shape_counts(make_clip, ffmpeg_path: str, tmp_path
     assert probe(wide).sar.value == pytest.approx(4 / 3)
     part, held = reencode(wide, ffmpeg_path, tmp_path)
     assert not output.losses(inventory.compare(held, inventory.take(part), 25), ())
+
+
+def test_telemetry_beside_chapters_is_not_taken_for_them(make_clip) -> None:
+    """libav names neither: any data in a file with chapters had gone without a word."""
+    held = inventory.take(make_clip())
+    chapters = ((0.0, 1.0, "one"), (1.0, 2.0, "two"))
+    track, telemetry = (Stream(n, "data", "", "", 0, {}, frames=f) for n, f in ((1, 2), (2, 40)))
+    both = replace(held, streams=(*held.streams, track, telemetry), chapters=chapters)
+    assert output.left_out(both, {0}) == ("stream 2 (data)",)
+
+
+def test_sound_that_is_damaged_in_the_source_too_does_not_stand_in_the_way(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    tone = ("-f", "lavfi", "-i", "sine=duration=1:sample_rate=48000")
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-map", "0", "-map", "1")
+    source = tmp_path / "rip.mkv"
+    raw = bytearray(make_clip("whole.mkv", inputs=tone, options=options).read_bytes())
+    source.write_bytes(raw)
+    with av.open(str(source)) as container:
+        sound = [bytes(p) for p in container.demux(audio=0) if p.size > 100]
+    at = raw.find(sound[len(sound) // 2])
+    raw[at + 8 : at + 60] = b"\xff" * 52
+    source.write_bytes(raw)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 25, 0)
+    assert any(c.what == "sound" and "damaged in the source" in c.before for c in checks)
+    assert not output.losses(checks, ())

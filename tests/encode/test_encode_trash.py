@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,24 @@ def test_a_link_is_not_replaced(pair: tuple[Path, Path]) -> None:
     with pytest.raises(EncodeError, match="is a link"):
         trash.replace(link, encode, "f00d", NOW)
     assert link.is_symlink() and original.read_text() == "original"
+
+
+def test_half_a_manifest_is_in_nobodys_way(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    entry = trash.replace(original, encode, "print", "2026-01-01T00:00:00+00:00")
+    for number, text in enumerate(("", "{", '{"original": 3}', "[]")):
+        broken = entry.folder.with_name(f"broken{number}")
+        broken.mkdir()
+        (broken / trash.MANIFEST).write_text(text)
+    assert trash.entries(original.parent) == [entry]
+
+
+def test_what_takes_a_place_takes_its_rights_and_times(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    original.chmod(0o664)
+    os.utime(original, (1_270_000_000, 1_273_000_000))
+    encode.chmod(0o600)
+    entry = trash.replace(original, encode, "print", "2026-01-01T00:00:00+00:00")
+    info = entry.replacement.stat()
+    assert stat.S_IMODE(info.st_mode) == 0o664
+    assert info.st_mtime == 1_273_000_000

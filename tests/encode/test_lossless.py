@@ -106,6 +106,38 @@ def test_rarer_colour_tags_are_kept(
     assert all(code != 2 for code in codes[0])
 
 
+@pytest.mark.parametrize("pixels", ["yuvj420p", "yuv420p", "yuv420p10le"])
+def test_every_level_survives(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, pixels: str
+) -> None:
+    """FFV1 had squeezed the 256 levels of full range into 220."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", pixels)
+    options += ("-metadata:s:v:0", "title=Main", "-metadata:s:v:0", "language=fre")
+    source = make_clip("levels.mkv", seconds=0.3, size="320x240", options=options)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    for one, two in zip(pictures(source), pictures(tmp_path / "o.mkv"), strict=True):
+        assert np.array_equal(one[1], two[1])
+    assert probe(tmp_path / "o.mkv").color_range == probe(source).color_range
+    with av.open(str(tmp_path / "o.mkv")) as container:
+        said = container.streams.video[0].metadata
+        assert (said["title"], said["language"]) == ("Main", "fre")
+
+
+def test_frames_that_are_not_shown_are_none(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Alternate references of VP8 had been counted: 500 frames of 20 s ended at 18.6 s."""
+    options = ("-c:v", "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-b:v", "300k")
+    source = make_clip("alt.webm", seconds=3, size="160x120", options=options)
+    shown = len(pictures(source))
+    with av.open(str(source)) as container:
+        packets = sum(1 for packet in container.demux(video=0) if packet.size)
+    assert len(probe(source).frame_times_s) == shown
+    assert packets >= shown
+    count, _ = lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    assert count == shown
+
+
 def test_rotation_is_kept(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
     source = media / "clips" / "phone_dog_room_lowlight.mp4"
     video = probe(source)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from aqs_batch.errors import LostJob, StoreError
 from aqs_batch.records import Status
-from aqs_batch.store import Job, JobStatus, Place, RunFile, Store, database, places
+from aqs_batch.store import Job, JobStatus, Place, RunFile, Store, database, places, tables
 from bench.standin import KEY, analysis_of
 
 LEASE_S, BACKOFF_S, ATTEMPTS = 60.0, 10.0, 3
@@ -232,3 +232,18 @@ def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
         Store(f"sqlite:///{file}")
     assert "Nothing was changed" in caught.value.hint
     assert sorted(p.name for p in tmp_path.iterdir() if "before" in p.name) == []
+
+
+def test_a_job_that_two_have_seen_is_handed_to_one(store: Store) -> None:
+    """Where a database has more than one writer: on PostgreSQL both had got it."""
+    job = queued(store)
+    with store._read() as connection:
+        seen = connection.execute(sa.select(tables.jobs)).one()
+    assert store.claim(job.id, "one", 0.0, LEASE_S, ATTEMPTS) is not None
+    with store._write() as connection:
+        assert store._hand_out(connection, seen, "two", LEASE_S) is None
+        assert store._quarantine(connection, seen) is None
+        values = {"fingerprint": "print", "settings_key": KEY, "status": "queued"}
+        assert not database.insert_unless_there(connection, tables.jobs, values)
+    (left,) = store.open_jobs()
+    assert (left.worker, left.status) == ("one", JobStatus.RUNNING)
