@@ -63,6 +63,7 @@ class Audit:
         self._listen(Event("found", facts={"files": len(listed)}))
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
+        found.unreachable = list(self._unread)
         lost = self._lost(listed, found)
         todo, unlooked = self._compare(listed, lost, found)
         if not unlooked:  # else what is missing may only not have been found again yet

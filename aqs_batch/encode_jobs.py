@@ -23,7 +23,7 @@ from aqs_batch.errors import (
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import DAMAGED, Rung
+from aqs_batch.records import DAMAGED, RE_ENCODE, Rung
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
@@ -80,7 +80,7 @@ class EncodeJobs:
             raise
         except AqsError as error:
             tell("encode_failed", {"reason": str(error), "hint": error.hint})
-            return replace(entry, reason=f"re-encode: {error}", hint=error.hint)
+            return replace(entry, reason=f"{RE_ENCODE}{error}", hint=error.hint)
         return entry
 
     def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:

@@ -42,7 +42,9 @@ class Findings:
     bytes: int = 0
     unchanged: int = 0
     kinds: dict[str, list[Finding]] = field(default_factory=dict)
-    unreachable: list[str] = field(default_factory=list)  # their mount or folder is gone
+    unreachable: list[str] = field(
+        default_factory=list
+    )  # files and folders: gone with a mount, or not to be read
     pending: list[str] = field(default_factory=list)  # not reached tonight
     pending_bytes: int = 0
     verified: int = 0
@@ -90,8 +92,9 @@ class Findings:
                 lines.append(f"  {kind}: and {len(found) - _MOST_NAMED:,} more")
         if self.unreachable:
             lines.append(
-                f"  WARNING {len(self.unreachable):,} files cannot be reached, e.g. "
-                f"{shown(self.unreachable[0])}: a folder or mount is gone; not counted as missing"
+                f"  WARNING {len(self.unreachable):,} files or folders cannot be reached, e.g. "
+                f"{shown(self.unreachable[0])}: gone with a mount, or not to be read; not counted "
+                "as missing"
             )
         if self.verified:
             read = f"{count(self.verified, 'file')} ({size(self.verified_bytes)})"

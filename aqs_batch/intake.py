@@ -201,7 +201,7 @@ class Intake:
                 if job is None or job.has_failed:
                     settled.append(place)
                 elif job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
-                    self._listen(Event("queued", name))
+                    self._listen(Event("queued", str(place.path)))
             del self._ready[key]  # only now: had the store refused, it would be tried again
         return settled
 

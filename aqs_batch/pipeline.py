@@ -222,8 +222,9 @@ def _warnings(
         warnings.append("interlaced: deinterlaced before scoring")
     if video.sar.num != video.sar.den and video.sar.num and video.sar.den:
         warnings.append(f"anamorphic ({video.sar.num}:{video.sar.den}): scored as stored")
-    if scored < plan.count:
-        warnings.append(f"{scored} of {plan.count} planned sequences could be read")
+    wanted = max(sampling.reachable(video, plan), 1)
+    if scored < wanted:
+        warnings.append(f"{scored} of {wanted} planned sequences could be read")
     return warnings + [f"{DAMAGED}{line[-160:]}" for line in damage]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAMES_PER_SEQUENCE = 7
+RE_ENCODE = "re-encode: "  # how a reason begins that is of a re-encode, not of the score
 DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
 TILE_PX = 224
 SWATCH_PX = 64

@@ -10,7 +10,7 @@ from typing import Any
 
 from aqs_batch.analysis.score import score_video
 from aqs_batch.encode.bd_rate import bd_rates, with_hull
-from aqs_batch.records import Outcome, Rung, RunRecord, Status
+from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import export
 from aqs_batch.reports.render import render
 from aqs_batch.settings import ENCODE_KEY, Settings
@@ -38,8 +38,12 @@ def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
                 entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
             )
             continue
+        scored = _scored(store, entry.file, analysis, threshold)
+        if entry.reason.startswith(RE_ENCODE):  # what another request took is not this one's
+            kept = tuple(replace(rung, recommended="") for rung in scored.encodes)
+            scored = replace(scored, encodes=kept)
         yield replace(
-            _scored(store, entry.file, analysis, threshold),
+            scored,
             status=entry.status,
             reason=entry.reason,
             hint=entry.hint,
@@ -124,7 +128,7 @@ def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
         yield replace(
             _scored(store, name, analysis, threshold),
             status=status,
-            reason=f"re-encode: {encode.reason}" if encode and failed else "",
+            reason=f"{RE_ENCODE}{encode.reason}" if encode and failed else "",
             hint=encode.hint if encode and failed else "",
             previous_aqs=store.aqs(before, place.settings_key) if before else None,
         )

@@ -205,7 +205,7 @@ class Service:
         self._tell(job, ended)
         if ended.end in (End.SAVED, End.FAILED, End.GAVE_UP):
             self._dirty = True
-            self._finish_all(job)
+            self._finish_all(job, is_scored=ended.end is End.SAVED)
         if ended.end is End.STALE:
             for place in self._store.places_of(job.fingerprint):
                 self._intake.again(place)
@@ -232,10 +232,14 @@ class Service:
         self._dirty = True
         self._listen(Event("failed", str(path), {"reason": reason, "hint": hint}))
 
-    def _finish_all(self, job: Job) -> None:
+    def _finish_all(self, job: Job, *, is_scored: bool = False) -> None:
         for place in self._store.places_of(job.fingerprint):
-            if place.folder in self._intake.folders:
-                self._finish(place)
+            if place.folder not in self._intake.folders:
+                continue
+            if is_scored and place.path != job.path:  # a copy: nothing else would be told of it
+                facts = told(self._store, job.fingerprint, self._key, self._settings)
+                self._listen(Event("unchanged", str(place.path), facts))
+            self._finish(place)
 
     def _finish(self, place: Place, *, is_known: bool = False) -> None:
         """A file is dealt with: tell what was wrong with it, and pass it on.

@@ -342,3 +342,13 @@ def test_what_goes_wrong_for_one_night_is_tried_again_the_next(
     archive.process = healthy  # type: ignore[method-assign]
     found = archive.night()
     assert (found.scored, "failed" in found.kinds) == (1, False)
+
+
+def test_a_folder_that_cannot_be_read_is_told(archive: Archive, monkeypatch) -> None:
+    """It had been passed over in silence, every night."""
+    archive.write("a.mp4", b"a")
+    real = audits.scan
+    monkeypatch.setattr(audits, "scan", lambda *arguments: [*real(*arguments), ("locked", None)])
+    found = archive.night()
+    assert found.unreachable == ["locked"]
+    assert "not to be read" in found.as_text(3600.0)

@@ -69,7 +69,7 @@ def test_a_folders_profile_has_its_files_encoded_before_they_move(inbox: Path) -
 
 def test_a_replacement_is_scored_and_not_encoded_again(inbox: Path) -> None:
     settings = profile(inbox)
-    encode = settings.encode.model_copy(update={"keep": "best", "replace": True})
+    encode = settings.encode.model_copy(update={"keep": "best", "replace": True, "good_vmaf": 10.0})
     settings = settings.model_copy(update={"encode": encode})
     before = fingerprint(inbox / "film.mp4")
     _, told, store = serve(settings)

@@ -51,6 +51,7 @@ class Piped:
 
     options: tuple[str, ...]  # how ffmpeg reads stdin
     shown_as: str  # filters that name the frames' colours and shape, which a pipe does not
+    starts_s: float = 0.0  # when the source's first frame is shown: what was taken off all times
 
 
 def input_name(path: Path) -> str:
@@ -124,8 +125,10 @@ def encoder_argv(
     argv = [*quiet(ffmpeg_path), "-y"]
     if piped is None:
         argv += ["-progress", "pipe:1", "-stats_period", "1"]
-    else:  # the times of both inputs are the source's own, so picture and sound stay together
+    else:  # the times of both inputs count from the first frame, so that they stay together
         argv += ["-copyts", *piped.options]
+        if piped.starts_s:
+            argv += ["-itsoffset", f"{-piped.starts_s:.6f}"]
     # -noautorotate: frames stay as coded, and the muxer writes the display matrix on.
     argv += ["-noautorotate", *opened(video.path, window)]
     source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")

@@ -71,11 +71,13 @@ class WindowEncoder:
         video, recipe = self._video, self._recipe
         name = codec.pixel_format(video, recipe.codec)
         raw = RawFormat(name, *command.even_size(video))
-        piped = command.Piped(tuple(input_options(video.rotation_deg)), shown_as(video))
         decoder = command.decoder_argv(self._ffmpeg_path, video, window, recipe, planar=name)
-        times_s = video.frame_times_s[window.start :]
-        if window.frames is not None:  # a sample begins at nought, as one does that is not piped
-            times_s = tuple(t - times_s[0] for t in times_s[: window.frames])
+        shown_s = video.frame_times_s[window.start :][: window.frames]
+        # From nought, as one that is not piped: a recording may say that it begins at an hour.
+        times_s = tuple(t - shown_s[0] for t in shown_s)
+        starts_s = shown_s[0] if window.frames is None else 0.0  # samples have no sound
+        options = tuple(input_options(video.rotation_deg))
+        piped = command.Piped(options, shown_as(video), starts_s)
         done = 0
         for target in targets:
             encoder = command.encoder_argv(

@@ -162,7 +162,7 @@ def _stream(stream: Any) -> Stream:
         stream.index,
         stream.type or "unknown",
         codec.name if codec is not None else "",
-        stream.language or "",
+        "" if stream.language in (None, "und") else stream.language,
         int(stream.disposition),
         _clean(stream.metadata),
         stream.frames,

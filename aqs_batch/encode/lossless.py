@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def write(
     raw = RawFormat(pixels, *command.even_size(video))
     if target.exists():  # it may be somebody's original
         raise MediaError(f"{target.name} exists already", hint="Move it away, or name another.")
+    if not os.access(target.parent, os.W_OK):
+        raise MediaError(f"{target.parent} cannot be written to", hint="Name another folder.")
     held = inventory.take(video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
@@ -53,7 +56,7 @@ def write(
             encoder_argv(ffmpeg_path, video, partial, taken),
             raw,
             luma_filter,
-            video.frame_times_s,
+            [t - video.frame_times_s[0] for t in video.frame_times_s],
             on_frame,
         )
         if not count:
@@ -77,9 +80,13 @@ def encoder_argv(
 ) -> list[str]:
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
-    # The times of both inputs are the source's own, so picture and sound stay together.
+    # The times of both inputs count from the first frame, so picture and sound stay together.
     argv += ["-copyts", *input_options(video.rotation_deg)]
-    argv += [*command.opened(video.path, plan.whole(video).windows[0])]
+    argv += [
+        "-itsoffset",
+        f"{-video.frame_times_s[0]:.6f}",
+        *command.opened(video.path, plan.whole(video).windows[0]),
+    ]
     argv += ["-map", "0:v:0", "-c", "copy", *(_FULL if video.color_range == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]

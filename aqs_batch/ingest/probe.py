@@ -266,7 +266,8 @@ def _read_packets(
             times.append(at)
             if packet.is_keyframe and (not avc or keyframes.is_whole(memoryview(packet), lead)):
                 keys.append(at)
-            sizes[int(at)] = sizes.get(int(at), 0) + packet.size
+            second = max(int(at - times[0]), 0)  # of the video, whatever its clock says
+            sizes[second] = sizes.get(second, 0) + packet.size
     except (av.error.FFmpegError, OSError):
         damaged = True
     if len(times) >= limits.max_packets:
@@ -275,9 +276,8 @@ def _read_packets(
             hint="Raise [limits] max_packets if you trust the file.",
         )
     times.sort()
-    first = min(sizes, default=0)
-    span = min(max(sizes, default=0) - first + 1, 100_000)
-    kbps = tuple(sizes.get(first + s, 0) * 8 / 1000 for s in range(span)) if sizes else ()
+    span = min(max(sizes, default=0) + 1, 100_000)
+    kbps = tuple(sizes.get(second, 0) * 8 / 1000 for second in range(span)) if sizes else ()
     return _Packets(tuple(times), tuple(sorted(keys)), kbps, damaged)
 
 

@@ -70,6 +70,18 @@ class Moments:
         return frame if frame < len(self.times_s) else None
 
 
+def reachable(video: Video, plan: SamplePlan) -> int:
+    """How many of the planned sequences the frames can give: where these are sparse, seven of them
+    last longer than the interval.
+    """
+    moments, count = Moments(video.frame_times_s, plan), 0
+    found = moments.next(0, 0)
+    while found is not None and found + FRAMES_PER_SEQUENCE <= len(video.frame_times_s):
+        count += 1
+        found = moments.next(found + FRAMES_PER_SEQUENCE, moments.number(found) + 1)
+    return count
+
+
 def seek_point_s(video: Video, frame: int) -> float:
     """Where to start decoding for `frame`: a keyframe's time, in the container's own clock.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -37,9 +40,12 @@ class Database:
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(url)
-            if parsed.get_backend_name() == "sqlite":
-                _set_up_sqlite(self._engine, busy_timeout_s)
+            if self.path is not None and _is_for_reading(self.path):
+                self._engine = sa.create_engine(url, creator=partial(_reader, self.path))
+            else:
+                self._engine = sa.create_engine(url)
+                if parsed.get_backend_name() == "sqlite":
+                    _set_up_sqlite(self._engine, busy_timeout_s)
             self._migrate()
         except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError, ImportError) as error:
             raise StoreError(
@@ -140,6 +146,20 @@ def _upgrade(connection: sa.Connection) -> None:
 
 def _is_file(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
+
+
+def _is_for_reading(path: Path) -> bool:
+    """Whether a database is there that we may not write to: a monitoring user asks for `status`."""
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, not even beside the file where nobody else has it open."""
+    is_open = path.with_name(f"{path.name}-shm").exists()
+    how = "mode=ro" if is_open else "immutable=1"
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?{how}", uri=True, check_same_thread=False
+    )
 
 
 def _set_up_sqlite(engine: sa.Engine, busy_timeout_s: float) -> None:

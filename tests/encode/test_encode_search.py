@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aqs_batch.encode.choose import recommend
 from aqs_batch.encode.search import MOST_STEPS, Goal, broken, search, together
 from aqs_batch.errors import TargetError
 from aqs_batch.records import Rung, Vmaf
@@ -84,3 +85,16 @@ def test_a_whole_file_that_looks_worse_than_its_samples_says_so() -> None:
     ]
     assert broken(rung(94), rung(94), asked) == broken(rung(80), rung(85), asked) == []
     assert broken(rung(91), rung(94), Encode(target_vmaf=90)) == []
+
+
+def test_the_nearest_is_not_said_to_be_all_there_is() -> None:
+    """ "None reaches VMAF 93" was said below rungs that did, and were larger than the source."""
+
+    def rung(vmaf: float, ratio: float) -> Rung:
+        pooled = Vmaf(vmaf, vmaf, vmaf, vmaf)
+        return Rung(24, "slow", None, 10, 1.0, pooled, pooled, 40, "exact", ratio=ratio)
+
+    taken = recommend([rung(98, 1.2), rung(87, 0.5)], 93)
+    assert taken is not None and "none that reaches VMAF 93 is smaller" in taken[1]
+    taken = recommend([rung(90, 0.8), rung(87, 0.5)], 93)
+    assert taken is not None and "none reaches VMAF 93" in taken[1]

@@ -53,7 +53,8 @@ def test_a_filter_that_does_nothing_changes_no_bit_and_no_time(
     before, after = pictures(source), pictures(target)
     assert not lost
     assert count == len(before) == len(after)
-    assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=1.1e-3)
+    since = [t - before[0][0] for t, _ in before]  # a copy begins at nought
+    assert [t for t, _ in after] == pytest.approx(since, abs=1.1e-3)
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(before, after, strict=True))
 
 
@@ -121,6 +122,29 @@ def test_every_level_survives(
     with av.open(str(tmp_path / "o.mkv")) as container:
         said = container.streams.video[0].metadata
         assert (said["title"], said["language"]) == ("Main", "fre")
+
+
+@pytest.mark.parametrize("starts_s", [0, 3600])
+def test_a_copy_begins_at_nought_and_keeps_sound_with_picture(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, starts_s: int
+) -> None:
+    """A recording that begins at an hour had become a file of an hour."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-map", "0", "-map", "1")
+    options += ("-output_ts_offset", str(starts_s))
+    source = make_clip("late.ts", seconds=1, inputs=SOUND, options=options)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+
+    def begin(path: Path) -> tuple[float, float, float]:
+        with av.open(str(path)) as container:
+            first = [next(container.decode(video=0)).time]
+        with av.open(str(path)) as container:
+            first.append(next(container.decode(audio=0)).time)
+            return first[0], first[0] - first[1], (container.duration or 0) / 1e6
+
+    before, after = begin(source), begin(tmp_path / "o.mkv")
+    assert after[0] < 0.2
+    assert after[1] == pytest.approx(before[1], abs=0.03)
+    assert after[2] < 1.3
 
 
 def test_frames_that_are_not_shown_are_none(

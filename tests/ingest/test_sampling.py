@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqs_batch.ingest.probe import probe
-from aqs_batch.ingest.sampling import Moments, SamplePlan, analysed_size, plan, seek_pays
+from aqs_batch.ingest.sampling import Moments, SamplePlan, analysed_size, plan, reachable, seek_pays
 from aqs_batch.records import Video
 
 
@@ -103,3 +103,13 @@ def test_moments_are_where_select_would_find_them(
         found.append(frame)
         frame = moments.next(frame + 7, moments.number(frame) + 1)
     assert found == chosen
+
+
+def test_sparse_frames_give_fewer_sequences_than_planned(video: Video) -> None:
+    """Whole files were said to be partly unreadable: seven frames lasted longer than a second."""
+    times = (*(n / 30 for n in range(450)), *(15 + n / 2 for n in range(30)))
+    uneven = dataclasses.replace(video, frame_times_s=times, duration_s=30.0)
+    chosen = plan(uneven, 1.0, 600)
+    assert reachable(uneven, chosen) < chosen.count
+    even = lasting(video, 750, 25)
+    assert reachable(even, plan(even, 1.0, 600)) == 30

@@ -13,7 +13,7 @@ from aqs_batch.analysis.score import Scoring, score_sequence, score_video
 from aqs_batch.errors import RefusedRow, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
-from aqs_batch.store import Analysis, JobStatus, RunFile, Store
+from aqs_batch.store import Analysis, JobStatus, RunFile, Store, database
 
 KEY = "settings"
 LEASE_S, ATTEMPTS = 60.0, 3
@@ -196,3 +196,22 @@ def test_the_run_of_a_service_that_goes_on_is_not_pruned(store: Store) -> None:
     store.start_run("4", "", "", {})
     assert store.prune_runs(1) == 1
     assert store.run(service).kind == "watch"
+
+
+def test_a_database_that_may_not_be_written_to_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A monitoring user's `status --check` had called it broken."""
+    url = f"sqlite:///{tmp_path / 'aqs.db'}"
+    whole = Store(url)
+    whole.enqueue("print", "key", Path("/a.mp4"), force=False)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(database.os, "access", lambda path, how: False)
+    for _ in range(2):  # while another has it open, and when nobody has
+        reading = Store(url)
+        assert reading.job_counts()["queued"] == 1
+        with pytest.raises(StoreError, match="readonly"):
+            reading.enqueue("other", "key", Path("/b.mp4"), force=False)
+        reading.close()
+        assert [p for p in sorted(tmp_path.iterdir()) if p not in before] == []
+        whole.close()
