@@ -161,9 +161,12 @@ class AqsNet(nn.Module):
         """What is seen in each frame [B,T,F], how frames change [B,T-1,G], and what colours the
         whole frame has [B,SWATCH_FACTS].
         """
+        return *self.look(tiles), facts.of_swatches(swatches)
+
+    def look(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of tiles alone: [B,T,F] and [B,T-1,G]."""
         every, still, moved, shallow = self.front(tiles)
-        close = self.close(shallow[:, list(LOOKED_AT)])
-        return seen(every, close, still), moved, facts.of_swatches(swatches)
+        return seen(every, self.close(shallow[:, list(LOOKED_AT)]), still), moved
 
     def front(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All that is not the deeper maps: the shallowest map pooled [B,T,E], facts of the frames

@@ -1,7 +1,8 @@
 """The network on the CPU through OpenVINO, in fp32, converted once and kept.
 
 Features are made one tile a request, with as many requests side by side as there are cores: a
-tile's maps then stay near its core, and no two threads wait for each other inside a layer. The jury
+tile's maps then stay near its core, and no two threads wait for each other inside a layer. What a
+swatch tells is taken once for all tiles of its frame. The jury
 judges several tiles at once, since its weights, 22 MB, would be read anew for each; always the same
 number, so that a score does not depend on how many there were.
 """
@@ -26,12 +27,12 @@ from numpy.typing import NDArray
 from aqs_batch import ffmpeg
 from aqs_batch.analysis.checkpoint import Checkpoint, inspect, load_model
 from aqs_batch.analysis.tiles import Tile
-from aqs_batch.records import SWATCH_PX
+from aqs_batch.records import SWATCH_PX, Pixels
 
 Floats = NDArray[np.float32]
 
-_FEATURES, _JURY = "features.xml", "jury.xml"
-_FILES = (_FEATURES, "features.bin", _JURY, "jury.bin")
+_FEATURES, _COLOURS, _JURY = "features.xml", "colours.xml", "jury.xml"
+_FILES = (_FEATURES, "features.bin", _COLOURS, "colours.bin", _JURY, "jury.bin")
 _JUDGED_AT_ONCE = 8
 
 
@@ -68,6 +69,7 @@ class OpenVinoBackend:
         self._queue = ov.AsyncInferQueue(core.compile_model(graphs.features, "CPU", config), cores)
         self._queue.set_callback(_keep)
         alone = config | {"NUM_STREAMS": "1"}  # all cores on one group of tiles
+        self._colours = core.compile_model(graphs.colours, "CPU", alone).create_infer_request()
         self._jury = core.compile_model(graphs.jury, "CPU", alone).create_infer_request()
 
     def run(self, tiles: Rows[Tile]) -> tuple[Floats, Floats, Floats]:
@@ -77,13 +79,22 @@ class OpenVinoBackend:
         """
         found: list[Any] = [None] * len(tiles)
         for row, tile in enumerate(tiles):
-            self._queue.start_async([tile.pixels[None], tile.swatch[None]], (found, row))
+            self._queue.start_async([tile.pixels[None]], (found, row))
+        swatches = {id(tile.swatch): tile.swatch for tile in tiles}
+        told = {key: self._told_by(swatch) for key, swatch in swatches.items()}
         self._queue.wait_all()
-        features = [np.concatenate(part) for part in zip(*found, strict=True)]
+        whole = np.concatenate([told[id(tile.swatch)] for tile in tiles])
+        features = [*(np.concatenate(part) for part in zip(*found, strict=True)), whole]
         groups = [slice(n, n + _JUDGED_AT_ONCE) for n in range(0, len(tiles), _JUDGED_AT_ONCE)]
         judged = [self._judge([part[group] for part in features]) for group in groups]
         quality, presence, intensity = (np.concatenate(part) for part in zip(*judged, strict=True))
         return quality, presence, intensity
+
+    def _told_by(self, swatch: Pixels) -> Floats:
+        """Facts about a whole frame's colours: [1,SWATCH_FACTS]."""
+        self._colours.infer([swatch[None]])
+        facts: Floats = self._colours.output_tensors[0].data.copy()
+        return facts
 
     def _judge(self, features: list[Floats]) -> list[Floats]:
         """The jury's outputs for the features of a group of tiles, filled up with the last."""
@@ -100,9 +111,10 @@ def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Tile) -> list[Lay
     """
     core = ov.Core()
     graphs = _converted(core, checkpoint, cache_dir / _key(checkpoint))
-    layers, features = _timed(core, graphs.features, [tile.pixels[None], tile.swatch[None]], 1)
-    group = [np.repeat(f, _JUDGED_AT_ONCE, axis=0) for f in features]
-    return layers + _timed(core, graphs.jury, group, _JUDGED_AT_ONCE)[0]
+    layers, features = _timed(core, graphs.features, [tile.pixels[None]], 1)
+    more, whole = _timed(core, graphs.colours, [tile.swatch[None]], 1)
+    group = [np.repeat(f, _JUDGED_AT_ONCE, axis=0) for f in (*features, *whole)]
+    return layers + more + _timed(core, graphs.jury, group, _JUDGED_AT_ONCE)[0]
 
 
 def _timed(
@@ -132,9 +144,10 @@ def _keep(request: Any, place: tuple[list[Any], int]) -> None:
 
 @dataclass(frozen=True)
 class _Graphs:
-    """The network in its two parts: pixels of a tile to features, features of tiles to scores."""
+    """The network in its parts: a tile to features, a swatch to facts, and both to scores."""
 
     features: Any
+    colours: Any
     jury: Any
 
 
@@ -142,7 +155,7 @@ def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> _Graphs:
     """The network as OpenVINO reads it: from its place, else converted, which takes seconds."""
     if not _is_whole(kept) and not _made_apart(checkpoint, kept):
         return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
-    return _Graphs(core.read_model(kept / _FEATURES), core.read_model(kept / _JURY))
+    return _Graphs(*(core.read_model(kept / name) for name in (_FEATURES, _COLOURS, _JURY)))
 
 
 def _is_whole(kept: Path) -> bool:
@@ -166,9 +179,10 @@ def _made_apart(checkpoint: Checkpoint, kept: Path) -> bool:
 
 
 def _convert(checkpoint: Checkpoint) -> _Graphs:
-    """Trace a tile and its swatch -> transform -> features, and features of a group -> scores."""
+    """Trace a tile -> transform -> features, a swatch -> facts, and those of a group -> scores."""
     import torch
 
+    from aqs_batch.analysis import facts
     from aqs_batch.analysis.transform import transform
 
     network = load_model(checkpoint)
@@ -178,8 +192,12 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
             super().__init__()
             self.network = network
 
-        def forward(self, tiles: torch.Tensor, swatches: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return tuple(self.network.features(transform(tiles), transform(swatches[:, None])))
+        def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(self.network.look(transform(tiles)))
+
+    class Colours(torch.nn.Module):
+        def forward(self, swatches: torch.Tensor) -> torch.Tensor:
+            return facts.of_swatches(transform(swatches[:, None]))
 
     class Jury(torch.nn.Module):
         def __init__(self) -> None:
@@ -193,18 +211,19 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
 
     card = checkpoint.card
     shapes = (1, card.frames, card.tile_px, card.tile_px, 3), (1, SWATCH_PX, SWATCH_PX, 3)
-    pixels = tuple(torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
+    tile, swatch = (torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
     with torch.no_grad():
-        one = Features()(*pixels)
+        one = (*Features()(tile), Colours()(swatch))
     group = tuple(f.repeat_interleave(_JUDGED_AT_ONCE, dim=0) for f in one)
     with warnings.catch_warnings():
         # Tracing remarks that constants are constants, and that it will be deprecated.
         warnings.simplefilter("ignore")
-        features = ov.convert_model(Features().eval(), example_input=pixels)
+        features = ov.convert_model(Features().eval(), example_input=tile)
+        colours = ov.convert_model(Colours().eval(), example_input=swatch)
         jury = ov.convert_model(Jury().eval(), example_input=group)
-    for graph, given in ((features, pixels), (jury, group)):
+    for graph, given in ((features, (tile,)), (colours, (swatch,)), (jury, group)):
         graph.reshape({port: list(t.shape) for port, t in zip(graph.inputs, given, strict=True)})
-    return _Graphs(features, jury)
+    return _Graphs(features, colours, jury)
 
 
 def _store(graphs: _Graphs, kept: Path) -> None:
@@ -212,6 +231,7 @@ def _store(graphs: _Graphs, kept: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
     try:
         ov.save_model(graphs.features, partial / _FEATURES, compress_to_fp16=False)
+        ov.save_model(graphs.colours, partial / _COLOURS, compress_to_fp16=False)
         ov.save_model(graphs.jury, partial / _JURY, compress_to_fp16=False)
         if not _is_whole(kept):  # whatever a cleaner has left of it would be in the way
             shutil.rmtree(kept, ignore_errors=True)
