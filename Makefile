@@ -22,7 +22,7 @@ FOUND := training/cache/found
 FROM ?= aqs_batch/weights/aqs-b0.safetensors
 JURY := training/runs/heads/best_f1.safetensors
 
-.PHONY: run test venv lint fmt faults bench samples train jury further colour evaluate field clean
+.PHONY: run test venv lint fmt faults bench folds found samples train jury further colour evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -56,14 +56,19 @@ bench: $(VENV)/.everything
 	$(BIN)/python -m bench.speed --write docs/performance.md
 	$(BIN)/python -m bench.encode
 
-# Resumable, all three: samples, features, jurors and checkpoints that are there are kept.
-samples: $(VENV)/.everything
+# Resumable, all of them: samples, features, jurors and checkpoints that are there are kept.
+folds: $(VENV)/.everything
 	for fold in val-a val-b; do \
 	  $(BIN)/python -m training.dataset --split $$fold --samples 320 && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe wild --samples 320 && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe varied --samples $(FOLD_SAMPLES) && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe used --samples $(FOLD_SAMPLES) || exit; \
 	done
+
+found: $(VENV)/.everything
+	$(BIN)/python -m training.found --out $(FOUND)
+
+samples: folds found
 	$(BIN)/python -m training.dataset --split train --samples $(TRAIN_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe hard --samples $(HARD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe wild --samples $(WILD_SAMPLES)
@@ -72,7 +77,6 @@ samples: $(VENV)/.everything
 	$(BIN)/python -m training.dataset --split train --data patterns --samples $(PATTERN_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --data patterns --recipe wild --samples $(PATTERN_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --data patterns --recipe varied --samples $(PATTERN_VARIED_SAMPLES)
-	$(BIN)/python -m training.found --out $(FOUND)
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
 
@@ -96,7 +100,7 @@ further: samples
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
 # What ships: a colour head beside the jury of the checkpoint at hand (training/LOG.md, 40).
-colour: samples
+colour: folds found
 	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(FROM)
 	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
 
