@@ -73,9 +73,7 @@ def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Ou
 def _alike(rungs: Sequence[Rung], key: str) -> tuple[list[Rung], list[str]]:
     """Rungs without the AQS that another checkpoint or other settings gave, and a word on it."""
     told = [rung if rung.aqs_key == key else replace(rung, aqs=None) for rung in rungs]
-    lost = sum(
-        one.aqs is not None and two.aqs is None for one, two in zip(rungs, told, strict=True)
-    )
+    lost = sum(rung.aqs is not None and rung.aqs_key != key for rung in rungs)
     if not lost:
         return told, []
     what = "one re-encode is" if lost == 1 else f"{lost} re-encodes are"

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from aqs_batch import ffmpeg
+
+OnPath = Callable[[str], tuple[Path, ffmpeg.Ffmpeg]]
+
+
+@pytest.fixture
+def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnPath]:
+    """Puts a shell script first on PATH as ffmpeg; its place, and which ffmpeg is found then."""
+
+    def find(script: str) -> tuple[Path, ffmpeg.Ffmpeg]:
+        mine = tmp_path / "ffmpeg"
+        mine.write_text(f"#!/bin/sh\n{script}")
+        mine.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        ffmpeg.find.cache_clear()
+        return mine, ffmpeg.find()
+
+    yield find
+    ffmpeg.find.cache_clear()
 
 
 def test_a_child_that_waits_to_write_ends_when_it_is_left(ffmpeg_path: str) -> None:
@@ -25,39 +44,21 @@ def test_a_child_that_waits_to_write_ends_when_it_is_left(ffmpeg_path: str) -> N
     ("filters", "chosen"), [("libvmaf", False), ("libvmaf xpsnr", True), ("xpsnr", False)]
 )
 def test_an_ffmpeg_that_cannot_measure_is_not_taken_from_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: str, chosen: bool
+    on_path: OnPath, filters: str, chosen: bool
 ) -> None:
     """One before 7.1 was called good, and every re-encode ended in "No such filter: 'xpsnr'"."""
     listed = "".join(f" .. {name} VV->V x\n" for name in filters.split())
-    mine = tmp_path / "ffmpeg"
-    mine.write_text(
-        "#!/bin/sh\ncase $2 in\n-version) echo 'ffmpeg version 7.0.2';;\n"
+    mine, found = on_path(
+        "case $2 in\n-version) echo 'ffmpeg version 7.0.2';;\n"
         f"-filters) printf '{listed}';;\n-encoders) echo ' V libx265 x';;\nesac\n"
     )
-    mine.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    ffmpeg.find.cache_clear()
-    try:
-        found = ffmpeg.find()
-    finally:
-        ffmpeg.find.cache_clear()
     assert (found.path == str(mine)) is chosen
     assert not found.missing
     assert chosen or str(mine) in found.origin
 
 
-def test_an_ffmpeg_that_does_not_run_is_not_taken_from_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = tmp_path / "ffmpeg"
-    mine.write_text("#!/bin/sh\necho 'libx265.so.199: cannot open shared object' >&2\nexit 127\n")
-    mine.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    ffmpeg.find.cache_clear()
-    try:
-        found = ffmpeg.find()
-    finally:
-        ffmpeg.find.cache_clear()
+def test_an_ffmpeg_that_does_not_run_is_not_taken_from_path(on_path: OnPath) -> None:
+    mine, found = on_path("echo 'libx265.so.199: cannot open shared object' >&2\nexit 127\n")
     assert f"{mine} does not run" in found.origin
 
 

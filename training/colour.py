@@ -26,12 +26,12 @@ from aqs_batch.analysis import facts
 from aqs_batch.analysis.checkpoint import inspect, save
 from aqs_batch.analysis.model import ARCHITECTURE, SATURATION, AqsNet, ColourHead, mean_of
 from aqs_batch.analysis.transform import transform
+from training.dataset import library_of
 from training.features import gather
-from training.folds import LEARNED, PLAIN, WILD, strangers
-from training.patterns import PatternLibrary
+from training.folds import PLAIN, WILD, learned_sets, strangers
 from training.recipe import COLOURS
 from training.samples import PRESENT, make_swatch
-from training.sources import FOLDS, Library
+from training.sources import FOLDS
 from training.start import further_start
 
 AT_ONCE = 500  # swatches in a file
@@ -51,7 +51,8 @@ def swatches(media: Path, found: Path, cache: Path) -> tuple[Tensor, Tensor]:
         for number in range(count // AT_ONCE):
             file = cache / "swatches" / f"train-{data}" / f"{number:05d}.npz"
             if not file.exists():
-                library = library or _library(data, media, found, cache)
+                where = None if data == "main" else (data, found)
+                library = library or library_of(where, media, cache, "train")
                 _write(file, library, data, number)
             with np.load(file) as arrays:
                 pixels = torch.from_numpy(arrays["swatch"][:, None])
@@ -60,14 +61,6 @@ def swatches(media: Path, found: Path, cache: Path) -> tuple[Tensor, Tensor]:
             all_facts.append(facts.of_swatches(transform(pixels))[known])
             labels.append((label[known] == PRESENT).float())
     return torch.cat(all_facts), torch.cat(labels)
-
-
-def _library(data: str, media: Path, found: Path, cache: Path) -> Library | PatternLibrary:
-    if data == "patterns":
-        return PatternLibrary("train")
-    if data == "found":
-        return Library(found, cache, "train", photo_share=1.0)
-    return Library(media, cache, "train")
 
 
 def _write(file: Path, library: Any, data: str, number: int) -> None:
@@ -110,8 +103,7 @@ def on_validation(model: AqsNet, cache: Path) -> tuple[Floats, Floats, NDArray[n
     """
     heard, seen, truth = [], [], []
     for fold in FOLDS:
-        names = [fold + kind for kind in (PLAIN, WILD, *(f"-{recipe}" for recipe in LEARNED))]
-        pool = gather(model, cache, names)
+        pool = gather(model, cache, [fold + PLAIN, fold + WILD, *learned_sets(fold)])
         presence = pool.truth.presence[:, SATURATION]
         rows = np.flatnonzero(presence >= 0)
         jury = mean_of(strangers(model, fold), *pool.features.rows(rows))

@@ -28,7 +28,7 @@ from aqs_batch.analysis.transform import transform
 from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
-KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
+KIND = "aqsnet-b0-7"  # the architecture that first had these features; new ones need a new name
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
     "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",

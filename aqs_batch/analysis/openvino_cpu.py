@@ -2,9 +2,9 @@
 
 Features are made one tile a request, with as many requests side by side as there are cores: a
 tile's maps then stay near its core, and no two threads wait for each other inside a layer. What a
-swatch tells is taken once for all tiles of its frame. The jury
-judges several tiles at once, since its weights, 22 MB, would be read anew for each; always the same
-number, so that a score does not depend on how many there were.
+swatch tells is taken once for all tiles of its frame. The jury judges several tiles at once, since
+its weights, 22 MB, would be read anew for each; always the same number, so that a score does not
+depend on how many there were.
 """
 
 from __future__ import annotations

@@ -30,13 +30,10 @@ def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None
         saved = f"; {1 - rung.ratio:.0%} smaller than the source" if rung.ratio else ""
         return number, f"the smallest with VMAF of at least {good_vmaf:g}{saved}"
     number, rung = max(saving, key=lambda pair: pair[1].vmaf.mean if pair[1].vmaf else 0.0)
-    larger = any(r.vmaf and r.vmaf.mean >= good_vmaf for r in rungs)
-    why = (
-        f"that reaches VMAF {good_vmaf:g} is smaller than the source"
-        if larger
-        else (f"reaches VMAF {good_vmaf:g}")
-    )
-    return number, f"none {why}; this comes nearest and saves bytes"
+    why = f"none reaches VMAF {good_vmaf:g}"
+    if any(r.vmaf and r.vmaf.mean >= good_vmaf for r in rungs):
+        why = f"none that reaches VMAF {good_vmaf:g} is smaller than the source"
+    return number, f"{why}; this comes nearest and saves bytes"
 
 
 def side_by_side(

@@ -119,12 +119,17 @@ def _decoded(ffmpeg_path: str, part: Path, source: Path, place: int, name: str) 
         argv = command.decode_check_argv(ffmpeg_path, part, str(place), "a?")
         return child.run(argv, what), True
     except EncodeError:
-        try:
-            child.run(command.decode_check_argv(ffmpeg_path, source, "a"), "decoding the sound")
-        except EncodeError:
-            argv = command.decode_check_argv(ffmpeg_path, part, str(place))
-            return child.run(argv, what), False
-        raise
+        if _sound_decodes(ffmpeg_path, source):
+            raise
+    return child.run(command.decode_check_argv(ffmpeg_path, part, str(place)), what), False
+
+
+def _sound_decodes(ffmpeg_path: str, path: Path) -> bool:
+    try:
+        child.run(command.decode_check_argv(ffmpeg_path, path, "a"), "decoding the sound")
+    except EncodeError:
+        return False
+    return True
 
 
 def losses(checks: Sequence[Check], left_out: Sequence[str]) -> list[str]:

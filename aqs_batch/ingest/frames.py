@@ -6,6 +6,7 @@ long as decoding them. The conversion is swscale's either way, with the same fla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -94,19 +95,24 @@ class PipedFrames:
 
         Points, not means of places: a mean hides how pure the purest colours are.
         """
-        frame = self.data[len(self.data) // 2]
+        middle = self.data[len(self.data) // 2 :][:1]
         rows, columns = _spread(self.height), _spread(self.width)
         if self.format is PipeFormat.RGB24:
-            points: Pixels = frame.reshape(self.height, self.width, 3)[np.ix_(rows, columns)]
+            points: Pixels = middle.reshape(self.height, self.width, 3)[np.ix_(rows, columns)]
             return points
         picture = VideoFrame(SWATCH_PX, SWATCH_PX, "yuv444p")
-        begin = 0
-        for number, step in enumerate((1, 2, 2)):
-            high, wide = self.height // step, self.width // step
-            plane = frame[begin : begin + high * wide].reshape(high, wide)
-            begin += high * wide
-            _rows(picture, number)[:, :SWATCH_PX] = plane[np.ix_(rows // step, columns // step)]
+        for number, (step, plane) in enumerate(self._planes(middle)):
+            chosen = plane[0][np.ix_(rows // step, columns // step)]
+            _rows(picture, number)[:, :SWATCH_PX] = chosen
         return self._rgb(picture, _SWS_BICUBIC | _SWS_EXACT)
+
+    def _planes(self, frames: Pixels) -> Iterator[tuple[int, Pixels]]:
+        """Three planes of some frames: how many pixels a sample is for, uint8[T,rows,columns]."""
+        begin = 0
+        for step in (1, 2, 2):
+            rows, columns = self.height // step, self.width // step
+            yield step, frames[:, begin : begin + rows * columns].reshape(-1, rows, columns)
+            begin += rows * columns
 
     def _picture(
         self, numbers: slice, corner: tuple[int, int], size: tuple[int, int]
@@ -118,12 +124,8 @@ class PipedFrames:
         (top, left), (high, wide) = corner, size
         chosen = self.data[numbers]
         picture = VideoFrame(wide, len(chosen) * high, "yuv420p")
-        begin = 0
-        for number, step in enumerate((1, 2, 2)):
-            rows, columns = self.height // step, self.width // step
-            plane = chosen[:, begin : begin + rows * columns].reshape(-1, rows, columns)
-            begin += rows * columns
-            seen = np.clip(np.arange(top // step, (top + high) // step), 0, rows - 1)
+        for number, (step, plane) in enumerate(self._planes(chosen)):
+            seen = np.clip(np.arange(top // step, (top + high) // step), 0, plane.shape[1] - 1)
             part = plane[:, :, left // step : (left + wide) // step].take(seen, axis=1)
             _rows(picture, number)[:, : part.shape[2]] = part.reshape(-1, part.shape[2])
         return picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -69,17 +70,21 @@ class Moments:
             frame += 1
         return frame if frame < len(self.times_s) else None
 
+    def starts(self) -> Iterator[int]:
+        """The first frame of each sequence, where no cut moves one."""
+        found = self.next(0, 0)
+        while found is not None:
+            yield found
+            found = self.next(found + FRAMES_PER_SEQUENCE, self.number(found) + 1)
+
 
 def reachable(video: Video, plan: SamplePlan) -> int:
     """How many of the planned sequences the frames can give: where these are sparse, seven of them
     last longer than the interval.
     """
-    moments, count = Moments(video.frame_times_s, plan), 0
-    found = moments.next(0, 0)
-    while found is not None and found + FRAMES_PER_SEQUENCE <= len(video.frame_times_s):
-        count += 1
-        found = moments.next(found + FRAMES_PER_SEQUENCE, moments.number(found) + 1)
-    return count
+    times = video.frame_times_s
+    last = len(times) - FRAMES_PER_SEQUENCE
+    return sum(start <= last for start in Moments(times, plan).starts())
 
 
 def seek_point_s(video: Video, frame: int) -> float:
@@ -115,13 +120,10 @@ def seek_pays(video: Video, plan: SamplePlan) -> bool:
 def frames_by_seeking(video: Video, plan: SamplePlan) -> int:
     """How many frames are decoded when each sequence is sought."""
     times = video.frame_times_s
-    moments, wanted = Moments(times, plan), 0
-    found = moments.next(0, 0)
-    while found is not None:
-        frame = found + FRAMES_PER_SEQUENCE
-        wanted += frame - bisect_left(times, seek_point_s(video, found))
-        found = moments.next(frame, moments.number(found) + 1)
-    return wanted
+    return sum(
+        start + FRAMES_PER_SEQUENCE - bisect_left(times, seek_point_s(video, start))
+        for start in Moments(times, plan).starts()
+    )
 
 
 def tile_corners(sequence: int, tiles: int, height: int, width: int) -> list[tuple[int, int]]:

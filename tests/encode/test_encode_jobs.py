@@ -35,6 +35,14 @@ def film(make_clip, tmp_path: Path) -> Path:
     return Path(shutil.copy(source, folder / "film.mp4"))
 
 
+@pytest.fixture
+def mixed(make_clip) -> Path:
+    """Samples of it begin at keyframes of a quiet part; the noisy part costs a multiple."""
+    graph = "noise=alls=40:allf=t:enable='gt(mod(t,5),2)'"
+    options = ("-vf", graph, "-c:v", "libx264", "-crf", "10", "-preset", "ultrafast", "-g", "125")
+    return make_clip("mix.mkv", seconds=20, size="160x120", options=options)
+
+
 def asked(tmp_path: Path, **encode: object) -> Settings:
     base = {"enabled": True, "preset": "ultrafast", "crf": (24, 34), "aqs": False}
     flags = {f"encode.{key}": value for key, value in (base | encode).items()}
@@ -142,15 +150,12 @@ def test_a_kept_encode_stays_known_as_ours(film: Path, tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_kept_file_is_told_of_in_its_own_figures(make_clip, tmp_path: Path) -> None:
+def test_a_kept_file_is_told_of_in_its_own_figures(mixed: Path, tmp_path: Path) -> None:
     """It had been called 82 % smaller, as its samples were; it was 58 %."""
-    graph = "noise=alls=40:allf=t:enable='gt(mod(t,5),2)'"
-    options = ("-vf", graph, "-c:v", "libx264", "-crf", "10", "-preset", "ultrafast", "-g", "125")
-    film = make_clip("mix.mkv", seconds=20, size="160x120", options=options)
     settings = asked(
         tmp_path, codec="x264", crf=(30,), good_vmaf=5, keep="best", samples=4, sample_s=1.0
     )
-    rungs = [stored.rung for stored in encoding.encode(job(film, settings)).rungs]
+    rungs = [stored.rung for stored in encoding.encode(job(mixed, settings)).rungs]
     (whole,) = [rung for rung in rungs if rung.recommended]
     assert whole.plan == "full"
     assert f"{1 - whole.ratio:.0%} smaller" in whole.recommended
@@ -297,15 +302,11 @@ def test_a_larger_encode_does_not_replace_its_original(make_clip, tmp_path: Path
     store.close()
 
 
-def test_a_size_that_was_asked_for_is_kept_by_the_whole_file(make_clip, tmp_path: Path) -> None:
-    """Samples begin at keyframes of a quiet part; the noisy part costs a multiple."""
-    graph = "noise=alls=40:allf=t:enable='gt(mod(t,5),2)'"
-    options = ("-vf", graph, "-c:v", "libx264", "-crf", "10", "-preset", "ultrafast", "-g", "125")
-    film = make_clip("mix.mkv", seconds=20, size="160x120", options=options)
+def test_a_size_that_was_asked_for_is_kept_by_the_whole_file(mixed: Path, tmp_path: Path) -> None:
     settings = asked(
         tmp_path, codec="x264", max_bytes=400_000, keep="best", samples=4, sample_s=1.0
     )
-    result = encoding.encode(job(film, settings))
+    result = encoding.encode(job(mixed, settings))
     assert result.best is not None
     (whole,) = [stored.rung for stored in result.rungs if stored.rung.plan == "full"]
     assert whole.size_bytes <= 400_000

@@ -40,11 +40,11 @@ def test_swatches_that_are_there_are_not_made_again(
 ) -> None:
     monkeypatch.setattr(colour, "SWATCHES", {"main": 8})
     monkeypatch.setattr(colour, "AT_ONCE", 4)
-    monkeypatch.setattr(colour, "_library", lambda *_: Skies())
+    monkeypatch.setattr(colour, "library_of", lambda *_: Skies())
     whole, label = swatches(tmp_path, tmp_path, tmp_path)
     assert whole.shape == (len(label), facts.SWATCH_FACTS)
     assert set(label.tolist()) <= {0.0, 1.0}
-    monkeypatch.setattr(colour, "_library", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(colour, "library_of", lambda *_: pytest.fail("made again"))
     assert torch.equal(swatches(tmp_path, tmp_path, tmp_path)[0], whole)
 
 
