@@ -42,6 +42,7 @@ from aqs_batch.store import Analysis
 WORST_MOMENTS = 6
 PICTURE_PX = 320
 LEAST_DECODE_S = 60.0
+SQUARE_ENOUGH = 0.01  # of the pixel aspect: scaling to even sides leaves as much
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def score(
         progress(len(scored), plan.count)
     pictures = worst.thumbnails()
     scored = [replace(s, thumbnail=pictures.get(n)) for n, s in enumerate(scored)]
-    return scored, _warnings(video, (height, width), plan, len(scored), stamps.damage)
+    return scored, _warnings(video, (height, width), plan, len(scored), stamps)
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class WorstMoments:
 
 
 def _warnings(
-    video: Video, size: tuple[int, int], plan: sampling.SamplePlan, scored: int, damage: list[str]
+    video: Video, size: tuple[int, int], plan: sampling.SamplePlan, scored: int, stamps: Stamps
 ) -> list[str]:
     warnings = []
     height, width = size
@@ -220,12 +221,12 @@ def _warnings(
             warnings.append("its colours are not said to be BT.2020's, but were taken as such")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
-    if video.sar.num != video.sar.den and video.sar.num and video.sar.den:
+    if video.sar.num and video.sar.den and abs(video.sar.value - 1) > SQUARE_ENOUGH:
         warnings.append(f"anamorphic ({video.sar.num}:{video.sar.den}): scored as stored")
     wanted = max(sampling.reachable(video, plan), 1)
-    if scored < wanted:
+    if scored + stamps.cuts < wanted:  # a cut starts a sequence over, and may take its place
         warnings.append(f"{scored} of {wanted} planned sequences could be read")
-    return warnings + [f"{DAMAGED}{line[-160:]}" for line in damage]
+    return warnings + [f"{DAMAGED}{line[-160:]}" for line in stamps.damage]
 
 
 def _provenance(bench: Workbench) -> Provenance:

@@ -15,7 +15,15 @@ from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import Child, Finished, child
 from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
-from aqs_batch.ingest.sampling import SCENE_CUT, Moments, SamplePlan, seek_pays, seek_point_s
+from aqs_batch.ingest.sampling import (
+    EARLY_S,
+    PHASE,
+    SCENE_CUT,
+    Moments,
+    SamplePlan,
+    seek_pays,
+    seek_point_s,
+)
 from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint
 from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Video
 
@@ -125,15 +133,19 @@ def select_expression(plan: SamplePlan, frame_rate: float) -> str:
     """ffmpeg's choice of frames: seven from each planned moment on, again seven after a cut.
 
     Variable 0 counts the frames still wanted, variable 1 is the next moment's number, variable 2
-    the time since the first frame (by frame number where the stream has no times). A cut inside a
-    window starts the window over, so the reader drops what it had (see `_windows`).
+    the time since the first frame (by frame number where the stream has no times), variable 3 the
+    moment that is due, `sampling.Moments` in other words. A cut inside a window starts the window
+    over, so the reader drops what it had (see `_windows`).
     """
     rest = FRAMES_PER_SEQUENCE - 1
-    moment = f"floor((ld(2)+0.0005)/{plan.interval_s:.6f})"
+    part = f"(ld(3)*{PHASE}-floor(ld(3)*{PHASE}))"
     return (
-        f"st(2,if(isnan(t),n/{frame_rate:.6f},t-start_t));"
+        f"st(2,if(isnan(t),n/{frame_rate:.6f},t-start_t)+{EARLY_S});"
+        f"st(3,max(ld(1),floor(ld(2)/{plan.interval_s:.6f})));"
         f"if(gt(ld(0),0),st(0,if(gt(scene,{SCENE_CUT}),{rest},ld(0)-1));1,"
-        f"if(gte({moment},ld(1))*lt(ld(1),{plan.count}),st(1,{moment}+1);st(0,{rest});1,0))"
+        f"if(lt(ld(3),{plan.count})*"
+        f"gte(ld(2),ld(3)*{plan.interval_s:.6f}+{plan.room_s:.6f}*{part}),"
+        f"st(1,ld(3)+1);st(0,{rest});1,0))"
     )
 
 
@@ -218,6 +230,7 @@ def _one_sequence(
         memory_bytes=decoding.memory_bytes,
     ) as running:
         read = next(_windows(running, own, video, decoding), None)
+    stamps.cuts += own.cuts
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return (*read, own.first_s) if read is not None and read[1] > read[0].t_s else None
 
@@ -250,6 +263,7 @@ def _windows(
         last_s = at = at if math.isfinite(at) else last_s + step_s  # a stream without times
         if score > SCENE_CUT:
             scene += 1
+            stamps.cuts += 1
             window[0], times = frame, []
         times.append(at)
         if len(times) == FRAMES_PER_SEQUENCE:

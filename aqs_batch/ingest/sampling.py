@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Video
 
 SCENE_CUT = 0.4  # ffmpeg's scene score above which two frames belong to different scenes
 LEAST_SEQUENCES = 8
+PHASE = 0.618034  # of the golden ratio: multiples of it spread evenly over an interval
+EARLY_S = 0.001  # a frame may be this much too early: Matroska rounds times to milliseconds
 
 _INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _CHILD_START_S = 0.15  # of one core: starting ffmpeg, reading the index, ending it
@@ -25,10 +28,21 @@ _STEP_X, _STEP_Y = 1 / _PLASTIC, 1 / _PLASTIC**2
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """One sequence every `interval_s` from the first frame on, `count` of them at most."""
+    """One sequence in every `interval_s` from the first frame on, `count` of them at most.
+
+    They begin up to `room_s` after their interval does, each at another part of it: what comes
+    once a second in a file (keyframes, held frames) had been met by all sequences at one phase, so
+    that one clip scored 0.98 and the same clip less five frames 0.22.
+    """
 
     interval_s: float
     count: int
+    room_s: float = 0.0
+
+    def start_s(self, moment: int) -> float:
+        """When a moment's sequence begins at the earliest, in seconds since the first frame."""
+        part = moment * PHASE - math.floor(moment * PHASE)
+        return moment * round(self.interval_s, 6) + round(self.room_s, 6) * part
 
 
 def plan(video: Video, interval_s: float, max_sequences: int) -> SamplePlan:
@@ -42,7 +56,9 @@ def plan(video: Video, interval_s: float, max_sequences: int) -> SamplePlan:
     window = duration * FRAMES_PER_SEQUENCE / max(len(times), FRAMES_PER_SEQUENCE)
     interval = min(interval_s, duration / LEAST_SEQUENCES)
     interval = max(interval, window, duration / max_sequences)
-    return SamplePlan(interval, min(max(int(duration / interval + 1e-6), 1), max_sequences))
+    count = min(max(int(duration / interval + 1e-6), 1), max_sequences)
+    # Half of the window as well, since frames fall where they like.
+    return SamplePlan(interval, count, max(interval - 1.5 * window, 0.0))
 
 
 @dataclass(frozen=True)
@@ -53,22 +69,27 @@ class Moments:
     plan: SamplePlan
 
     def number(self, frame: int) -> int:
-        """The planned moment that a frame belongs to."""
-        since = self.times_s[frame] - self.times_s[0]
-        return int((since + 0.0005) / round(self.plan.interval_s, 6))
+        """The planned moment in whose interval a frame lies."""
+        return int(self._since(frame) / round(self.plan.interval_s, 6))
+
+    def _since(self, frame: int) -> float:
+        return self.times_s[frame] - self.times_s[0] + EARLY_S
 
     def next(self, frame: int, moment: int) -> int | None:
-        """The first frame from `frame` on that belongs to `moment` or a later one; None: no more.
+        """The first frame from `frame` on at which `moment` or a later one begins; None: no more.
 
         `moment` may be one past the plan: then there is none.
         """
-        if moment >= self.plan.count:
-            return None
-        at = self.times_s[0] + moment * round(self.plan.interval_s, 6) - 0.0005
-        frame = max(frame, bisect_left(self.times_s, at - 1e-6) - 1, 0)
-        while frame < len(self.times_s) and self.number(frame) < moment:
-            frame += 1
-        return frame if frame < len(self.times_s) else None
+        while frame < len(self.times_s):
+            due = max(moment, self.number(frame))
+            if due >= self.plan.count:
+                return None
+            start_s = self.plan.start_s(due)
+            if self._since(frame) >= start_s:
+                return frame
+            at = self.times_s[0] + start_s - EARLY_S - 1e-6
+            frame = max(frame + 1, bisect_left(self.times_s, at))
+        return None
 
     def starts(self) -> Iterator[int]:
         """The first frame of each sequence, where no cut moves one."""

@@ -34,6 +34,7 @@ class Stamps:
         self._pending = float("nan")
         self.first_s = 0.0  # time of the first frame told of
         self.damage: list[str] = []
+        self.cuts = 0  # that the reader found among the selected frames
         self._told = False
 
     def on_line(self, line: str) -> None:

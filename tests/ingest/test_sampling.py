@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aqs_batch.ingest.probe import probe
-from aqs_batch.ingest.sampling import Moments, SamplePlan, analysed_size, plan, reachable, seek_pays
+from aqs_batch.ingest.sampling import (
+    EARLY_S,
+    Moments,
+    SamplePlan,
+    analysed_size,
+    plan,
+    reachable,
+    seek_pays,
+)
 from aqs_batch.records import Video
 
 
@@ -82,27 +91,56 @@ def test_what_cannot_be_sought_for_sure_is_read_in_one_pass(video: Video, flaw: 
     st.lists(st.floats(0.001, 0.2), min_size=1, max_size=300),
     st.floats(0.3, 3.0),
     st.integers(1, 50),
+    st.floats(0.0, 1.0),
 )
 def test_moments_are_where_select_would_find_them(
-    steps: list[float], interval_s: float, count: int
+    steps: list[float], interval_s: float, count: int, room: float
 ) -> None:
     times = [0.5]
     for step in steps:
         times.append(times[-1] + step)
-    moments = Moments(tuple(times), SamplePlan(interval_s, count))
+    chance = SamplePlan(interval_s, count, room * interval_s)
+    moments = Moments(tuple(times), chance)
     chosen, wanted = [], 0  # the loop that select's expression is
     skip = 0
     for frame in range(len(times)):
         if skip:
             skip -= 1
-        elif moments.number(frame) >= wanted and wanted < count:
+            continue
+        due = max(wanted, moments.number(frame))
+        if due < count and times[frame] - times[0] + EARLY_S >= chance.start_s(due):
+            assert moments.number(frame) == due
             chosen.append(frame)
-            wanted, skip = moments.number(frame) + 1, 6
+            wanted, skip = due + 1, 6
     found, frame = [], moments.next(0, 0)
     while frame is not None:
         found.append(frame)
         frame = moments.next(frame + 7, moments.number(frame) + 1)
     assert found == chosen
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, 60])
+def test_sequences_meet_what_comes_once_a_second_at_every_phase(video: Video, rate: int) -> None:
+    """Frames held for a quarter of a second were seen moving in none of the sequences, or in all.
+
+    They never overlap, and none is lost.
+    """
+    film = lasting(video, 60 * rate, rate)
+    chosen = plan(film, 1.0, 600)
+    starts = list(Moments(film.frame_times_s, chosen).starts())
+    assert len(starts) == chosen.count == 60
+    assert min(b - a for a, b in pairwise(starts)) >= 7
+    assert len({start % rate for start in starts}) > rate / 3
+
+
+def test_times_in_whole_milliseconds_cost_no_sequence(video: Video) -> None:
+    """Of 56 frames Matroska had given seven sequences, MP4 eight."""
+    for rate in (24, 60):
+        times = tuple(round(n / rate, 3) for n in range(56))
+        film = dataclasses.replace(
+            lasting(video, 56, rate), frame_times_s=times, duration_s=times[-1] + 1 / rate
+        )
+        assert reachable(film, plan(film, 1.0, 600)) == 8
 
 
 def test_sparse_frames_give_fewer_sequences_than_planned(video: Video) -> None:
