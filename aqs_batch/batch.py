@@ -18,7 +18,7 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
-from aqs_batch.reporting import told
+from aqs_batch.reporting import thresholds_of, told
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
@@ -65,6 +65,7 @@ class Batch:
         self._stop = stop or Stop(self._clock, grace_s=0.0)
         self._checkpoint = chosen(settings.model.checkpoint)
         self.key = settings.key(self._checkpoint.digest)
+        self._thresholds = thresholds_of(settings)
         self._worker: Worker[Analysis] | None = None
         self._name = own_name()
         self._upcoming: list[Found] = []
@@ -123,7 +124,7 @@ class Batch:
         if entry.status is Status.FAILED:
             facts |= {"reason": entry.reason, "hint": entry.hint}
         else:
-            facts |= told(self._store, entry.fingerprint, entry.settings_key, self._settings)
+            facts |= told(self._store, entry.fingerprint, entry.settings_key, self._thresholds)
         self._listen(Event(entry.status.value, entry.file, facts))
 
     def one(
@@ -159,7 +160,7 @@ class Batch:
             self._upcoming = []
         if self._worker is None:
             process = real_process(self._settings, self._checkpoint, self._unknown)
-            task = scoring(self._store, self._settings, process)
+            task = scoring(self._store, process)
             self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
 
         def progress(done: int, of: int) -> None:

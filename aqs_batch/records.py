@@ -183,6 +183,7 @@ class ArtifactDetail:
     severity: float
     time_share: float  # share of sequences whose probability exceeds the threshold
     worst_t_s: float
+    threshold: float  # probability above which it counts as detected
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.score import score_video
 from aqs_batch.encode.bd_rate import bd_rates, with_hull
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
@@ -16,16 +17,24 @@ from aqs_batch.reports.render import render
 from aqs_batch.settings import ENCODE_KEY, Settings
 from aqs_batch.store import Analysis, JobStatus, Place, RunRow, Store
 
+Thresholds = tuple[float, ...]  # ten, in Artifact order
+
 _FAILED = (JobStatus.FAILED, JobStatus.QUARANTINED)
 
 
-def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
+def thresholds_of(settings: Settings) -> Thresholds:
+    """The probabilities above which artifacts are named; raises CheckpointError."""
+    card = chosen(settings.model.checkpoint).card
+    return settings.analysis.thresholds(card.threshold)
+
+
+def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outcome]:
     """What a run has to say, file by file, read back from the store one at a time.
 
     A watch folder's run has no end, so it tells what lies in its folders now.
     """
     if run.kind == "watch":
-        yield from _standing(store, run, threshold)
+        yield from _standing(store, run, thresholds)
         return
     for entry in store.run_files(run.id):
         analysis = (
@@ -38,7 +47,7 @@ def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
                 entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
             )
             continue
-        scored = _scored(store, entry.file, analysis, threshold)
+        scored = _scored(store, entry.file, analysis, thresholds)
         if entry.reason.startswith(RE_ENCODE):  # what another request took is not this one's
             kept = tuple(replace(rung, recommended="") for rung in scored.encodes)
             scored = replace(scored, encodes=kept)
@@ -51,7 +60,7 @@ def outcomes(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
         )
 
 
-def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Outcome:
+def _scored(store: Store, name: str, analysis: Analysis, thresholds: Thresholds) -> Outcome:
     """What is known of a scored file: its analysis, and its re-encodes if there are any."""
     rungs, unlike = _alike(store.rungs(analysis.fingerprint), analysis.provenance.settings_key)
     encodes = with_hull(rungs)
@@ -61,7 +70,7 @@ def _scored(store: Store, name: str, analysis: Analysis, threshold: float) -> Ou
         status=Status.SCORED,
         fingerprint=analysis.fingerprint,
         video=analysis.video,
-        score=score_video(analysis.sequences, threshold),
+        score=score_video(analysis.sequences, thresholds),
         provenance=analysis.provenance,
         processing_time_s=analysis.processing_time_s,
         warnings=(*analysis.warnings, *unlike, *why_not),
@@ -107,7 +116,7 @@ def labels(folders: Sequence[str]) -> dict[str, str]:
     return {folder: f"{end}/" for folder, end in zip(folders, ends, strict=True)}
 
 
-def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
+def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outcome]:
     """What the places of the watched folders hold; files that wait for their turn are left out."""
     folders = folders_of(run)
     called = labels(folders)
@@ -124,7 +133,7 @@ def _standing(store: Store, run: RunRow, threshold: float) -> Iterator[Outcome]:
         encode = store.newest_job(place.fingerprint, ENCODE_KEY)
         failed = encode is not None and encode.status in _FAILED
         yield replace(
-            _scored(store, name, analysis, threshold),
+            _scored(store, name, analysis, thresholds),
             status=status,
             reason=f"{RE_ENCODE}{encode.reason}" if encode and failed else "",
             hint=encode.hint if encode and failed else "",
@@ -175,22 +184,25 @@ def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, floa
 def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
     """Write the exports and the report of one run; returns what was written."""
     output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
-    threshold = settings.analysis.threshold
+    thresholds = thresholds_of(settings)
     record = run_record(store, run)
-    analysis = {**record.settings.get("analysis", {}), "threshold": threshold}
+    used = settings.analysis.threshold
+    analysis = {**record.settings.get("analysis", {}), "threshold": used}
     record = replace(record, settings={**record.settings, "analysis": analysis})
-    written = export(output_dir, outcomes(store, run, threshold), record, formats=wanted)
+    written = export(output_dir, outcomes(store, run, thresholds), record, formats=wanted)
     if "html" in wanted:
-        pages = outcomes(store, run, threshold)
-        written.append(render(output_dir, pages, record, threshold=threshold))
+        pages = outcomes(store, run, thresholds)
+        written.append(render(output_dir, pages, record))
     return written
 
 
-def told(store: Store, fingerprint: str, settings_key: str, settings: Settings) -> dict[str, Any]:
+def told(
+    store: Store, fingerprint: str, settings_key: str, thresholds: Thresholds
+) -> dict[str, Any]:
     """What an event says of a score that is in the store."""
     analysis = store.analysis(fingerprint, settings_key)
     assert analysis is not None
-    score = score_video(analysis.sequences, settings.analysis.threshold)
+    score = score_video(analysis.sequences, thresholds)
     return {
         "aqs_score": round(score.aqs, 4),
         "quality_level": score.level.value,

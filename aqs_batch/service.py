@@ -16,7 +16,7 @@ from aqs_batch.health import BEAT_S, Health, Pulse, notify
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
 from aqs_batch.onward import Onward, is_encoding
-from aqs_batch.reporting import joined, told, write_reports
+from aqs_batch.reporting import joined, thresholds_of, told, write_reports
 from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
@@ -57,6 +57,7 @@ class Service:
         self._make_process = make_process
         self._worker: Worker[Analysis] | None = None  # with its model, once there is work
         self._listen, self._clock, self._stop = listen, clock, stop
+        self._thresholds = thresholds_of(settings)
         self._name = own_name()
         self._encodes = EncodeJobs(store, settings, settings_key, self._name, clock, stop)
         self._keys = [settings_key]  # of the jobs that are taken here, the most urgent first
@@ -141,7 +142,7 @@ class Service:
         if self._worker is None and self._store.next_retry_at(self._key) is not None:
             process = self._make_process()
             limits = self._settings.limits
-            task = scoring(self._store, self._settings, process)
+            task = scoring(self._store, process)
             self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
         if job := self._claim():
             self._work(job)
@@ -219,7 +220,7 @@ class Service:
         if ended.end is End.SAVED:
             self._is_news = self._is_news or not self._summary.scored
             self._summary.scored += 1
-            facts = told(self._store, job.fingerprint, job.settings_key, self._settings)
+            facts = told(self._store, job.fingerprint, job.settings_key, self._thresholds)
             self._listen(Event("scored", str(job.path), facts))
         elif ended.end in (End.FAILED, End.GAVE_UP):
             self._tell_failed(job.path, ended.reason, ended.hint)
@@ -237,7 +238,7 @@ class Service:
             if place.folder not in self._intake.folders:
                 continue
             if is_scored and place.path != job.path:  # a copy: nothing else would be told of it
-                facts = told(self._store, job.fingerprint, self._key, self._settings)
+                facts = told(self._store, job.fingerprint, self._key, self._thresholds)
                 self._listen(Event("unchanged", str(place.path), facts))
             self._finish(place)
 

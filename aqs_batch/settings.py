@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -102,8 +103,25 @@ class Analysis(_Section):
     max_height: int = Field(1080, ge=224)
     alpha: float = Field(0.6, ge=0, le=1)
     aggregation: Literal["noisy_or", "max", "rms", "mean"] = "noisy_or"
-    threshold: float = Field(0.55, ge=0, le=1)
+    threshold: float | Literal["model"] = "model"
     penalties: Penalties = Penalties()
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _is_a_probability(cls, value: object) -> object:
+        if value == "model":
+            return value
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= 1 or isinstance(value, bool):
+            raise ValueError('must be a probability, 0-1, or "model"')
+        return number
+
+    def thresholds(self, of_model: tuple[float, ...]) -> tuple[float, ...]:
+        """The probability above which each artifact is named: one for all, or the model's own."""
+        return of_model if self.threshold == "model" else (self.threshold,) * len(of_model)
 
 
 class Run(_Section):

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from aqs_batch.analysis.score import score_video
+from aqs_batch.analysis.score import video_aqs
 from aqs_batch.clock import Clock
 from aqs_batch.errors import (
     AqsError,
@@ -25,7 +25,7 @@ from aqs_batch.errors import (
 from aqs_batch.events import Event, Listener, Progress
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
-from aqs_batch.settings import LimitSettings, Settings
+from aqs_batch.settings import LimitSettings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, Job, Store, backoff
 
@@ -48,12 +48,11 @@ class Task(Generic[T]):
     final: tuple[type[AqsError], ...] = (MediaError,)
 
 
-def scoring(store: Store, settings: Settings, process: Process) -> Task[Analysis]:
+def scoring(store: Store, process: Process) -> Task[Analysis]:
     """The task of an analysis."""
-    threshold = settings.analysis.threshold
 
     def save(job: Job, analysis: Analysis) -> None:
-        store.save(job, analysis, score_video(analysis.sequences, threshold).aqs)
+        store.save(job, analysis, video_aqs(analysis.sequences))
 
     return Task(process, save)
 

@@ -20,13 +20,14 @@ from aqs_batch import reporting
 from aqs_batch.config import load
 from aqs_batch.ingest.probe import probe
 from aqs_batch.measure import SECONDS, test_clip
-from aqs_batch.records import Provenance, SequenceScore, Status, TileScores, Video
+from aqs_batch.records import Artifact, Provenance, SequenceScore, Status, TileScores, Video
 from aqs_batch.reports.render import render_index
 from aqs_batch.reports.summary import row_of
 from aqs_batch.store import Analysis, RunFile, Store
 
 TILES = 4
 KEY = "scale"
+THRESHOLDS = (0.5,) * len(Artifact)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def index(store: Store, folder: Path) -> tuple[list[Row], Path]:
     run = store.last_run()
     assert run is not None
     began = time.perf_counter()
-    rows = [row_of(outcome) for outcome in reporting.outcomes(store, run, 0.2)]
+    rows = [row_of(outcome) for outcome in reporting.outcomes(store, run, THRESHOLDS)]
     read_s = time.perf_counter() - began
     began = time.perf_counter()
     page = render_index(folder / "report", rows, reporting.run_record(store, run))

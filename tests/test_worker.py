@@ -37,7 +37,7 @@ def worker(store: Store, process, **limits: float) -> Worker:
     clock = SystemClock()
     flags = {f"limits.{name}": value for name, value in limits.items()}
     settings = load(None, {}, flags).settings
-    task = scoring(store, settings, process)
+    task = scoring(store, process)
     return Worker(store, settings.limits, task, clock, Stop(clock, 0.0))
 
 
@@ -154,7 +154,7 @@ def test_a_result_that_cannot_be_saved_is_told_and_a_run_gives_up(
     """It had waited for ever without a word."""
     job, clock, told = claimed(store, tmp_path / "a.mp4"), FakeClock(), []
     settings, stop = load(None, {}, {}).settings, Stop(clock, 0.0)
-    task = scoring(store, settings, StandIn())
+    task = scoring(store, StandIn())
 
     def refused(*_: object) -> None:
         raise StoreError("the disk is full")

@@ -1,4 +1,4 @@
-"""Calibration on validation: temperature, offset and the threshold of best F1 per artifact."""
+"""Calibration on validation: temperature and offset per artifact, and from where it is named."""
 
 from __future__ import annotations
 
@@ -8,40 +8,48 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from training.judge import best_f1
+from training.judge import f1_at
 
 Floats = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+ACCUSED = 0.07  # at most: share of clean tiles in which anything is named
+CANDIDATES = np.round(np.arange(0.05, 0.96, 0.01), 2)
+HALVINGS = 40
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """probability = sigmoid(logit / temperature + offset), per artifact; threshold on it."""
+    """probability = sigmoid(logit / temperature + offset), per artifact; above `threshold` it is
+    named.
+    """
 
     temperature: tuple[float, ...]
     offset: tuple[float, ...]
     threshold: tuple[float, ...]
-
-    def probability(self, logits: Floats) -> NDArray[np.float64]:
-        """Calibrated probabilities of presence logits [N,10]."""
-        return sigmoid(logits / np.array(self.temperature) + np.array(self.offset))
 
 
 def sigmoid(values: Floats) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-np.asarray(values, np.float64)))
 
 
-def calibrate(logits: Floats, presence: NDArray[np.int8]) -> Calibration:
-    """Fit every artifact on its known labels; logits and presence are [N,10], -1 unknown."""
+def calibrate(logits: Floats, presence: NDArray[np.int8], clean: Mask) -> Calibration:
+    """Fit every artifact on its known labels; logits and presence are [N,10], -1 unknown.
+
+    `clean` says which of the N tiles are good.
+    """
     rows = [
-        _one(logits[known, column], presence[known, column] == 1)
+        _scale(logits[known, column], presence[known, column] == 1)
         for column in range(logits.shape[1])
         for known in (presence[:, column] >= 0,)
     ]
-    temperature, offset, threshold = zip(*rows, strict=True)
-    return Calibration(temperature, offset, threshold)
+    temperature, offset = (np.array(column) for column in zip(*rows, strict=True))
+    probability = sigmoid(logits / temperature + offset)
+    named_from = thresholds(probability, presence, clean)
+    return Calibration(tuple(temperature.tolist()), tuple(offset.tolist()), named_from)
 
 
-def _one(logit: Floats, label: NDArray[np.bool_]) -> tuple[float, float, float]:
+def _scale(logit: Floats, label: Mask) -> tuple[float, float]:
     sign = np.where(label, 1.0, -1.0)
 
     def cost(parts: NDArray[np.float64]) -> float:
@@ -50,6 +58,38 @@ def _one(logit: Floats, label: NDArray[np.bool_]) -> tuple[float, float, float]:
         return float(np.logaddexp(0, -sign * scaled).mean() + 0.002 * (parts**2).sum())
 
     best = minimize(cost, np.zeros(2), method="Nelder-Mead").x
-    temperature, offset = float(np.exp(best[0])), float(best[1])
-    threshold = best_f1(sigmoid(logit / temperature + offset), label)[1]
-    return temperature, offset, threshold
+    return float(np.exp(best[0])), float(best[1])
+
+
+def thresholds(
+    probability: Floats, presence: NDArray[np.int8], clean: Mask, accused: float = ACCUSED
+) -> tuple[float, ...]:
+    """Each artifact's threshold: the best mean F1 of which no more than `accused` of the clean
+    tiles have anything named.
+
+    False alarms get the same price for all ten, the lowest at which the share is kept: an artifact
+    that clean tiles are seldom taken for may be named earlier than one they look like.
+    """
+    columns = range(probability.shape[1])
+    f1 = np.array([_f1_curve(probability[:, c], presence[:, c]) for c in columns])
+    alarms = probability[clean][:, :, None] > CANDIDATES  # [clean tiles, artifacts, candidates]
+    share = alarms.mean(0)
+
+    def chosen(price: float) -> NDArray[np.intp]:
+        return (f1 - price * share).argmax(1)
+
+    def accuses(price: float) -> bool:
+        return bool(alarms[:, columns, chosen(price)].any(1).mean() > accused)
+
+    low, high = 0.0, 1e3
+    for _ in range(HALVINGS if accuses(low) else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if accuses(middle) else (low, middle)
+    price = high if accuses(low) else low
+    return tuple(CANDIDATES[chosen(price)].tolist())
+
+
+def _f1_curve(probability: Floats, presence: NDArray[np.int8]) -> list[float]:
+    known = presence >= 0
+    label = presence[known] == 1
+    return [f1_at(probability[known], label, float(c)) for c in CANDIDATES]

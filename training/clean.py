@@ -20,9 +20,11 @@ DECODE_LIMIT_S = 300.0
 Scores = Callable[[list[Tile]], list[TileScores]]
 
 
-def clean_sources(sources: list[Source], scores: Scores) -> dict[str, Any]:
+def clean_sources(
+    sources: list[Source], scores: Scores, thresholds: tuple[float, ...]
+) -> dict[str, Any]:
     """Share of the clips scored Good or better, and how each was scored."""
-    rows = {source.name: _scored(source, scores) for source in sources}
+    rows = {source.name: _scored(source, scores, thresholds) for source in sources}
     good = [row["aqs"] >= QualityLevel.GOOD.floor for row in rows.values()]
     quiet = [not row["detected"] for row in rows.values()]
     count = max(len(rows), 1)
@@ -34,7 +36,7 @@ def clean_sources(sources: list[Source], scores: Scores) -> dict[str, Any]:
     }
 
 
-def _scored(source: Source, scores: Scores) -> dict[str, Any]:
+def _scored(source: Source, scores: Scores, thresholds: tuple[float, ...]) -> dict[str, Any]:
     video, settings = probe(source.path), Analysis()
     plan = sampling.plan(video, settings.interval_s, settings.max_sequences)
     height, width = sampling.analysed_size(video, settings.max_height)
@@ -44,7 +46,7 @@ def _scored(source: Source, scores: Scores) -> dict[str, Any]:
         corners = sampling.tile_corners(number, settings.tiles, height, width)
         cut = tiles.cut(sequence.frames, corners)
         rows.append(score_sequence(sequence.t_s, scores(cut), Scoring(), sequence.scene))
-    score = score_video(rows, settings.threshold)
+    score = score_video(rows, thresholds)
     return {
         "aqs": score.aqs,
         "level": score.level.value,

@@ -22,6 +22,7 @@ from aqs_batch.analysis.checkpoint import inspect, shipped_path
 from aqs_batch.analysis.engine import choose_backend
 from training import rivals
 from training.clean import clean_sources
+from training.command import plainly
 from training.dataset import SHARD, Shards, shard_folder, write_shard
 from training.detector import Detector, Read
 from training.document import as_markdown
@@ -63,10 +64,11 @@ def evaluate(media: Path, cache: Path, detector: Detector, say: Say) -> dict[str
     headed = {h: {s.name: getattr(groups[s.name], h) for s in clean} for h in HEADINGS}
     results["encodes"] = {**fidelity(rows, headed), "each": [vars(row) for row in rows]}
     say("clean clips")
-    results["clean"] = clean_sources(clean, detector.scores)
+    threshold = detector.checkpoint.card.threshold
+    results["clean"] = clean_sources(clean, detector.scores, threshold)
     library = Library(media, cache, "test")
     say("hard negatives")
-    results["negatives"] = hard_negatives(library, detector.read)
+    results["negatives"] = hard_negatives(library, detector.read, threshold)
     say("single artifacts")
     results["single"] = worsened(library, lambda tiles: detector.read(tiles).aqs)
     results["tiles_per_s"] = detector.tiles_per_s
@@ -102,11 +104,11 @@ def _frozen_sets(
         results["rivals"][key] = against_rivals(seen, truth, readings)
         results["rivals"]["count"] = len(readings)
         if key == "test":
-            results["quality"] = quality_figures(seen, truth)
+            results["quality"] = quality_figures(seen, truth, threshold)
             results["confusion"] = confusion(seen, truth, threshold)
             filed = [group_of(note, groups) for note in truth.note.tolist()]
             results["groups"] = {
-                heading: by_group(seen, truth, [getattr(g, heading) for g in filed])
+                heading: by_group(seen, truth, [getattr(g, heading) for g in filed], threshold)
                 for heading in HEADINGS
             }
 
@@ -157,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.records import Artifact, QualityLevel
-from aqs_batch.settings import Analysis
 from training.dataset import Truth
 from training.detector import Read
 from training.judge import (
@@ -21,7 +20,6 @@ from training.judge import (
 )
 
 NAMES = [a.value for a in Artifact]
-DETECTED = Analysis().threshold  # probability above which the tool names an artifact
 SMALLEST_GROUP = 20
 
 Mask = NDArray[np.bool_]
@@ -39,7 +37,7 @@ def encoded_tiles(truth: Truth) -> Mask:
 
 
 def figures(seen: Read, truth: Truth, threshold: Sequence[float]) -> dict[str, Any]:
-    """Per artifact and macro figures; `threshold` is the shipped one of each artifact."""
+    """Per artifact and macro figures; above its `threshold` the tool names an artifact."""
     table: dict[str, dict[str, Any]] = {}
     clean = clean_tiles(truth)
     for column, name in enumerate(NAMES):
@@ -108,10 +106,10 @@ def _readings(values: Floats) -> list[Floats]:
 def confusion(seen: Read, truth: Truth, threshold: Sequence[float]) -> dict[str, dict[str, Any]]:
     """Where one artifact alone is present: in what share of tiles each one is detected.
 
-    Detected means a probability of at least the shipped threshold. Tiles on which an artifact's
-    own label is unknown do not count in its column (nan where none are left).
+    Tiles on which an artifact's own label is unknown do not count in its column (nan where none are
+    left).
     """
-    said = seen.probability >= np.array(threshold)
+    said = seen.probability > np.array(threshold)
     single = (truth.presence == 1).sum(1) == 1
     table = {}
     for row, name in enumerate(NAMES):
@@ -127,7 +125,7 @@ def confusion(seen: Read, truth: Truth, threshold: Sequence[float]) -> dict[str,
     return table
 
 
-def quality_figures(seen: Read, truth: Truth) -> dict[str, float]:
+def quality_figures(seen: Read, truth: Truth, threshold: Sequence[float]) -> dict[str, float]:
     """How AQS and the quality head follow the full-reference truth on single tiles."""
     encoded, clean = encoded_tiles(truth), np.char.find(truth.note, ": clean") >= 0
     judged = truth.quality >= 0
@@ -137,11 +135,19 @@ def quality_figures(seen: Read, truth: Truth) -> dict[str, float]:
         "encodes": int(encoded.sum()),
         "clean_tiles": int(clean.sum()),
         "clean_good_or_better": float((seen.aqs[clean] >= QualityLevel.GOOD.floor).mean()),
-        "clean_with_detection": float((seen.probability[clean] > DETECTED).any(1).mean()),
+        "clean_with_detection": _with_detection(seen.probability[clean], threshold),
     }
 
 
-def by_group(seen: Read, truth: Truth, group: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _with_detection(probability: Floats, threshold: Sequence[float]) -> float:
+    """The share of tiles in which anything is named; nan without tiles."""
+    named = (probability > np.array(threshold)).any(1)
+    return float(named.mean()) if len(named) else float("nan")
+
+
+def by_group(
+    seen: Read, truth: Truth, group: Sequence[str], threshold: Sequence[float]
+) -> dict[str, dict[str, Any]]:
     """The same detector on parts of the set; `group` names each tile's part.
 
     Parts are small, so all ten artifacts of a part are pooled: AUC of "this artifact is in this
@@ -162,8 +168,6 @@ def by_group(seen: Read, truth: Truth, group: Sequence[str]) -> dict[str, dict[s
             "ap_pooled": average_precision(seen.probability[known], label),
             "quality_srcc": spearman(seen.quality[judged], truth.quality[judged]),
             "clean_tiles": int(clean.sum()),
-            "clean_with_detection": float((seen.probability[clean] > DETECTED).any(1).mean())
-            if clean.any()
-            else float("nan"),
+            "clean_with_detection": _with_detection(seen.probability[clean], threshold),
         }
     return table

@@ -80,7 +80,7 @@ def judge(predicted: Predicted, truth: Truth) -> Judged:
         known = presence[:, column] >= 0
         score, label = predicted.presence[known, column], presence[known, column] == 1
         ap.append(average_precision(score, label))
-        f1.append(best_f1(score, label)[0])
+        f1.append(best_f1(score, label))
         there = presence[:, column] == 1
         srcc.append(spearman(predicted.intensity[there, column], intensity[there, column]))
     rated = truth.quality[:count] >= 0
@@ -89,12 +89,11 @@ def judge(predicted: Predicted, truth: Truth) -> Judged:
 
 
 def average_precision(score: NDArray[np.floating], label: NDArray[np.bool_]) -> float:
-    """Area under precision-recall, by the step rule; nan without positives."""
+    """Area under precision-recall, by the step rule, ties taken together; nan without positives."""
     if not label.any():
         return float("nan")
-    hits = label[np.argsort(-score, kind="stable")]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
+    hits, said = _above_each(score, label)
+    return float((np.diff(hits, prepend=0) * hits / said).sum() / hits[-1])
 
 
 def auc(score: NDArray[np.floating], label: NDArray[np.bool_]) -> float:
@@ -106,20 +105,30 @@ def auc(score: NDArray[np.floating], label: NDArray[np.bool_]) -> float:
     return float((ranks[label].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def best_f1(score: NDArray[np.floating], label: NDArray[np.bool_]) -> tuple[float, float]:
-    """The best F1 over all thresholds, and that threshold."""
+def best_f1(score: NDArray[np.floating], label: NDArray[np.bool_]) -> float:
+    """The best F1 over all thresholds; nan without positives."""
     if not label.any():
-        return float("nan"), 0.0
+        return float("nan")
+    hits, said = _above_each(score, label)
+    return float((2 * hits / (said + label.sum())).max())
+
+
+def _above_each(
+    score: NDArray[np.floating], label: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Going down through the different scores: how many positives, and how many in all, so far.
+
+    Equal scores come together: in one order or the other, a constant had reached an AP of 1 or of
+    next to nothing.
+    """
     order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(label[order])
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + label.sum())
-    at = int(f1.argmax())
-    return float(f1[at]), float(score[order][at])
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    return np.cumsum(label[order])[ends], ends + 1
 
 
 def f1_at(score: NDArray[np.floating], label: NDArray[np.bool_], threshold: float) -> float:
-    """F1 of `score >= threshold`."""
-    said = score >= threshold
+    """F1 of `score > threshold`, which is how the tool names an artifact."""
+    said = score > threshold
     both = int((said & label).sum())
     return 2 * both / max(int(said.sum()) + int(label.sum()), 1)
 

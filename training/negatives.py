@@ -17,7 +17,6 @@ from training.awkward import FROM_THE_START, KINDS
 from training.codec import Encoder, chroma_subsampled, round_trip
 from training.content import uneven
 from training.detector import Read
-from training.figures import DETECTED
 from training.recipe import Plan
 from training.samples import swatch_of
 from training.sources import Library
@@ -56,7 +55,10 @@ def draw(library: Library, kind: str, number: int) -> Negative:
 
 
 def hard_negatives(
-    library: Library, read: Callable[[list[Tile]], Read], each: int = TILES_EACH
+    library: Library,
+    read: Callable[[list[Tile]], Read],
+    thresholds: tuple[float, ...],
+    each: int = TILES_EACH,
 ) -> dict[str, Any]:
     """Share of tiles with any artifact so probable that the tool names it, in all and by kind.
 
@@ -66,7 +68,7 @@ def hard_negatives(
     kinds: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         drawn = [draw(library, kind, number) for number in range(each)]
-        said = read([negative.tile for negative in drawn]).probability > DETECTED
+        said = read([negative.tile for negative in drawn]).probability > np.array(thresholds)
         said[[n.stutters for n in drawn], list(Artifact).index(Artifact.JUDDER)] = False
         named = {a.value: int(said[:, i].sum()) for i, a in enumerate(Artifact) if said[:, i].any()}
         kinds[kind] = {

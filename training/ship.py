@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from aqs_batch.analysis.checkpoint import inspect, load_model, save, shipped_path
 from training.calibrate import calibrate
+from training.command import plainly
+from training.figures import clean_tiles
 from training.folds import PLAIN, WILD, unseen
 from training.judge import judge
 
@@ -30,6 +32,7 @@ def ship(source: Path, target: Path, cache: Path, version: str) -> None:
     fit = calibrate(
         np.concatenate([said.presence for said, _ in (plain, wild)]),
         np.concatenate([truth.presence for _, truth in (plain, wild)]),
+        np.concatenate([clean_tiles(truth) for _, truth in (plain, wild)]),
     )
     card = replace(
         checkpoint.card,
@@ -48,11 +51,11 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("training/runs/main"))
     parser.add_argument("--which", choices=["best_f1", "best_loss", "latest"], default="best_f1")
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
     source = args.run / f"{args.which}.safetensors"
     ship(source, shipped_path(), args.cache, args.version)
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -22,7 +22,7 @@ class ModelCard:
     """What a checkpoint is: its name, how it was made, and how to read its outputs.
 
     `temperature` and `offset` calibrate the ten presence logits (logit / temperature + offset);
-    `threshold` is each artifact's probability of best F1 on validation.
+    `threshold` is the probability above which each artifact is named, chosen on validation.
     """
 
     name: str

@@ -91,16 +91,21 @@ def score_sequence(
     )
 
 
-def score_video(sequences: Rows[SequenceScore], threshold: float) -> Score:
+def video_aqs(sequences: Rows[SequenceScore]) -> float:
+    """The AQS of a video: the mean of its sequences'."""
+    return _mean([s.aqs for s in sequences])
+
+
+def score_video(sequences: Rows[SequenceScore], thresholds: Rows[float]) -> Score:
     """One video: the mean of its sequences, with the 5th percentile of their AQS beside it.
 
-    An artifact counts as detected when its mean probability exceeds `threshold`: whether it is
-    there, however much it takes away (docs/decisions/019).
+    An artifact counts as detected when its mean probability exceeds its own of ten `thresholds`:
+    whether it is there, however much it takes away (docs/decisions/019, 022).
     """
-    value = _mean([s.aqs for s in sequences])
+    value = video_aqs(sequences)
     severities = [s.severity for s in sequences]
     details = {
-        artifact: _detail(number, sequences, severities, threshold)
+        artifact: _detail(number, sequences, severities, thresholds[number])
         for number, artifact in enumerate(Artifact)
     }
     return Score(
@@ -110,7 +115,7 @@ def score_video(sequences: Rows[SequenceScore], threshold: float) -> Score:
         quality_component=_mean([s.quality for s in sequences]),
         artifact_component=_mean([s.artifact_component for s in sequences]),
         artifacts=details,
-        detected=tuple(a for a, detail in details.items() if detail.probability > threshold),
+        detected=tuple(a for a, d in details.items() if d.probability > d.threshold),
         sequences=tuple(sequences),
         frame_count=len(sequences) * FRAMES_PER_SEQUENCE,
     )
@@ -131,6 +136,7 @@ def _detail(
         severity=_mean(column),
         time_share=sum(1 for p in probabilities if p > threshold) / len(probabilities),
         worst_t_s=sequences[worst].t_s,
+        threshold=threshold,
     )
 
 

@@ -11,7 +11,7 @@ from aqs_batch.commands.frame import listed, load, open_store, plain_errors, set
 
 @click.command()
 @settings_flags
-@click.option("--threshold", type=float, help="Probability above which one is detected (0.55).")
+@click.option("--threshold", type=float, help="Probability above which one is detected (its own).")
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 def report(
     config: Path | None,

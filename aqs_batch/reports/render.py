@@ -26,14 +26,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _PAGES = "videos"
 
 
-def render(
-    output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord, *, threshold: float = 0.55
-) -> Path:
+def render(output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord) -> Path:
     """Write index.html and a page per video, and return the path of the index.
 
-    One pass over `outcomes`, one video in memory at a time. `threshold` is the probability, 0-1,
-    above which an artifact counts as detected. Pages of files that are no longer in the report are
-    removed, pages whose content is the same are not written again. Raises OSError.
+    One pass over `outcomes`, one video in memory at a time. Pages of files that are no longer in
+    the report are removed, pages whose content is the same are not written again. Raises OSError.
     """
     video_template = _environment().get_template("video.html.j2")
     pages = output_dir / _PAGES
@@ -41,7 +38,7 @@ def render(
     for outcome in outcomes:
         row = row_of(outcome)
         page = video_page(outcome, run.settings)
-        replace_text(pages / row.page, video_template.render(page=page, threshold=threshold))
+        replace_text(pages / row.page, video_template.render(page=page))
         rows.append(row)
     index = render_index(output_dir, rows, run)
     _remove_stale(pages, {row.page for row in rows})  # last: the old index may still be open

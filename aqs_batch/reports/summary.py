@@ -211,6 +211,7 @@ def _score_json(score: Score | None) -> dict[str, Any]:
                 "severity": detail.severity,
                 "time_share": detail.time_share,
                 "worst_t": detail.worst_t_s,
+                "threshold": detail.threshold,
             }
             for artifact, detail in score.artifacts.items()
         },

@@ -50,6 +50,7 @@ class ArtifactLine:
     severity: float
     time_share: float
     worst_time: str
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _artifact_lines(score: Score) -> tuple[ArtifactLine, ...]:
             severity=detail.severity,
             time_share=detail.time_share,
             worst_time=clock(detail.worst_t_s),
+            threshold=detail.threshold,
         )
         for artifact, detail in score.artifacts.items()
     ]

@@ -73,7 +73,7 @@ def test_a_video_is_the_mean_of_its_sequences_beside_its_worst_moments() -> None
     s = Scoring()
     good = score_sequence(0.0, [tile(1.0, 0.0)], s)
     bad = score_sequence(4.0, [tile(0.0, 0.8)], s)
-    score = score_video([good, good, good, bad], threshold=0.15)
+    score = score_video([good, good, good, bad], (0.15, *[0.9] * 9))
     assert score.aqs == pytest.approx((3 * good.aqs + bad.aqs) / 4)
     assert score.aqs_p5 < good.aqs
     blocking = score.artifacts[Artifact.BLOCKING]
@@ -81,6 +81,7 @@ def test_a_video_is_the_mean_of_its_sequences_beside_its_worst_moments() -> None
     assert blocking.time_share == 0.25
     assert blocking.worst_t_s == 4.0
     assert score.detected == (Artifact.BLOCKING,)
+    assert score_video([good, bad], (0.5, *[0.9] * 9)).detected == ()
 
 
 def test_a_sequence_is_the_mean_of_its_tiles() -> None:

@@ -92,6 +92,7 @@ def make_score(seed: int, sequences: int, pictures: int) -> Score:
             severity=sum(values) / len(values),
             time_share=sum(value > 0.2 for value in values) / len(values),
             worst_t_s=made[max(range(len(values)), key=values.__getitem__)].t_s,
+            threshold=0.2,
         )
     aqs = sum(sequence.aqs for sequence in made) / len(made)
     ranked = sorted(sequence.aqs for sequence in made)

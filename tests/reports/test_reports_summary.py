@@ -33,7 +33,7 @@ def test_every_key_of_the_public_interface(
     assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
     assert list(document["artifacts"]) == NAMES
     assert list(document["artifact_detail"]) == NAMES
-    detail_keys = {"probability", "intensity", "severity", "time_share", "worst_t"}
+    detail_keys = {"probability", "intensity", "severity", "time_share", "worst_t", "threshold"}
     assert all(set(detail) == detail_keys for detail in document["artifact_detail"].values())
     assert set(document["sequences"][0]) == {"t", "aqs", "quality", "artifacts"}
     assert list(document["sequences"][0]["artifacts"]) == NAMES

@@ -106,7 +106,10 @@ def test_small_groups_are_left_out() -> None:
     presence = np.zeros((30, 10), np.int8)
     presence[:12, BLOCKING] = 1
     rows = by_group(
-        read_of(presence * 0.8 + 0.1), truth_of(presence), ["large"] * 25 + ["small"] * 5
+        read_of(presence * 0.8 + 0.1),
+        truth_of(presence),
+        ["large"] * 25 + ["small"] * 5,
+        [0.5] * 10,
     )
     assert list(rows) == ["large"]
     assert rows["large"]["tiles"] == 25
@@ -186,7 +189,7 @@ def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch
         asked.append(len(tiles))
         return read_of(probability)
 
-    found = hard_negatives(Photos(), read, each=2)
+    found = hard_negatives(Photos(), read, (0.5,) * 10, each=2)
     fog, gradient = (found["kinds"][kind] for kind in kinds)
     assert (fog["with_detection"], fog["artifacts"]) == (0.5, {"blocking": 1})
     assert gradient["with_detection"] == 0
@@ -197,7 +200,7 @@ def test_a_clean_clip_is_scored_as_the_tool_would(make_clip: Make) -> None:
     def scores(tiles: list[Any]) -> list[TileScores]:
         return [TileScores(0.5, 0.5, 1.0, (0.0,) * 10, (0.0,) * 10) for _ in tiles]
 
-    found = clean_sources([Source(make_clip(), "clip", "test", 5, "")], scores)
+    found = clean_sources([Source(make_clip(), "clip", "test", 5, "")], scores, (0.5,) * 10)
     assert found["good_or_better"] == found["without_detection"] == 1.0
     (row,) = found["each"].values()
     assert (row["aqs"], row["level"]) == (1.0, QualityLevel.EXCELLENT.value)
@@ -264,7 +267,7 @@ def results(seen: Read, truth: Truth) -> dict[str, Any]:
         "rivals": {"missing": ["NIQE"], "count": 1, "test": beside, "held_out": beside},
         "confusion": confusion(seen, truth, [0.5] * 10),
         "encodes": fidelity(rows, {h: {"a": "x"} for h in ("resolution", "codec", "content")}),
-        "groups": {"codec": by_group(seen, truth, ["x"] * 5)},
+        "groups": {"codec": by_group(seen, truth, ["x"] * 5, [0.5] * 10)},
         "negatives": {"tiles": 2, "with_detection": 0.5, "kinds": {"fog": kind}},
         "clean": {
             "clips": 1,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.calibrate import calibrate
+from training.calibrate import calibrate, sigmoid, thresholds
 from training.judge import (
     auc,
     average_precision,
@@ -31,10 +31,18 @@ def test_auc_by_hand() -> None:
     assert np.isnan(auc(score, np.ones(4, bool)))
 
 
-def test_the_best_threshold_reaches_the_best_f1() -> None:
-    value, threshold = best_f1(score, label)
-    assert value == pytest.approx(0.8)
-    assert f1_at(score, label, threshold) == pytest.approx(value)
+def test_the_best_f1_is_the_best_of_all_thresholds() -> None:
+    assert best_f1(score, label) == pytest.approx(0.8)
+    assert max(f1_at(score, label, at) for at in (0.0, 0.4, 0.75, 0.85)) == pytest.approx(0.8)
+
+
+@given(st.permutations(range(8)))
+def test_equal_scores_are_told_apart_by_nobody(order: list[int]) -> None:
+    """In one order a constant had an AP of 1, in another next to none."""
+    scores, labels = np.array([0.5] * 6 + [0.2] * 2), np.array([1, 0, 0, 1, 0, 0, 1, 0], bool)
+    assert average_precision(scores[order], labels[order]) == average_precision(scores, labels)
+    assert average_precision(np.ones(8), labels[order]) == pytest.approx(3 / 8)
+    assert best_f1(np.ones(8), labels[order]) == pytest.approx(2 * 3 / (8 + 3))
 
 
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=40, unique=True))
@@ -54,14 +62,29 @@ def test_calibration_mends_over_confidence() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(4000, 1)) * 1.5
     presence = (rng.random((4000, 1)) < 1 / (1 + np.exp(-truth))).astype(np.int8)
-    fit = calibrate(truth * 4, presence)  # four times too sure
+    fit = calibrate(truth * 4, presence, presence[:, 0] == 0)  # four times too sure
     assert fit.temperature[0] == pytest.approx(4, rel=0.2)
-    after = expected_calibration_error(fit.probability(truth * 4)[:, 0], presence[:, 0] == 1)
-    assert after < 0.03
+    probability = sigmoid(truth * 4 / fit.temperature[0] + fit.offset[0])
+    assert expected_calibration_error(probability[:, 0], presence[:, 0] == 1) < 0.03
 
 
 def test_unknown_labels_do_not_enter_the_fit() -> None:
     logits = np.concatenate([np.linspace(-3, 3, 200), np.full(200, 9.0)])[:, None]
     presence = np.concatenate([(np.linspace(-3, 3, 200) > 0), np.full(200, -1)])[:, None]
-    known = calibrate(logits[:200], presence[:200].astype(np.int8))
-    assert calibrate(logits, presence.astype(np.int8)) == known
+    clean = presence[:, 0] == 0
+    known = calibrate(logits[:200], presence[:200].astype(np.int8), clean[:200])
+    assert calibrate(logits, presence.astype(np.int8), clean) == known
+
+
+@pytest.mark.parametrize("budget", [0.02, 0.1, 0.3])
+def test_no_more_clean_tiles_are_accused_than_allowed(budget: float) -> None:
+    """What clean tiles are seldom taken for is named earlier than what they look like."""
+    rng = np.random.default_rng(1)
+    presence = (rng.random((3000, 2)) < 0.2).astype(np.int8)
+    noise = rng.normal(0, 1, (3000, 2)) * (0.4, 1.5)
+    probability = sigmoid(4.0 * presence - 3.0 + noise)
+    clean = (presence == 0).all(1)
+    chosen = thresholds(probability, presence, clean, budget)
+    assert (probability[clean] > np.array(chosen)).any(1).mean() <= budget
+    freely = thresholds(probability, presence, clean, 1.0)
+    assert chosen[1] >= freely[1] and chosen[1] > chosen[0]
