@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aqs_batch.records import Outcome, RunRecord
-from aqs_batch.reports.render import render_index
+from aqs_batch.records import Outcome, Rung, RunRecord, WorstFrame
+from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
+from tests.reports.conftest import picture
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -46,6 +49,32 @@ def dump(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
         return done.stdout, "\n".join(console)
 
     return read
+
+
+@pytest.fixture
+def overflow_px(
+    dump: Callable[[str], tuple[str, str]], tmp_path: Path
+) -> Callable[[Path, int], int]:
+    """How far a page reaches beyond a screen of some width: in a frame, since a page may run no
+    script but its own, and a browser's window has a least width.
+    """
+
+    def measure(page: Path, width: int) -> int:
+        script = (
+            "onload=()=>{const d=document.querySelector('iframe').contentDocument.documentElement;"
+            "document.title=d.scrollWidth-d.clientWidth}"
+        )
+        source = html.escape(page.read_text(encoding="utf-8"))
+        around = tmp_path / "around.html"
+        around.write_text(
+            f'<iframe width="{width}" height="800" srcdoc="{source}"></iframe>'
+            f"<script>{script}</script>",
+            encoding="utf-8",
+        )
+        document, _ = dump(around.as_uri())
+        return int(document.partition("<title>")[2].partition("</title>")[0])
+
+    return measure
 
 
 def body_rows(document: str) -> list[str]:
@@ -86,3 +115,21 @@ def test_the_table_draws_filters_and_sorts(
     scores = [float(re.findall(r"<b>([0-9.]+)</b>", row)[0]) for row in body_rows(document)]
     assert scores == sorted(scores, reverse=True) and scores
     assert all(0.695 <= score <= 0.855 for score in scores)
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_no_page_scrolls_sideways(
+    width: int,
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    overflow_px: Callable[[Path, int], int],
+) -> None:
+    worst = (WorstFrame(1.0, 40.0, picture(1)), WorstFrame(2.0, 50.0, picture(2)))
+    encodes = (replace(rungs[0], recommended="the cheapest", worst=worst), *rungs[1:])
+    index = render(tmp_path / "report", [build(encodes=encodes, pictures=3)], run)
+    (page,) = (tmp_path / "report" / "videos").iterdir()
+    assert "Worst frames" in page.read_text(encoding="utf-8")
+    assert overflow_px(page, width) == 0
+    assert overflow_px(index, width) == 0
