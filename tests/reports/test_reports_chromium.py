@@ -52,17 +52,17 @@ def dump(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
 
 
 @pytest.fixture
-def overflow_px(
+def laid_out(
     dump: Callable[[str], tuple[str, str]], tmp_path: Path
-) -> Callable[[Path, int], int]:
-    """How far a page reaches beyond a screen of some width: in a frame, since a page may run no
-    script but its own, and a browser's window has a least width.
+) -> Callable[[Path, int, str], str]:
+    """What an expression over `page` says of a page on a screen of some width: in a frame, since
+    a page may run no script but its own, and a browser's window has a least width.
     """
 
-    def measure(page: Path, width: int) -> int:
+    def ask(page: Path, width: int, expression: str) -> str:
         script = (
-            "onload=()=>{const d=document.querySelector('iframe').contentDocument.documentElement;"
-            "document.title=d.scrollWidth-d.clientWidth}"
+            "onload=()=>{const page=document.querySelector('iframe').contentDocument;"
+            f"document.title={expression}}}"
         )
         source = html.escape(page.read_text(encoding="utf-8"))
         around = tmp_path / "around.html"
@@ -72,9 +72,9 @@ def overflow_px(
             encoding="utf-8",
         )
         document, _ = dump(around.as_uri())
-        return int(document.partition("<title>")[2].partition("</title>")[0])
+        return document.partition("<title>")[2].partition("</title>")[0]
 
-    return measure
+    return ask
 
 
 def body_rows(document: str) -> list[str]:
@@ -124,12 +124,24 @@ def test_no_page_scrolls_sideways(
     build: Callable[..., Outcome],
     rungs: tuple[Rung, ...],
     run: RunRecord,
-    overflow_px: Callable[[Path, int], int],
+    laid_out: Callable[[Path, int, str], str],
 ) -> None:
     worst = (WorstFrame(1.0, 40.0, picture(1)), WorstFrame(2.0, 50.0, picture(2)))
     encodes = (replace(rungs[0], recommended="the cheapest", worst=worst), *rungs[1:])
     index = render(tmp_path / "report", [build(encodes=encodes, pictures=3)], run)
     (page,) = (tmp_path / "report" / "videos").iterdir()
     assert "Worst frames" in page.read_text(encoding="utf-8")
-    assert overflow_px(page, width) == 0
-    assert overflow_px(index, width) == 0
+    too_wide = "page.documentElement.scrollWidth - page.documentElement.clientWidth"
+    assert laid_out(page, width, too_wide) == "0"
+    assert laid_out(index, width, too_wide) == "0"
+
+
+def test_links_in_text_are_told_by_more_than_their_colour(
+    tmp_path: Path,
+    outcome: Outcome,
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    index = render(tmp_path / "report", [outcome], run)
+    lines = "[...page.querySelectorAll('p a')].map(a => getComputedStyle(a).textDecorationLine)"
+    assert laid_out(index, 1400, lines) == "underline,underline,underline"
