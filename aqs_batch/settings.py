@@ -45,7 +45,7 @@ class _Section(BaseModel):
 class Output(_Section):
     """Where results go."""
 
-    dir: str = "reports"
+    dir: str = Field("reports", min_length=1)  # "" is a variable never set, not this folder
     db: str = ""
     export: tuple[Literal["json", "csv", "html"], ...] = Field(
         ("json", "csv", "html"), min_length=1
