@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -25,6 +27,35 @@ _VIDEO_EXTENSIONS = (
 
 
 ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
+
+
+def _of_form(pattern: str, form: str) -> AfterValidator:
+    """A text of some pattern, which is no words for a person: its error says `form`."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"{text!r} is not understood; it is {form}")
+        return text
+
+    return AfterValidator(check)
+
+
+_Device = Annotated[
+    str, _of_form(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N (a number) or mps")
+]
+_Params = Annotated[
+    str, _of_form(r"[A-Za-z0-9_.,:=+/() -]*", "key=value:key=value without quotes or other signs")
+]
+_Strength = Annotated[
+    str,
+    _of_form(
+        r"off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?",
+        "off, auto, or a strength from 0 to 2 such as 0.8",
+    ),
+]
+_TimeOfDay = Annotated[
+    str, _of_form(r"(([01]\d|2[0-3]):[0-5]\d)?", "a time from 00:00 to 23:59, or empty")
+]
 
 
 class _Section(BaseModel):
@@ -69,7 +100,7 @@ class Model(_Section):
 
     checkpoint: str = ""
     backend: Literal["auto", "openvino", "torch"] = "auto"
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    device: _Device = "auto"
     batch: int = Field(8, ge=1, le=512)
     cache_dir: str = ""
 
@@ -138,9 +169,9 @@ class Encode(_Section):
 
     enabled: bool = False
     codec: Literal["x265", "x264", "svtav1"] = "x265"
-    preset: str = Field("medium", pattern=r"^[a-z0-9]+$")
+    preset: str = "medium"
     crf: tuple[float, ...] = Field((22.0, 26.0, 30.0, 34.0), min_length=1, max_length=32)
-    params: str = Field("", pattern=r"^[A-Za-z0-9_.,:=+/() -]*$")
+    params: _Params = ""
     full: bool = False
     samples: int = Field(12, ge=1, le=1000)
     sample_s: float = Field(5.0, gt=0)
@@ -153,7 +184,7 @@ class Encode(_Section):
     keep: Literal["none", "best", "all"] = "none"
     replace: bool = False
     parallel: int = Field(0, ge=0)
-    preprocess: str = Field("off", pattern=r"^(off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?)$")
+    preprocess: _Strength = "off"
 
     @model_validator(mode="after")
     def _fits_its_codec(self) -> Self:
@@ -229,7 +260,7 @@ class Watch(_Section):
     settle_s: float = Field(10.0, ge=0)
     rescan_s: float = Field(60.0, gt=0)
     events: Literal["auto", "on", "off"] = "auto"
-    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    until: _TimeOfDay = ""
     report_s: float = Field(300.0, ge=0)
     stop_grace_s: float = Field(4.0, ge=0)
     queue_limit: int = Field(10_000, ge=1)
@@ -248,7 +279,7 @@ class Watch(_Section):
 class Audit(_Section):
     """The nightly audit of an archive."""
 
-    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    until: _TimeOfDay = ""
     night_h: float = Field(8.0, gt=0, le=24)
     verify_nights: int = Field(30, ge=0)
     degraded_by: float = Field(0.05, gt=0, le=1)
