@@ -87,7 +87,7 @@ def test_a_threshold_of_a_later_report_stands_in_it(clip: Path, tmp_path: Path) 
 def test_passwords_are_neither_shown_nor_kept(clip: Path, tmp_path: Path) -> None:
     url = "postgresql://me:secret@localhost/x"
     done = aqs("run", "in", "--output_dir", "out", "--db", url, cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode in (1, 2)  # nobody answers, or there is no driver to ask with
     assert "me:***@localhost" in done.stderr and "secret" not in done.stdout + done.stderr
 
 
