@@ -10,7 +10,8 @@ from datetime import datetime
 from aqs_batch.records import Artifact, QualityLevel, RunRecord, Status
 from aqs_batch.reports.charts import histogram
 from aqs_batch.reports.names import visible, visible_name
-from aqs_batch.reports.summary import Row, Summary, json_value, summarise
+from aqs_batch.reports.summary import Row, Summary, summarise
+from aqs_batch.reports.video_json import json_value
 from aqs_batch.reports.wording import label
 
 PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from aqs_batch.records import Artifact, Outcome, Provenance, QualityLevel, Rung, Status
-from aqs_batch.reports.summary import json_value, row_of, severities, summarise, video_json
+from aqs_batch.reports.summary import row_of, severities, summarise
+from aqs_batch.reports.video_json import json_value, video_json
 
 DESIGN_KEYS = {
     "file", "fingerprint", "aqs_score", "aqs_p5", "quality_level", "quality_component",
