@@ -14,9 +14,10 @@ import click
 
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event
+from aqs_batch.records import QualityLevel
 from aqs_batch.settings import ENCODE_KEY
 from aqs_batch.store import Job, JobStatus, Store
-from aqs_batch.wording import shown
+from aqs_batch.wording import aqs_words, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -116,7 +117,8 @@ def describe(event: Event) -> str:
     if event.kind in ("scored", "unchanged"):
         seen = ", ".join(facts["detected"]) or "no artifact"
         spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
-        verdict = f"AQS {facts['aqs_score']:.2f} {facts['quality_level']}"
+        level = QualityLevel(facts["quality_level"])
+        verdict = f"AQS {aqs_words(facts['aqs_score'], level)} {level.value}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"
     if event.kind == "report":
         return "\n".join(f"wrote {path}" for path in facts["written"])

@@ -13,6 +13,7 @@ from aqs_batch.reports.names import visible, visible_name
 from aqs_batch.reports.summary import Row, Summary, summarise
 from aqs_batch.reports.video_json import json_value
 from aqs_batch.reports.wording import label
+from aqs_batch.wording import aqs_words
 
 PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table
 _FAILURES_MAX = 100
@@ -39,6 +40,7 @@ class IndexPage:
     took: str
     settings: tuple[tuple[str, str], ...]
     summary: Summary
+    median: str  # AQS of all files, "" where there is none
     verdicts: tuple[Segment, ...]
     histogram: str
     failures: tuple[Row, ...]
@@ -50,6 +52,7 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
     """Lay out the index of all files of a report; the table starts with the lowest AQS."""
     ordered = sorted(rows, key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
     summary = summarise(ordered)
+    middle = summary.median_aqs
     failures = [row for row in ordered if row.status is Status.FAILED]
     return IndexPage(
         run=run,
@@ -60,6 +63,7 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
             for name, value in run.settings.items()
         ),
         summary=summary,
+        median="" if middle is None else aqs_words(middle, QualityLevel.of(middle)),
         verdicts=_verdicts(summary),
         histogram=histogram(summary.histogram),
         failures=tuple(failures[:_FAILURES_MAX]),
@@ -90,7 +94,7 @@ def _row_data(row: Row, codec: int) -> list[object]:
         visible_name(row.file),
         row.page,
         statuses.index(row.status),
-        json_value(row.aqs) if row.aqs is None else round(row.aqs, 4),
+        None if row.aqs is None else float(row.aqs_words),
         json_value(row.aqs_p5) if row.aqs_p5 is None else round(row.aqs_p5, 4),
         levels.index(row.level) if row.level else -1,
         sum(1 << artifacts.index(artifact) for artifact in row.detected),

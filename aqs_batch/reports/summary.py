@@ -17,6 +17,7 @@ from aqs_batch.records import (
     Status,
 )
 from aqs_batch.reports.names import page_name
+from aqs_batch.wording import aqs_words
 
 # Below this two scores read the same at two decimals, so neither better nor worse is claimed.
 CHANGE_MIN = 0.01
@@ -44,6 +45,11 @@ class Row:
     size_bytes: int
     delta: float | None  # AQS minus that of the last run, where the content changed
     comparable: str  # checkpoint and settings key: only equal ones may be compared
+
+    @property
+    def aqs_words(self) -> str:
+        """The AQS as it is shown beside its level, or a dash."""
+        return "–" if self.aqs is None or self.level is None else aqs_words(self.aqs, self.level)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqs_batch.records import Artifact, Outcome, Rung, RunRecord, Status
+from aqs_batch.records import Artifact, Outcome, QualityLevel, Rung, RunRecord, Status
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
@@ -265,6 +265,19 @@ def test_the_plain_table_starts_with_the_worst(
     scores = [row[3] for row in table_rows(page) if isinstance(row[3], float)]
     assert scores == sorted(scores) and len(scores) > 100
     assert table_rows(page)[-1][3] is None  # failed files come last, and have their own section
+
+
+def test_a_score_just_below_a_level_is_not_shown_as_of_it(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    assert outcome.score is not None
+    fair = replace(outcome.score, aqs=0.696187, level=QualityLevel.of(0.696187))
+    outcome = replace(outcome, score=fair)
+    index = Page(render(tmp_path, [outcome], run))
+    assert table_rows(index)[0][3] == 0.69
+    assert "0.69" in index.text("b") and "0.70" not in index.text("b")
+    page = Page(video_path(tmp_path, outcome))
+    assert '<p class="big">0.69</p>' in page.source and "AQS 0.69" in page.text("text")
 
 
 def test_scores_of_two_settings_are_announced(

@@ -22,7 +22,7 @@
   const bits = (mask) => { let n = 0; for (; mask; mask &= mask - 1) n++; return n; };
   const keys = {
     file: (row, i) => rank(i),
-    aqs: (row) => row[AQS],
+    aqs: (row, i) => (row[AQS] === null ? null : i),  // they come by AQS, and show it rounded
     level: (row) => (row[LEVEL] < 0 ? null : -row[LEVEL]),
     p5: (row) => row[P5],
     detected: (row) => (row[LEVEL] < 0 ? null : bits(row[DETECTED])),
