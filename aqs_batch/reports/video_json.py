@@ -41,6 +41,7 @@ def video_json(outcome: Outcome) -> dict[str, Any]:
         "hint": outcome.hint,
         "fingerprint": outcome.fingerprint or None,
         **_score_json(score),
+        "previous_aqs": outcome.previous_aqs,
         "processing_time": outcome.processing_time_s,
         "video": _video_json(video) if video else None,
         "provenance": _provenance_json(provenance) if provenance else None,

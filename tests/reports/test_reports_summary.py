@@ -31,7 +31,7 @@ def test_every_key_of_the_public_interface(
     build: Callable[..., Outcome], rungs: tuple[Rung, ...]
 ) -> None:
     document = strict(video_json(build(encodes=rungs, bd_rate={"vmaf": -3.1, "vmaf_neg": -0.4})))
-    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
+    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint", "previous_aqs"}
     assert list(document["artifacts"]) == NAMES
     assert list(document["artifact_detail"]) == NAMES
     detail_keys = {"probability", "intensity", "severity", "time_share", "worst_t"}
@@ -53,7 +53,9 @@ def test_every_key_of_the_public_interface(
 
 
 def test_values_come_through(outcome: Outcome) -> None:
+    outcome = replace(outcome, previous_aqs=0.25)
     document = strict(video_json(outcome))
+    assert document["previous_aqs"] == 0.25
     assert outcome.score is not None
     assert document["aqs_score"] == pytest.approx(outcome.score.aqs, abs=1e-6)
     assert document["quality_level"] == outcome.score.level.value
@@ -74,7 +76,7 @@ def test_an_infinite_xpsnr_is_null_not_invalid_json(
 
 def test_a_failed_file_has_the_same_keys(failure: Outcome) -> None:
     document = strict(video_json(failure))
-    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
+    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint", "previous_aqs"}
     assert document["status"] == "failed"
     assert document["aqs_score"] is None and document["sequences"] == []
     assert "moov" in document["reason"] and document["hint"]
