@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from aqs_batch.records import (
@@ -29,6 +29,7 @@ class Row:
     """One file as the index tells it; scores are None where there is none."""
 
     file: str
+    fingerprint: str
     page: str  # the name of its page in videos/
     status: Status
     reason: str
@@ -94,6 +95,7 @@ def row_of(outcome: Outcome) -> Row:
     before = outcome.previous_aqs
     return Row(
         file=outcome.file,
+        fingerprint=outcome.fingerprint,
         page=page_name(outcome.file),
         status=outcome.status,
         reason=outcome.reason,
@@ -111,6 +113,20 @@ def row_of(outcome: Outcome) -> Row:
         delta=score.aqs - before if score and before is not None else None,
         comparable=f"{provenance.checkpoint} {provenance.settings_key}" if provenance else "",
     )
+
+
+def with_copies(rows: Iterable[Row]) -> list[Row]:
+    """The same lines, copies of what this run scored told as scored: nothing was known of them
+    before the run, so a first run had said that files were unchanged.
+    """
+    lines = list(rows)
+    fresh = {row.fingerprint for row in lines if row.status is Status.SCORED}
+    return [
+        replace(row, status=Status.SCORED)
+        if row.status is Status.UNCHANGED and row.fingerprint in fresh
+        else row
+        for row in lines
+    ]
 
 
 def summarise(rows: Iterable[Row]) -> Summary:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aqs_batch.records import Artifact, Outcome, Provenance, QualityLevel, Rung, Status
-from aqs_batch.reports.summary import row_of, severities, summarise
+from aqs_batch.reports.summary import row_of, severities, summarise, with_copies
 from aqs_batch.reports.video_json import json_value, video_json
 
 DESIGN_KEYS = {
@@ -124,6 +124,13 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
     assert (found.new, found.improved, found.worse, found.same) == (1, 1, 2, 1)
     assert (found.unchanged, found.failed, found.files) == (1, 1, 7)
     assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
+
+
+def test_a_copy_of_what_the_run_scored_is_as_new_as_it(outcome: Outcome) -> None:
+    copy = replace(outcome, file="copy.mp4", status=Status.UNCHANGED)
+    known = replace(copy, file="known.mp4", fingerprint="of an earlier run")
+    found = summarise(with_copies(map(row_of, [outcome, copy, known])))
+    assert (found.new, found.unchanged) == (2, 1)
 
 
 def test_verdicts_count_every_level(outcome: Outcome, failure: Outcome) -> None:
