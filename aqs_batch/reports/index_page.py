@@ -12,7 +12,7 @@ from aqs_batch.reports.charts import histogram
 from aqs_batch.reports.names import visible, visible_name
 from aqs_batch.reports.summary import Row, Summary, summarise, with_copies
 from aqs_batch.reports.video_json import json_value
-from aqs_batch.reports.wording import label
+from aqs_batch.reports.wording import count, label
 from aqs_batch.wording import aqs_words
 
 PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table
@@ -32,6 +32,16 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What went wrong in one way: the first of its files, each with why."""
+
+    heading: str
+    label: str
+    lines: tuple[tuple[Row, str], ...]
+    has_more: bool
+
+
+@dataclass(frozen=True)
 class IndexPage:
     """The index: facts of the run, facts of the files, and the table."""
 
@@ -43,7 +53,8 @@ class IndexPage:
     median: str  # AQS of all files, "" where there is none
     verdicts: tuple[Segment, ...]
     histogram: str
-    failures: tuple[Row, ...]
+    troubles: tuple[Trouble, ...]
+    has_encodes: bool
     rows: tuple[Row, ...]  # the worst, at most PLAIN_ROWS_MAX
     data: str  # every row, as JSON that is safe inside <script>
 
@@ -53,7 +64,6 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
     ordered = sorted(with_copies(rows), key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
     summary = summarise(ordered)
     middle = summary.median_aqs
-    failures = [row for row in ordered if row.status is Status.FAILED]
     return IndexPage(
         run=run,
         title=visible_name(run.input_dir) or "Video quality",
@@ -66,9 +76,25 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
         median="" if middle is None else aqs_words(middle, QualityLevel.of(middle)),
         verdicts=_verdicts(summary),
         histogram=histogram(summary.histogram),
-        failures=tuple(failures[:_FAILURES_MAX]),
+        troubles=_troubles(ordered),
+        has_encodes=any(row.encode for row in ordered),
         rows=tuple(ordered[:PLAIN_ROWS_MAX]),
         data=table_data(ordered),
+    )
+
+
+def _troubles(rows: Sequence[Row]) -> tuple[Trouble, ...]:
+    """What could not be scored, and what could not be re-encoded, where there is such."""
+    failed = [(row, row.reason) for row in rows if row.status is Status.FAILED]
+    encodes = [(row, row.encode_problem) for row in rows if row.encode_problem]
+    found = (
+        (f"{count(len(failed), 'file')} could not be scored", "Files not scored", failed),
+        (f"{count(len(encodes), 're-encode')} failed", "Re-encodes that failed", encodes),
+    )
+    return tuple(
+        Trouble(heading, label, tuple(lines[:_FAILURES_MAX]), len(lines) > _FAILURES_MAX)
+        for heading, label, lines in found
+        if lines
     )
 
 
@@ -106,6 +132,8 @@ def _row_data(row: Row, codec: int) -> list[object]:
         row.size_bytes,
         None if row.delta is None else round(row.delta, 3),
         visible(row.reason[:_REASON_MAX]),
+        row.encode,
+        json_value(row.encode_ratio),
     ]
 
 

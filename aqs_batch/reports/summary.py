@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from aqs_batch.records import (
+    RE_ENCODE,
     Artifact,
     Outcome,
     QualityLevel,
+    Rung,
     Score,
     SequenceScore,
     Status,
 )
 from aqs_batch.reports.names import page_name
+from aqs_batch.reports.wording import percent
 from aqs_batch.wording import aqs_words
 
 # Below this two scores read the same at two decimals, so neither better nor worse is claimed.
@@ -46,11 +49,19 @@ class Row:
     size_bytes: int
     delta: float | None  # AQS minus that of the last run, where the content changed
     comparable: str  # checkpoint and settings key: only equal ones may be compared
+    encode: str  # CRF, VMAF and size share of the rung to take, or why none; "": not re-encoded
+    encode_ratio: float | None  # its size over the source's
 
     @property
     def aqs_words(self) -> str:
         """The AQS as it is shown beside its level, or a dash."""
         return "–" if self.aqs is None or self.level is None else aqs_words(self.aqs, self.level)
+
+    @property
+    def encode_problem(self) -> str:
+        """Why the re-encode of a scored file failed; "": it did not."""
+        is_scored = self.status is not Status.FAILED
+        return self.reason.removeprefix(RE_ENCODE) if is_scored else ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,7 @@ def row_of(outcome: Outcome) -> Row:
     """The index line of one outcome; holds no sequences, so that 10,000 fit in memory."""
     score, video, provenance = outcome.score, outcome.video, outcome.provenance
     before = outcome.previous_aqs
+    taken = next((rung for rung in outcome.encodes if rung.recommended), None)
     return Row(
         file=outcome.file,
         fingerprint=outcome.fingerprint,
@@ -112,7 +124,24 @@ def row_of(outcome: Outcome) -> Row:
         size_bytes=video.size_bytes if video else 0,
         delta=score.aqs - before if score and before is not None else None,
         comparable=f"{provenance.checkpoint} {provenance.settings_key}" if provenance else "",
+        encode=_encode_words(outcome, taken),
+        encode_ratio=taken.ratio or None if taken else None,
     )
+
+
+def _encode_words(outcome: Outcome, taken: Rung | None) -> str:
+    if outcome.reason.startswith(RE_ENCODE):
+        return "failed"
+    if taken is None:
+        return "none recommended" if outcome.encodes else ""
+    parts = (
+        f"CRF {taken.crf:g}",
+        "with preprocess" if taken.preprocess else "",
+        f"VMAF {taken.vmaf.mean:.1f}" if taken.vmaf else "no VMAF",
+        percent(taken.ratio) if taken.ratio else "",
+    )
+    # The column is narrow, and a line may end between parts alone.
+    return ", ".join(part.replace(" ", "\u00a0") for part in parts if part)
 
 
 def with_copies(rows: Iterable[Row]) -> list[Row]:

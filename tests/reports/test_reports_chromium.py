@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.records import Outcome, Rung, RunRecord, WorstFrame
+from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, WorstFrame
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
 from tests.reports.conftest import picture
@@ -115,6 +115,31 @@ def test_the_table_draws_filters_and_sorts(
     scores = [float(re.findall(r"<b>([0-9.]+)</b>", row)[0]) for row in body_rows(document)]
     assert scores == sorted(scores, reverse=True) and scores
     assert all(0.695 <= score <= 0.855 for score in scores)
+
+
+def test_re_encodes_that_failed_are_among_the_failed(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    build_failure: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    dump: Callable[[str], tuple[str, str]],
+) -> None:
+    taken = [replace(rungs[0], recommended="the smallest", ratio=share) for share in (0.5, 0.3)]
+    outcomes = [
+        build("half.mp4", encodes=taken[:1]),
+        build("third.mp4", encodes=taken[1:]),
+        build("two.mkv", reason=f"{RE_ENCODE}too small a picture"),
+        build_failure("tape.avi"),
+    ]
+    address = render(tmp_path / "report", outcomes, run).as_uri()
+    document, console = dump(address + "#failed=1")
+    assert console == ""
+    rows = body_rows(document)
+    assert len(rows) == 2 and "two.mkv" in rows[0] and "tape.avi" in rows[1]
+    assert rows[0].endswith('<td class="words">failed</td></tr>')
+    document, _ = dump(address + "#sort=encode")
+    assert "third.mp4" in body_rows(document)[0] and "half.mp4" in body_rows(document)[1]
 
 
 @pytest.mark.parametrize("width", [390, 1400])

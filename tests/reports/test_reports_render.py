@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqs_batch.records import Artifact, Outcome, QualityLevel, Rung, RunRecord, Status
+from aqs_batch.records import RE_ENCODE, Artifact, Outcome, QualityLevel, Rung, RunRecord, Status
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
@@ -131,6 +131,31 @@ def test_the_index_lists_and_links_its_pages(
     assert "2026-03-01 22:00 UTC" in page.text() and "2 h 3 min" in page.text()
     assert page.tags.count("script") == 2
     assert len(table_rows(page)) == 3
+
+
+def test_the_index_tells_of_re_encodes_where_there_are_any(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    words = Page(render(tmp_path, [build()], run)).text()
+    assert "Re-encode" not in words and "re-encode" not in words
+    taken = replace(rungs[1], recommended="the smallest", ratio=0.314)
+    outcomes = [
+        build("good.mp4", encodes=(rungs[0], taken)),
+        build("large.mp4", encodes=rungs[:1]),
+        build("two.mkv", reason=f"{RE_ENCODE}too small a picture", hint="Leave it."),
+        build("plain.mp4"),
+    ]
+    page = Page(render(tmp_path, outcomes, run))
+    assert page.text("th").count("Re-encode") == 1
+    assert "1 re-encode failed" in page.text("h2") and "could not be scored" not in page.text()
+    assert "too small a picture" in page.text("td") and "Leave it." in page.text("td")
+    told = {str(row[0]): row[-2:] for row in table_rows(page)}
+    assert told == {
+        "good.mp4": ["CRF\u00a025, VMAF\u00a094.3, 31\u00a0%", 0.314],
+        "large.mp4": ["none recommended", None],
+        "two.mkv": ["failed", None],
+        "plain.mp4": ["", None],
+    }
 
 
 def test_a_failed_files_page(tmp_path: Path, failure: Outcome, run: RunRecord) -> None:
