@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 
 import click
 
@@ -23,6 +24,7 @@ from aqs_batch.commands import (
     watch,
 )
 from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
+from aqs_batch.stop import ending_signals
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
 _CONTEXT = {
@@ -45,7 +47,8 @@ def main() -> None:
 
 def invoke() -> int:
     """Run the command that the process was called with; errors become one plain message."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in ending_signals():
+        signal.signal(number, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):  # no name of a file may end a run
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -56,13 +59,16 @@ def invoke() -> int:
         error.show()
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: what was finished is saved; run again to go on", err=True)
+        with suppress(OSError):  # the terminal may be gone
+            click.echo("interrupted: what was finished is saved; run again to go on", err=True)
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(number: int, _: FrameType | None) -> None:
     """End like Ctrl-C where a command does not know better: children and scratch files go too."""
+    if number != signal.SIGTERM:  # a shell and its terminal both send it: cleaning up goes on
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

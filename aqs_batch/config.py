@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from aqs_batch.errors import SettingsError
-from aqs_batch.settings import Settings
+from aqs_batch.settings import Settings, WatchFolder
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FILE_NAME = "aqs.toml"
 ENVIRONMENT_PREFIX = "AQS_"
@@ -23,6 +27,26 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
     "quick": {"analysis.interval_s": 5.0, "analysis.tiles": 2, "analysis.max_sequences": 120},
     "standard": {},
     "thorough": {"analysis.interval_s": 0.5, "analysis.tiles": 8, "analysis.max_sequences": 2400},
+}
+
+
+# What a wrong value should have been, where pydantic's words are for programmers.
+_WORDS: Mapping[str, str] = {
+    "tuple_type": "must be a list",
+    "model_type": "must be a table",
+    "missing": "is missing",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "too_long": "must have at most {max_length} items",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be text",
+    "value_error": "{error}",
 }
 
 
@@ -51,16 +75,44 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     try:
         return Loaded(Settings.model_validate(_nest(values)), origins)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        origin = origins.get(key, "settings")
-        words = first["msg"].lower().removeprefix("value error, ")
-        if first["type"] == "string_pattern_mismatch":  # a pattern is no words for a person
-            words = f"{first['input']!r} is not understood"
-        raise SettingsError(
-            f"{origin}: {key}: {words}",
-            hint="aqs.toml explains every setting; `aqs-batch config` lists what is in force.",
-        ) from error
+        raise _wrong(error.errors()[0], origins) from error
+
+
+def _wrong(found: ErrorDetails, origins: Mapping[str, str]) -> SettingsError:
+    """What is wrong with a value, in words for whoever wrote it, and where it was written."""
+    place = found["loc"]
+    depth = next(  # where a part of a list is wrong, only the list has an origin
+        (n for n in range(len(place), 0, -1) if _dotted(place[:n]) in origins), len(place)
+    )
+    key, inside = _dotted(place[:depth]), place[depth:]
+    origin = origins.get(key) or _set_in(key, origins)
+    where = f"{origin}: {key}" + "".join(
+        f", number {part + 1}" if isinstance(part, int) else f", {part}" for part in inside
+    )
+    words = _WORDS.get(found["type"], "").format(**found.get("ctx", {}))
+    words = words or found["msg"].lower().replace("input should be", "must be")
+    hint = "aqs.toml explains every setting; `aqs-batch config` lists what is in force."
+    if found["type"] == "extra_forbidden":
+        at, _, name = where.rpartition(", ")
+        return _unknown(at, name, WatchFolder.model_fields, hint)
+    return SettingsError(f"{where}: {words}", hint=hint)
+
+
+def _set_in(section: str, origins: Mapping[str, str]) -> str:
+    """Where a section was written whose settings do not go together."""
+    found = (origin for key, origin in origins.items() if key.startswith(f"{section}."))
+    return ", ".join(dict.fromkeys(origin for origin in found if origin != "default"))
+
+
+def _unknown(origin: str, name: str, known: Iterable[str], hint: str) -> SettingsError:
+    """A setting that does not exist, with the one that may be meant."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.8)
+    meant = f"Is {close[0]} meant? " if close else ""
+    return SettingsError(f"{origin}: unknown setting {name}", hint=meant + hint)
+
+
+def _dotted(parts: Iterable[str | int]) -> str:
+    return ".".join(str(part) for part in parts)
 
 
 def _take(
@@ -68,10 +120,8 @@ def _take(
 ) -> None:
     for key, value in found.items():
         if key not in origins:
-            raise SettingsError(
-                f"{origin}: unknown setting {key}",
-                hint="`aqs-batch config` lists every setting; is it in the right [section]?",
-            )
+            hint = "`aqs-batch config` lists every setting; is it in the right [section]?"
+            raise _unknown(origin, key, origins, hint)
         values[key], origins[key] = value, origin
 
 
@@ -113,10 +163,8 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) 
         if not name.startswith(ENVIRONMENT_PREFIX):
             continue
         if name not in names:
-            raise SettingsError(
-                f"environment: unknown setting {name}",
-                hint="Names are AQS_<SECTION>_<KEY>, e.g. AQS_ANALYSIS_TILES.",
-            )
+            hint = "Names are AQS_<SECTION>_<KEY>, e.g. AQS_ANALYSIS_TILES."
+            raise _unknown("environment", name, names, hint)
         key = names[name]
         is_list = isinstance(defaults[key], list)
         found[key] = listed(value) if is_list else value

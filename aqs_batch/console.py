@@ -14,9 +14,10 @@ import click
 
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event
+from aqs_batch.records import QualityLevel
 from aqs_batch.settings import ENCODE_KEY
 from aqs_batch.store import Job, JobStatus, Store
-from aqs_batch.wording import shown
+from aqs_batch.wording import aqs_words, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -116,7 +117,8 @@ def describe(event: Event) -> str:
     if event.kind in ("scored", "unchanged"):
         seen = ", ".join(facts["detected"]) or "no artifact"
         spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
-        verdict = f"AQS {facts['aqs_score']:.2f} {facts['quality_level']}"
+        level = QualityLevel(facts["quality_level"])
+        verdict = f"AQS {aqs_words(facts['aqs_score'], level)} {level.value}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"
     if event.kind == "report":
         return "\n".join(f"wrote {path}" for path in facts["written"])
@@ -231,7 +233,8 @@ class _Bar:
 
 
 def show_status(store: Store, *, as_json: bool) -> None:
-    """Jobs by state, the last run, and why jobs failed."""
+    """Jobs by state, the last run, why jobs failed, and what never became a job."""
+    unreadable = _unreadable(store)
     counts, last = store.job_counts(), store.last_run()
     troubled = [j for j in store.open_jobs() if j.status is not JobStatus.RUNNING]
     if as_json:
@@ -250,10 +253,13 @@ def show_status(store: Store, *, as_json: bool) -> None:
                 }
                 for j in troubled
             ],
+            "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
         }
         click.echo(json.dumps(parts))
         return
     click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    if unreadable:
+        click.echo(f"unreadable files, which have no job: {len(unreadable)}")
     rows = store.counts()
     click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
     if last is not None:
@@ -262,6 +268,18 @@ def show_status(store: Store, *, as_json: bool) -> None:
     for job in troubled:
         reason = f": {shown(job.reason)}" if job.reason else ""
         click.echo(f"  {job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}")
+    for name, why in unreadable:
+        click.echo(f"  unreadable  {name}: {shown(why)}")
+
+
+def _unreadable(store: Store) -> list[tuple[str, str]]:
+    """Files that the last run, or who watches or audits a folder, could not even recognise."""
+    found = [(str(place.path), place.problem) for place in store.unreadable()]
+    last = store.last_run()
+    if last is not None and last.kind == "run":
+        entries = store.run_files(last.id)
+        found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]
+    return [(shown(name), why) for name, why in found]
 
 
 def _work_of(job: Job) -> str:

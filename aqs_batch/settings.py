@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from aqs_batch.encoders import AV1_PRESETS, X26X_PRESETS, ours_among
 from aqs_batch.records import Artifact
 
 _VIDEO_EXTENSIONS = (
@@ -26,6 +29,35 @@ _VIDEO_EXTENSIONS = (
 
 
 ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
+
+
+def _of_form(pattern: str, form: str) -> AfterValidator:
+    """A text of some pattern, which is no words for a person: its error says `form`."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"{text!r} is not understood; it is {form}")
+        return text
+
+    return AfterValidator(check)
+
+
+_Device = Annotated[
+    str, _of_form(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N (a number) or mps")
+]
+_Params = Annotated[
+    str, _of_form(r"[A-Za-z0-9_.,:=+/() -]*", "key=value:key=value without quotes or other signs")
+]
+_Strength = Annotated[
+    str,
+    _of_form(
+        r"off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?",
+        "off, auto, or a strength from 0 to 2 such as 0.8",
+    ),
+]
+_TimeOfDay = Annotated[
+    str, _of_form(r"(([01]\d|2[0-3]):[0-5]\d)?", "a time from 00:00 to 23:59, or empty")
+]
 
 
 class _Section(BaseModel):
@@ -46,7 +78,7 @@ class _Section(BaseModel):
 class Output(_Section):
     """Where results go."""
 
-    dir: str = "reports"
+    dir: str = Field("reports", min_length=1)  # "" is a variable never set, not this folder
     db: str = ""
     export: tuple[Literal["json", "csv", "html"], ...] = Field(
         ("json", "csv", "html"), min_length=1
@@ -70,7 +102,7 @@ class Model(_Section):
 
     checkpoint: str = ""
     backend: Literal["auto", "openvino", "torch"] = "auto"
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    device: _Device = "auto"
     batch: int = Field(8, ge=1, le=512)
     cache_dir: str = ""
 
@@ -132,33 +164,14 @@ class Run(_Section):
     follow_symlinks: bool = False
 
 
-_X26X_PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
-    "placebo",
-)  # fmt: skip
-_OURS = {
-    "crf", "qp", "bitrate", "lossless", "pass", "stats", "rc", "tbr", "qmin", "qmax", "cqp",
-    "passes", "crf-max", "crf-min", "qpmin", "qpmax", "qp-min", "qp-max", "input", "output",
-    "frames", "seek", "preset", "min-qp", "max-qp",
-}  # fmt: skip
-
-
-def _plain(name: str) -> str:
-    """An encoder parameter's name without the liberties that encoders allow."""
-    return name.strip().lower().lstrip("-").replace("_", "-").removeprefix("no-")
-
-
-_AV1_PRESETS = tuple(str(number) for number in range(14))
-
-
 class Encode(_Section):
     """Whether and how files are re-encoded and measured."""
 
     enabled: bool = False
     codec: Literal["x265", "x264", "svtav1"] = "x265"
-    preset: str = Field("medium", pattern=r"^[a-z0-9]+$")
+    preset: str = "medium"
     crf: tuple[float, ...] = Field((22.0, 26.0, 30.0, 34.0), min_length=1, max_length=32)
-    params: str = Field("", pattern=r"^[A-Za-z0-9_.,:=+/() -]*$")
+    params: _Params = ""
     full: bool = False
     samples: int = Field(12, ge=1, le=1000)
     sample_s: float = Field(5.0, gt=0)
@@ -171,20 +184,19 @@ class Encode(_Section):
     keep: Literal["none", "best", "all"] = "none"
     replace: bool = False
     parallel: int = Field(0, ge=0)
-    preprocess: str = Field("off", pattern=r"^(off|auto|[01](\.\d{1,3})?|2(\.0{1,3})?)$")
+    preprocess: _Strength = "off"
 
     @model_validator(mode="after")
     def _fits_its_codec(self) -> Self:
         """A preset or CRF that the encoder lacks is told here, not by every file."""
         is_av1 = self.codec == "svtav1"
-        if self.preset not in (_AV1_PRESETS if is_av1 else _X26X_PRESETS):
-            known = "0 to 13" if is_av1 else ", ".join(_X26X_PRESETS)
+        if self.preset not in (AV1_PRESETS if is_av1 else X26X_PRESETS):
+            known = "0 to 13" if is_av1 else ", ".join(X26X_PRESETS)
             raise ValueError(f"preset {self.preset} is none of {self.codec}, which has {known}")
         most = 63 if is_av1 else 51
         if not all(0 <= crf <= most for crf in self.crf):
             raise ValueError(f"crf of {self.codec} goes from 0 to {most}")
-        named = {_plain(part.partition("=")[0]) for part in self.params.split(":")}
-        if taken := sorted(named & _OURS):  # the rung would not be what it is called
+        if taken := ours_among(self.params):  # the rung would not be what it is called
             raise ValueError(f"params must not set {', '.join(taken)}: the ladder does")
         return self
 
@@ -247,7 +259,7 @@ class Watch(_Section):
     settle_s: float = Field(10.0, ge=0)
     rescan_s: float = Field(60.0, gt=0)
     events: Literal["auto", "on", "off"] = "auto"
-    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    until: _TimeOfDay = ""
     report_s: float = Field(300.0, ge=0)
     stop_grace_s: float = Field(4.0, ge=0)
     queue_limit: int = Field(10_000, ge=1)
@@ -266,7 +278,7 @@ class Watch(_Section):
 class Audit(_Section):
     """The nightly audit of an archive."""
 
-    until: str = Field("", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    until: _TimeOfDay = ""
     night_h: float = Field(8.0, gt=0, le=24)
     verify_nights: int = Field(30, ge=0)
     degraded_by: float = Field(0.05, gt=0, le=1)

@@ -10,6 +10,17 @@ from types import FrameType
 from aqs_batch.clock import Clock
 
 
+def ending_signals() -> list[int]:
+    """The signals by which others ask a process to end: TERM, and HUP as a closed terminal sends.
+
+    A HUP that is ignored stays so, or nohup would be in vain.
+    """
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, hangup]
+
+
 class Stopped(BaseException):
     """The grace is over: let go of the job in hand. No Exception, so that nothing swallows it."""
 
@@ -51,8 +62,8 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT ask for a stop; main thread only."""
-        handled = [signal.SIGTERM, signal.SIGINT]
+        """SIGTERM, SIGHUP and SIGINT ask for a stop; main thread only."""
+        handled = [*ending_signals(), signal.SIGINT]
         before = {number: signal.signal(number, self._on_signal) for number in handled}
         if hasattr(signal, "SIGALRM"):
             before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_alarm)

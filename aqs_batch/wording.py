@@ -1,8 +1,10 @@
-"""Words for a terminal."""
+"""Words for terminals and reports."""
 
 from __future__ import annotations
 
 import re
+
+from aqs_batch.records import QualityLevel
 
 # A password holds no "/" in a URL, but people forget to spell out "@" and spaces.
 _PASSWORD = re.compile(r"(://[^:/@\s'\"]*:)[^/'\"]*@|([?&](?:password|passwd|pwd)=)[^&\s'\"]*")
@@ -17,3 +19,11 @@ def shown(text: str) -> str:
 def without_password(text: str) -> str:
     """Text in which the passwords of URLs are starred out: reports and logs are passed on."""
     return _PASSWORD.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2]}***", text)
+
+
+def aqs_words(aqs: float, level: QualityLevel) -> str:
+    """An AQS (0-1) with two decimals, but never one of a better level: 0.696 that is Fair had been
+    shown as 0.70, from which on a file is Good.
+    """
+    words = f"{aqs:.2f}"
+    return words if QualityLevel.of(float(words)) is level else f"{float(words) - 0.01:.2f}"

@@ -56,19 +56,45 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     [
         ("[analysis]\ntile = 2\n", "unknown setting analysis.tile"),
         ("[analysis]\nalpha = 2.0\n", "analysis.alpha"),
-        ("[analysis\n", "aqs.toml"),
+        ("[analysis\n", ""),
+        ("[encode]\ncrf = [20, nan]\n", "encode.crf, number 2: must be a finite number"),
+        ("[encode]\ncrf = 22\n", "encode.crf: must be a list"),
+        ("[encode]\ncrf = []\n", "encode.crf: must not be empty"),
+        ("[encode]\npreset = 'fasst'\n", "encode: preset fasst is none of x265"),
+        ("[output]\nexport = ['pdf']\n", "output.export, number 1: must be 'json', 'csv' or"),
+        (
+            "[[watch.folders]]\ndir = '/x'\nfailunder = 1\n",
+            "watch.folders, number 1: unknown setting failunder",
+        ),
+        ("[[watch.folders]]\nencode = 'on'\n", "watch.folders, number 1, dir: is missing"),
+        ("[analysis]\ntiles = 2.5\n", "analysis.tiles: must be a whole number"),
     ],
 )
 def test_a_wrong_file_says_what_and_where(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "aqs.toml"
     file.write_text(text)
-    with pytest.raises(SettingsError, match=says):
+    with pytest.raises(SettingsError) as caught:
         load(file, {}, {})
+    assert str(caught.value).startswith(f"{file}: {says}")
 
 
-def test_an_unknown_variable_is_an_error() -> None:
+def test_an_unknown_name_is_an_error_that_says_which_is_like_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="AQS_TILES"):
         load(None, {"AQS_TILES": "3"}, {})
+    file = tmp_path / "aqs.toml"
+    file.write_text("[[watch.folders]]\ndir = '/x'\nfailunder = 1\n")
+    for where, variables, like in (
+        (None, {"AQS_ENCODE_CRFS": "3"}, "Is AQS_ENCODE_CRF meant?"),
+        (file, {}, "Is fail_under meant?"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load(where, variables, {})
+        assert caught.value.hint.startswith(like)
+
+
+def test_a_wrong_part_of_a_list_in_a_variable_is_found() -> None:
+    with pytest.raises(SettingsError, match=r"environment: encode\.crf, number 2: must"):
+        load(None, {"AQS_ENCODE_CRF": "20,x"}, {})
 
 
 def test_the_settings_key_changes_with_what_changes_a_score_and_only_then() -> None:
@@ -100,8 +126,9 @@ def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
         ({"encode.params": "preset=2:min_qp=9"}, "params must not set min-qp, preset"),
         ({"encode.params": "--CRF=10:qp_min=3"}, "params must not set crf, qp-min"),
         ({"analysis.interval_s": float("inf")}, "analysis.interval_s"),
-        ({"encode.preprocess": "7"}, "encode.preprocess: '7' is not understood"),
-        ({"watch.until": "25:99"}, "watch.until: '25:99' is not understood"),
+        ({"encode.preprocess": "7"}, "'7' is not understood; it is off, auto, or a strength"),
+        ({"watch.until": "25:99"}, "'25:99' is not understood; it is a time from 00:00 to 23:59"),
+        ({"model.device": "tpu"}, "'tpu' is not understood; it is auto, cpu, cuda"),
         ({"analysis.tiles": True}, "analysis.tiles: true is for settings that are on or off"),
         ({"encode.crf": True}, "encode.crf: true is for settings that are on or off"),
     ],

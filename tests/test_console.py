@@ -6,7 +6,8 @@ import io
 
 from aqs_batch import console
 from aqs_batch.events import Event
-from aqs_batch.wording import without_password
+from aqs_batch.records import QualityLevel
+from aqs_batch.wording import aqs_words, without_password
 
 
 def test_long_work_says_how_far_it_is_once_a_minute() -> None:
@@ -24,6 +25,14 @@ def test_an_event_is_a_line() -> None:
         listen(Event("found", "", {"files": 2}))
         listen(Event("progress", "x", {"done": 1, "planned": 4}))
     assert stream.getvalue() == "2 files to look at\n"
+
+
+def test_a_score_is_never_shown_as_one_of_a_better_level() -> None:
+    for aqs, words in ((0.696187, "0.69"), (0.7, "0.70"), (0.84996, "0.84"), (0.614, "0.61")):
+        assert aqs_words(aqs, QualityLevel.of(aqs)) == words
+    facts = {"aqs_score": 0.7, "quality_level": "Fair"}  # events have four decimals
+    facts |= {"detected": [], "processing_time": 1.0}
+    assert "AQS 0.69 Fair" in console.describe(Event("scored", "a.mp4", facts))
 
 
 def test_a_bar_takes_names_as_they_are() -> None:

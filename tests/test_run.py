@@ -62,6 +62,13 @@ def test_a_second_run_does_nothing_again(folder: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "videos").glob("*.html"))) == 2
 
 
+def test_a_first_run_calls_nothing_unchanged(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "a.mp4", folder / "copy.mp4")
+    aqs("run", "--input_dir", "in", "--output_dir", "out", cwd=tmp_path)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "<dt>New</dt><dd>3</dd>" in page and "0 files unchanged" in page
+
+
 def test_the_results_hold_what_the_interface_promises(folder: Path, tmp_path: Path) -> None:
     assert aqs("run", "in/a.mp4", "--output_dir", "out", cwd=tmp_path).returncode == 0
     video = results(tmp_path / "out")["in/a.mp4"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -76,19 +77,47 @@ def test_a_bell_ends_a_wait() -> None:
     clock.close()
 
 
-def test_a_plain_command_ends_on_sigterm_as_on_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_before")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_plain_command_ends_on_signals_as_on_ctrl_c(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cleaned = []
 
     def command(**_: object) -> None:
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         finally:
+            if number == signal.SIGHUP:  # a shell and its terminal both send it
+                signal.raise_signal(number)
             cleaned.append(True)
 
     monkeypatch.setattr(cli.commands, "main", command)
-    try:
-        assert cli.invoke() == 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert cli.invoke() == 130
     assert cleaned
+
+
+@pytest.mark.usefixtures("signals_as_before")
+def test_a_closed_terminal_asks_for_a_stop_unless_that_is_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = Stop(SystemClock(), grace_s=1000.0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    monkeypatch.setattr(cli.commands, "main", lambda **_: signal.raise_signal(signal.SIGHUP))
+    assert cli.invoke() == 0
+    with stop.on_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop.requested
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with stop.on_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.requested and stop.signal == signal.SIGHUP

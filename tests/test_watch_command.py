@@ -43,6 +43,18 @@ def place(make_clip, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_status_lists_what_could_not_be_read_and_has_no_job(place: Path) -> None:
+    (place / "in" / "zero.mp4").touch()
+    (place / "in" / "noise.mp4").write_bytes(b"no video at all" * 100)
+    for command in (("run", "in"), ("watch", "--watch_dir", "in", "--once")):
+        assert aqs(*command, "--output_dir", command[0], cwd=place).returncode == 1
+        said = aqs("status", "--output_dir", command[0], cwd=place).stdout
+        assert "1 failed" in said and "unreadable files, which have no job: 1" in said
+        assert "zero.mp4: " in said
+        facts = json.loads(aqs("status", "--json", "--output_dir", command[0], cwd=place).stdout)
+        assert [Path(f["file"]).name for f in facts["unreadable"]] == ["zero.mp4"]
+
+
 def test_the_daemon_scores_what_is_dropped_and_the_report_shows_it(place: Path) -> None:
     done = aqs("daemon", "--watch_dir", "in", "--output_dir", "out", "--once", "--json", cwd=place)
     assert done.returncode == 0, done.stderr

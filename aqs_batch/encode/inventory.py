@@ -13,6 +13,7 @@ import av
 import av.container
 import av.error
 
+from aqs_batch import colour
 from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Check
@@ -106,7 +107,10 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
     old, new = before.picture, after.picture
     lines += [
         _line("picture size", "x".join(map(str, old.size)), "x".join(map(str, new.size))),
-        Check("colour tags", str(old.colour), str(new.colour), _same_colour(old, new)),
+        Check(
+            "colour tags", colour.words(*old.colour), colour.words(*new.colour),
+            _same_colour(old, new),
+        ),
         _line("rotation", old.rotation_deg, new.rotation_deg),
         Check(
             "HDR side data", ", ".join(old.side_data) or "none", ", ".join(new.side_data) or "none",
@@ -183,7 +187,7 @@ def _clean(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     codec = stream.codec_context
-    colour = (
+    tags = (
         int(codec.color_primaries), int(codec.color_trc), int(codec.colorspace),
         int(codec.color_range),
     )  # fmt: skip
@@ -205,7 +209,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     sar = stream.sample_aspect_ratio or Fraction(1, 1)
     return Picture(
         size=(codec.width, codec.height),
-        colour=colour,
+        colour=tags,
         rotation_deg=rotation,
         side_data=hdr,
         shown_with=shown,

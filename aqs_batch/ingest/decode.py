@@ -25,7 +25,7 @@ from aqs_batch.ingest.sampling import (
     seek_point_s,
 )
 from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint
-from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Video
+from aqs_batch.records import DAMAGED, FRAMES_PER_SEQUENCE, Pixels, Video
 
 _INPUT = "the input"
 _HDR_COLOURS = {"color_primaries": "bt2020", "colorspace": "bt2020nc"}
@@ -176,7 +176,7 @@ def _in_one_pass(
             yield sequence
         finished = running.wait(timeout_s=decoding.wall_limit_s)
     if count == 0:
-        raise MediaError(_why(finished), hint="The stream may be damaged or encrypted.")
+        raise _undecodable(video, finished)
     if finished.returncode != 0:
         stamps.damage.append(f"ffmpeg stopped early: {_last(finished)}")
 
@@ -280,8 +280,13 @@ def _forth_and_back(frames: Pixels) -> Pixels:
     return frames[[turn[i % len(turn)] for i in range(FRAMES_PER_SEQUENCE)]]
 
 
-def _why(finished: Finished) -> str:
-    return f"no frame could be decoded ({_last(finished)})"
+def _undecodable(video: Video, finished: Finished) -> MediaError:
+    """What is known of a file without a picture; what the probe found wrong says most."""
+    known = [w.removeprefix(DAMAGED) for w in video.warnings if w.startswith(DAMAGED)]
+    hint = "Copy it again from its source." if known else "The stream may be damaged or encrypted."
+    return MediaError(
+        f"no frame could be decoded ({'; '.join([*known, _last(finished)])})", hint=hint
+    )
 
 
 def _last(finished: Finished) -> str:

@@ -12,9 +12,10 @@ import av
 import av.container
 import av.error
 
+from aqs_batch import colour
 from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import MediaError, RefusedMedia
-from aqs_batch.ingest import colour, keyframes, wholeness
+from aqs_batch.ingest import keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.records import DAMAGED, Fraction, Video

@@ -20,6 +20,15 @@ SCENE_KEY = "lavfi.scene_score"
 _SPEAKER = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\]\s*")  # "[h264 @ 0x5620fd91bb40] "
 # Only what ffmpeg itself calls a complaint: names and titles of files may say "error" as well.
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*@ 0x[0-9a-f]+\]\s*)*\[(?:warning|error|fatal|panic)\]\s*")
+# What follows from a complaint made before: how ffmpeg's own threads end, with numbers for names.
+_AFTERMATH = (
+    "Terminating thread",
+    "Task finished",
+    "Decode error rate",
+    "Nothing was written",
+    "Could not open encoder",
+    "Cannot determine format",
+)
 _TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
 MOST_DAMAGE = 5
@@ -74,4 +83,5 @@ def _number(text: str) -> float:
 def complaint(line: str) -> str:
     """What ffmpeg complains of in a line of its log, empty where it only tells."""
     match = _COMPLAINT.match(line)
-    return _SPEAKER.sub("", line[match.end() :]) if match else ""
+    said = _SPEAKER.sub("", line[match.end() :]) if match else ""
+    return "" if said.startswith(_AFTERMATH) else said

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from aqs_batch import __version__
 from aqs_batch.records import Artifact, Outcome, RunRecord
 from aqs_batch.reports.atomic import atomic_file, remove_abandoned
-from aqs_batch.reports.summary import json_value, video_json
+from aqs_batch.reports.video_json import json_value, video_json
 
 ARTIFACT_COLUMNS = tuple(artifact.value for artifact in Artifact)
 SEQUENCE_COLUMNS = ("file", "t", "aqs", "quality", *ARTIFACT_COLUMNS)
@@ -135,7 +135,7 @@ class _Tables:
         self._sequences.writerow(SEQUENCE_COLUMNS)
 
     def add(self, document: dict[str, Any], outcome: Outcome) -> None:
-        row = _result_row(document, outcome)
+        row = _result_row(document)
         self._results.writerow([_cell(value) for value in row])
         for sequence in document["sequences"]:
             cells = _sequence_row(document, sequence)
@@ -171,7 +171,7 @@ def _cell(value: object) -> object:
     return text_cell(value) if isinstance(value, str) else value  # a number is never quoted
 
 
-def _result_row(document: dict[str, Any], outcome: Outcome) -> list[object]:
+def _result_row(document: dict[str, Any]) -> list[object]:
     video, provenance = document["video"] or {}, document["provenance"] or {}
     return [
         *(document[key] for key in ("file", "status", "reason", "hint", *_SCORE_COLUMNS)),
@@ -181,7 +181,7 @@ def _result_row(document: dict[str, Any], outcome: Outcome) -> list[object]:
         document["sequence_count"],
         document["frame_count"],
         document["processing_time"],
-        json_value(outcome.previous_aqs),
+        document["previous_aqs"],
         *_encode_cells(document["encodes"]),
         *(document["bd_rate"].get(measure) for measure in ("vmaf", "vmaf_neg")),
         *(provenance.get(key) for key in _PROVENANCE_COLUMNS),

@@ -10,8 +10,10 @@ from datetime import datetime
 from aqs_batch.records import Artifact, QualityLevel, RunRecord, Status
 from aqs_batch.reports.charts import histogram
 from aqs_batch.reports.names import visible, visible_name
-from aqs_batch.reports.summary import Row, Summary, json_value, summarise
-from aqs_batch.reports.wording import label
+from aqs_batch.reports.summary import Row, Summary, summarise, with_copies
+from aqs_batch.reports.video_json import json_value
+from aqs_batch.reports.wording import count, label
+from aqs_batch.wording import aqs_words
 
 PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table
 _FAILURES_MAX = 100
@@ -30,6 +32,16 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What went wrong in one way: the first of its files, each with why."""
+
+    heading: str
+    label: str
+    lines: tuple[tuple[Row, str], ...]
+    has_more: bool
+
+
+@dataclass(frozen=True)
 class IndexPage:
     """The index: facts of the run, facts of the files, and the table."""
 
@@ -38,18 +50,20 @@ class IndexPage:
     took: str
     settings: tuple[tuple[str, str], ...]
     summary: Summary
+    median: str  # AQS of all files, "" where there is none
     verdicts: tuple[Segment, ...]
     histogram: str
-    failures: tuple[Row, ...]
+    troubles: tuple[Trouble, ...]
+    has_encodes: bool
     rows: tuple[Row, ...]  # the worst, at most PLAIN_ROWS_MAX
     data: str  # every row, as JSON that is safe inside <script>
 
 
 def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
     """Lay out the index of all files of a report; the table starts with the lowest AQS."""
-    ordered = sorted(rows, key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
+    ordered = sorted(with_copies(rows), key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
     summary = summarise(ordered)
-    failures = [row for row in ordered if row.status is Status.FAILED]
+    middle = summary.median_aqs
     return IndexPage(
         run=run,
         title=visible_name(run.input_dir) or "Video quality",
@@ -59,11 +73,28 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
             for name, value in run.settings.items()
         ),
         summary=summary,
+        median="" if middle is None else aqs_words(middle, QualityLevel.of(middle)),
         verdicts=_verdicts(summary),
         histogram=histogram(summary.histogram),
-        failures=tuple(failures[:_FAILURES_MAX]),
+        troubles=_troubles(ordered),
+        has_encodes=any(row.encode for row in ordered),
         rows=tuple(ordered[:PLAIN_ROWS_MAX]),
         data=table_data(ordered),
+    )
+
+
+def _troubles(rows: Sequence[Row]) -> tuple[Trouble, ...]:
+    """What could not be scored, and what could not be re-encoded, where there is such."""
+    failed = [(row, row.reason) for row in rows if row.status is Status.FAILED]
+    encodes = [(row, row.encode_problem) for row in rows if row.encode_problem]
+    found = (
+        (f"{count(len(failed), 'file')} could not be scored", "Files not scored", failed),
+        (f"{count(len(encodes), 're-encode')} failed", "Re-encodes that failed", encodes),
+    )
+    return tuple(
+        Trouble(heading, label, tuple(lines[:_FAILURES_MAX]), len(lines) > _FAILURES_MAX)
+        for heading, label, lines in found
+        if lines
     )
 
 
@@ -89,7 +120,7 @@ def _row_data(row: Row, codec: int) -> list[object]:
         visible_name(row.file),
         row.page,
         statuses.index(row.status),
-        json_value(row.aqs) if row.aqs is None else round(row.aqs, 4),
+        None if row.aqs is None else float(row.aqs_words),
         json_value(row.aqs_p5) if row.aqs_p5 is None else round(row.aqs_p5, 4),
         levels.index(row.level) if row.level else -1,
         sum(1 << artifacts.index(artifact) for artifact in row.detected),
@@ -101,6 +132,8 @@ def _row_data(row: Row, codec: int) -> list[object]:
         row.size_bytes,
         None if row.delta is None else round(row.delta, 3),
         visible(row.reason[:_REASON_MAX]),
+        row.encode,
+        json_value(row.encode_ratio),
     ]
 
 

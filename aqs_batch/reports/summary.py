@@ -1,36 +1,30 @@
-"""What a run found: the JSON of one video, one line per file, and the facts of all of them."""
+"""What a run found: one line per file, and the facts of all of them."""
 
 from __future__ import annotations
 
 import heapq
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
-
-import numpy as np
 
 from aqs_batch.records import (
+    RE_ENCODE,
     Artifact,
-    Fraction,
     Outcome,
-    Provenance,
     QualityLevel,
     Rung,
     Score,
     SequenceScore,
     Status,
-    Video,
 )
-from aqs_batch.reports.names import page_name, printable
+from aqs_batch.reports.names import page_name
+from aqs_batch.reports.wording import percent
+from aqs_batch.wording import aqs_words
 
 # Below this two scores read the same at two decimals, so neither better nor worse is claimed.
 CHANGE_MIN = 0.01
 _CHANGES_LISTED = 6
-_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class Row:
     """One file as the index tells it; scores are None where there is none."""
 
     file: str
+    fingerprint: str
     page: str  # the name of its page in videos/
     status: Status
     reason: str
@@ -54,6 +49,19 @@ class Row:
     size_bytes: int
     delta: float | None  # AQS minus that of the last run, where the content changed
     comparable: str  # checkpoint and settings key: only equal ones may be compared
+    encode: str  # CRF, VMAF and size share of the rung to take, or why none; "": not re-encoded
+    encode_ratio: float | None  # its size over the source's
+
+    @property
+    def aqs_words(self) -> str:
+        """The AQS as it is shown beside its level, or a dash."""
+        return "–" if self.aqs is None or self.level is None else aqs_words(self.aqs, self.level)
+
+    @property
+    def encode_problem(self) -> str:
+        """Why the re-encode of a scored file failed; "": it did not."""
+        is_scored = self.status is not Status.FAILED
+        return self.reason.removeprefix(RE_ENCODE) if is_scored else ""
 
 
 @dataclass(frozen=True)
@@ -86,12 +94,20 @@ def severities(sequence: SequenceScore) -> tuple[float, ...]:
     return tuple(p * i for p, i in zip(sequence.probability, sequence.intensity, strict=True))
 
 
+def severity(score: Score, artifact: Artifact) -> float:
+    """One artifact's severity over a whole video."""
+    detail = score.artifacts.get(artifact)
+    return detail.severity if detail else 0.0
+
+
 def row_of(outcome: Outcome) -> Row:
     """The index line of one outcome; holds no sequences, so that 10,000 fit in memory."""
     score, video, provenance = outcome.score, outcome.video, outcome.provenance
     before = outcome.previous_aqs
+    taken = next((rung for rung in outcome.encodes if rung.recommended), None)
     return Row(
         file=outcome.file,
+        fingerprint=outcome.fingerprint,
         page=page_name(outcome.file),
         status=outcome.status,
         reason=outcome.reason,
@@ -99,7 +115,7 @@ def row_of(outcome: Outcome) -> Row:
         aqs=score.aqs if score else None,
         aqs_p5=score.aqs_p5 if score else None,
         level=score.level if score else None,
-        severities=tuple(_severity(score, artifact) for artifact in Artifact) if score else (),
+        severities=tuple(severity(score, artifact) for artifact in Artifact) if score else (),
         detected=score.detected if score else (),
         width=video.width if video else 0,
         height=video.height if video else 0,
@@ -108,7 +124,38 @@ def row_of(outcome: Outcome) -> Row:
         size_bytes=video.size_bytes if video else 0,
         delta=score.aqs - before if score and before is not None else None,
         comparable=f"{provenance.checkpoint} {provenance.settings_key}" if provenance else "",
+        encode=_encode_words(outcome, taken),
+        encode_ratio=taken.ratio or None if taken else None,
     )
+
+
+def _encode_words(outcome: Outcome, taken: Rung | None) -> str:
+    if outcome.reason.startswith(RE_ENCODE):
+        return "failed"
+    if taken is None:
+        return "none recommended" if outcome.encodes else ""
+    parts = (
+        f"CRF {taken.crf:g}",
+        "with preprocess" if taken.preprocess else "",
+        f"VMAF {taken.vmaf.mean:.1f}" if taken.vmaf else "no VMAF",
+        percent(taken.ratio) if taken.ratio else "",
+    )
+    # The column is narrow, and a line may end between parts alone.
+    return ", ".join(part.replace(" ", "\u00a0") for part in parts if part)
+
+
+def with_copies(rows: Iterable[Row]) -> list[Row]:
+    """The same lines, copies of what this run scored told as scored: nothing was known of them
+    before the run, so a first run had said that files were unchanged.
+    """
+    lines = list(rows)
+    fresh = {row.fingerprint for row in lines if row.status is Status.SCORED}
+    return [
+        replace(row, status=Status.SCORED)
+        if row.status is Status.UNCHANGED and row.fingerprint in fresh
+        else row
+        for row in lines
+    ]
 
 
 def summarise(rows: Iterable[Row]) -> Summary:
@@ -142,166 +189,6 @@ def summarise(rows: Iterable[Row]) -> Summary:
         duration_s=sum(row.duration_s for row in lines),
         size_bytes=sum(row.size_bytes for row in lines),
     )
-
-
-def video_json(outcome: Outcome) -> dict[str, Any]:
-    """The JSON of one video; its keys are a public interface: add, never rename.
-
-    A failed file has null scores, and its `reason` and `hint`. Ratios that do not exist
-    (an infinite XPSNR) are null, and undecodable file names are written as `names.printable`.
-    """
-    score, provenance, video = outcome.score, outcome.provenance, outcome.video
-    warnings = dict.fromkeys((*outcome.warnings, *(video.warnings if video else ())))
-    document = {
-        "file": outcome.file,
-        "status": outcome.status.value,
-        "reason": outcome.reason,
-        "hint": outcome.hint,
-        "fingerprint": outcome.fingerprint or None,
-        **_score_json(score),
-        "processing_time": outcome.processing_time_s,
-        "video": _video_json(video) if video else None,
-        "provenance": _provenance_json(provenance) if provenance else None,
-        "encodes": [_rung_json(rung) for rung in outcome.encodes],
-        "bd_rate": dict(outcome.bd_rate),
-        "warnings": list(warnings),
-    }
-    cleaned: dict[str, Any] = json_value(document)
-    return cleaned
-
-
-def json_value(value: object) -> Any:
-    """A value as strict JSON holds it: no NaN, no lone surrogate, six decimals."""
-    if isinstance(value, Mapping):
-        return {str(json_value(str(key))): json_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [json_value(item) for item in value]
-    if isinstance(value, np.generic | Enum):
-        value = value.item() if isinstance(value, np.generic) else value.value
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return round(float(value), _DECIMALS) if math.isfinite(value) else None
-    return printable(str(value))
-
-
-def _score_json(score: Score | None) -> dict[str, Any]:
-    if score is None:
-        empty = ("aqs_score", "aqs_p5", "quality_level", "quality_component", "artifact_component")
-        return dict.fromkeys(empty) | {
-            "artifacts": {},
-            "detected": [],
-            "artifact_detail": {},
-            "sequences": [],
-            "frame_count": 0,
-            "sequence_count": 0,
-        }
-    return {
-        "aqs_score": score.aqs,
-        "aqs_p5": score.aqs_p5,
-        "quality_level": score.level.value,
-        "quality_component": score.quality_component,
-        "artifact_component": score.artifact_component,
-        "artifacts": {artifact.value: _severity(score, artifact) for artifact in Artifact},
-        "detected": [artifact.value for artifact in score.detected],
-        "artifact_detail": {
-            artifact.value: {
-                "probability": detail.probability,
-                "intensity": detail.intensity,
-                "severity": detail.severity,
-                "time_share": detail.time_share,
-                "worst_t": detail.worst_t_s,
-                "threshold": detail.threshold,
-            }
-            for artifact, detail in score.artifacts.items()
-        },
-        "sequences": [_sequence_json(sequence) for sequence in score.sequences],
-        "frame_count": score.frame_count,
-        "sequence_count": len(score.sequences),
-    }
-
-
-def _sequence_json(sequence: SequenceScore) -> dict[str, Any]:
-    names = (artifact.value for artifact in Artifact)
-    return {
-        "t": sequence.t_s,
-        "aqs": sequence.aqs,
-        "quality": sequence.quality,
-        "artifacts": dict(zip(names, severities(sequence), strict=True)),
-    }
-
-
-def _video_json(video: Video) -> dict[str, Any]:
-    # Named one by one, and not asdict(): the packet times of a film are no one's JSON.
-    return {
-        "width": video.width,
-        "height": video.height,
-        "coded_width": video.coded_width,
-        "coded_height": video.coded_height,
-        "codec": video.codec,
-        "pixel_format": video.pixel_format,
-        "bit_depth": video.bit_depth,
-        "fps": video.frame_rate.value,
-        "frame_rate": _ratio(video.frame_rate, "/"),
-        "variable_frame_rate": video.variable_frame_rate,
-        "duration_s": video.duration_s,
-        "bit_rate_kbps": video.bit_rate_kbps,
-        "sar": _ratio(video.sar, ":"),
-        "rotation": video.rotation_deg,
-        "field_order": video.field_order,
-        "interlaced": video.interlaced,
-        "hdr": video.hdr,
-        "color_primaries": video.color_primaries,
-        "color_transfer": video.color_transfer,
-        "color_matrix": video.color_matrix,
-        "color_range": video.color_range,
-        "container": video.container,
-        "size_bytes": video.size_bytes,
-        "stream_index": video.stream_index,
-        "streams": list(video.streams),
-    }
-
-
-def _provenance_json(provenance: Provenance) -> dict[str, Any]:
-    return asdict(provenance)
-
-
-def _rung_json(rung: Rung) -> dict[str, Any]:
-    return {
-        "crf": rung.crf,
-        "preset": rung.preset,
-        "preprocess": rung.preprocess,
-        "bytes": rung.size_bytes,
-        "kbps": rung.kbps,
-        "vmaf": asdict(rung.vmaf) if rung.vmaf else None,
-        "vmaf_neg": asdict(rung.vmaf_neg) if rung.vmaf_neg else None,
-        "vmaf_v1": asdict(rung.vmaf_v1) if rung.vmaf_v1 else None,
-        "xpsnr": rung.xpsnr,
-        "alignment": rung.alignment,
-        "codec": rung.codec,
-        "params": rung.params,
-        "plan": rung.plan,
-        "frames": rung.frames,
-        "model": rung.model,
-        "aqs": rung.aqs,
-        "encode_fps": rung.encode_fps,
-        "ratio": rung.ratio,
-        "on_hull": rung.on_hull,
-        "recommended": rung.recommended,
-        "output": rung.output or None,
-        "checks": [asdict(check) for check in rung.checks],
-        "vmaf_log": rung.vmaf_log or None,
-        "warnings": list(rung.warnings),
-    }
-
-
-def _severity(score: Score, artifact: Artifact) -> float:
-    detail = score.artifacts.get(artifact)
-    return detail.severity if detail else 0.0
-
-
-def _ratio(fraction: Fraction, sign: str) -> str:
-    return f"{fraction.num}{sign}{fraction.den}"
 
 
 def _histogram(values: Iterable[float], bins: int = 20) -> tuple[int, ...]:

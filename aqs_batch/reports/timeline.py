@@ -10,6 +10,7 @@ from aqs_batch.records import Artifact, QualityLevel, SequenceScore
 from aqs_batch.reports import svg
 from aqs_batch.reports.summary import severities
 from aqs_batch.reports.wording import clock, count, decimal, label
+from aqs_batch.wording import aqs_words
 
 WIDTH = 960.0
 LEFT, RIGHT = 126.0, 74.0  # the same in both charts, so that one time is one column
@@ -230,8 +231,8 @@ def _row_cells(
 
 def _moment(sequence: SequenceScore) -> str:
     values = severities(sequence)
-    words = f"{clock(sequence.t_s)}: AQS {decimal(sequence.aqs)}, "
-    words += QualityLevel.of(sequence.aqs).value
+    level = QualityLevel.of(sequence.aqs)
+    words = f"{clock(sequence.t_s)}: AQS {aqs_words(sequence.aqs, level)}, {level.value}"
     strongest = max(range(len(values)), key=values.__getitem__, default=None)
     if strongest is None or svg.step_of(values[strongest]) == 0:
         return words

@@ -22,6 +22,7 @@ from aqs_batch.reports.timeline import (
     scene_count,
 )
 from aqs_batch.reports.wording import EXPLANATIONS, Explanation, clock, count, decimal, label, size
+from aqs_batch.wording import aqs_words
 
 _MOMENTS_MAX = 8
 _IMAGES_MAX_BYTES = 500_000  # of JPEG; the page stays under 1 MB with its charts and base64
@@ -58,6 +59,7 @@ class Verdict:
     """Everything a page shows of a score; drawings are inline SVG."""
 
     score: Score
+    aqs: str
     formula: str
     change: str
     gauge: str
@@ -123,6 +125,7 @@ def _verdict(outcome: Outcome, score: Score, settings: Mapping[str, Any]) -> Ver
     lines = _artifact_lines(score)
     return Verdict(
         score=score,
+        aqs=aqs_words(score.aqs, score.level),
         formula=_formula(score, _alpha(settings)),
         change=_change(score.aqs, outcome.previous_aqs),
         gauge=gauge(score.aqs, score.aqs_p5),
@@ -165,11 +168,12 @@ def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
         picture = sequence.thumbnail or b""
         picture = picture if len(picture) <= room else b""
         room -= len(picture)
+        level = QualityLevel.of(sequence.aqs)
         moments.append(
             Moment(
                 time=clock(sequence.t_s),
-                aqs=decimal(sequence.aqs),
-                level=QualityLevel.of(sequence.aqs),
+                aqs=aqs_words(sequence.aqs, level),
+                level=level,
                 cause=_cause(sequence),
                 image=base64.b64encode(picture).decode("ascii"),
             )
@@ -203,7 +207,7 @@ def _formula(score: Score, alpha: float | None) -> str:
         aqs = alpha * quality + (1 - alpha) * (1 - artifacts)
         if abs(aqs - score.aqs) < 0.01:  # else the score was made with other settings
             return (
-                f"{decimal(score.aqs)} = {alpha:g} × {decimal(quality)} quality "
+                f"{aqs_words(score.aqs, score.level)} = {alpha:g} × {decimal(quality)} quality "
                 f"+ {1 - alpha:g} × (1 − {decimal(artifacts)} artifacts)"
             )
     return "AQS = α × quality + (1 − α) × (1 − artifacts)"

@@ -21,6 +21,8 @@ BUSY_TIMEOUT_S = 60.0
 _RETRY_S = 0.02
 _READING = "aqs_reading"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+# Drivers whose package is not called as their module is.
+_DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 HEAD = max(file.name[:4] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
@@ -47,7 +49,13 @@ class Database:
                 if parsed.get_backend_name() == "sqlite":
                     _set_up_sqlite(self._engine, busy_timeout_s)
             self._migrate()
-        except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError, ImportError) as error:
+        except (ImportError, sa.exc.NoSuchModuleError) as error:  # no fault of folder or disk
+            name = getattr(error, "name", None) or "a driver that SQLAlchemy knows"
+            raise SettingsError(
+                f"the database {self.url} needs a driver: {_first_line(error)}",
+                hint=f"Install {_DRIVERS.get(name, name)}, or leave --db out: a file needs none.",
+            ) from error
+        except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError) as error:
             raise StoreError(
                 f"cannot open the database {self.url}: {_first_line(error)}",
                 hint="Check that the folder exists, is writable and has free space.",
@@ -97,6 +105,11 @@ class Database:
                 hint="Please report it; nothing finished is lost.",
             ) from error
         except sa.exc.DatabaseError as error:
+            if _is_readonly(error):
+                raise StoreError(
+                    f"the database {self.url} or its folder is read-only",
+                    hint="Allow this user to write there, or name another --output_dir.",
+                ) from error
             raise StoreError(
                 f"the database {self.url} refused a write: {_first_line(error)}",
                 hint="Free disk space, or wait for the other program; nothing finished is lost.",
@@ -190,6 +203,11 @@ def _to_wal(connection: Any, busy_timeout_s: float) -> None:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(_RETRY_S)
+
+
+def _is_readonly(error: sa.exc.DatabaseError) -> bool:
+    code: int = getattr(error.orig, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_READONLY  # the higher bits say why
 
 
 def _first_line(error: Exception) -> str:

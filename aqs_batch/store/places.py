@@ -129,6 +129,13 @@ class Places(Jobs):
                 yield _place(row)
             after = rows[-1].file
 
+    def unreadable(self) -> list[Place]:
+        """The files of all folders that are there and cannot be read: no job tells of them."""
+        where = (files.c.problem != "") & (files.c.missing_since == 0.0)
+        query = sa.select(files).where(where).order_by(files.c.folder, files.c.file)
+        with self._read() as connection:
+            return [_place(row) for row in connection.execute(query)]
+
     def stamps(self, folder: str, settings_key: str) -> Iterator[tuple[str, str, bool]]:
         """(name, stamp, mounted) of the files that are there, recognised under one settings key.
 

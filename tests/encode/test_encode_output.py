@@ -114,6 +114,20 @@ def test_odd_files_keep_clock_and_orientation(
         assert kept[what].kept, kept[what]
 
 
+def test_colour_tags_that_changed_are_told_by_name(make_clip) -> None:
+    before, after = (
+        inventory.take(
+            make_clip(f"{matrix}.mkv", options=("-c:v", "libx264", "-colorspace", matrix))
+        )
+        for matrix in ("smpte170m", "bt2020nc")
+    )
+    said = output.losses(inventory.compare(before, after, 25), ())
+    assert said == [
+        "colour tags: primaries unknown, transfer unknown, matrix smpte170m, range limited became "
+        "primaries unknown, transfer unknown, matrix bt2020nc, range limited"
+    ]
+
+
 def test_half_the_frames_never_get_a_final_name(
     rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
 ) -> None:

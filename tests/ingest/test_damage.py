@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import ffmpeg
+from aqs_batch.errors import MediaError
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
@@ -36,6 +37,19 @@ def test_a_file_that_ends_before_its_header_says_is_told(film: Path, ffmpeg_path
     film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     (said,) = [w for w in probe(film).warnings if w.startswith(DAMAGED)]
     assert "the header says 4.0 s" in said
+
+
+def test_a_file_cut_short_in_its_first_frame_says_so(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "1", "-movflags", "+faststart")
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(make_clip("fine.mp4", size="640x480", options=options).read_bytes()[:8000])
+    with pytest.raises(MediaError) as caught:
+        complaints(path, ffmpeg_path)
+    assert "the header says 1.0 s, the file ends at 0.0 s; " in str(caught.value)
+    assert "hread" not in str(caught.value)  # ffmpeg's own, which end with numbers for names
+    assert "Copy it again" in caught.value.hint
 
 
 def test_sound_that_goes_on_longer_is_no_damage(make_clip, ffmpeg_path: str) -> None:

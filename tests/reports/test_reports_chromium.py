@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aqs_batch.records import Outcome, RunRecord
-from aqs_batch.reports.render import render_index
+from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, WorstFrame
+from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
+from tests.reports.conftest import picture
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -46,6 +49,32 @@ def dump(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
         return done.stdout, "\n".join(console)
 
     return read
+
+
+@pytest.fixture
+def laid_out(
+    dump: Callable[[str], tuple[str, str]], tmp_path: Path
+) -> Callable[[Path, int, str], str]:
+    """What an expression over `page` says of a page on a screen of some width: in a frame, since
+    a page may run no script but its own, and a browser's window has a least width.
+    """
+
+    def ask(page: Path, width: int, expression: str) -> str:
+        script = (
+            "onload=()=>{const page=document.querySelector('iframe').contentDocument;"
+            f"document.title={expression}}}"
+        )
+        source = html.escape(page.read_text(encoding="utf-8"))
+        around = tmp_path / "around.html"
+        around.write_text(
+            f'<iframe width="{width}" height="800" srcdoc="{source}"></iframe>'
+            f"<script>{script}</script>",
+            encoding="utf-8",
+        )
+        document, _ = dump(around.as_uri())
+        return document.partition("<title>")[2].partition("</title>")[0]
+
+    return ask
 
 
 def body_rows(document: str) -> list[str]:
@@ -86,3 +115,58 @@ def test_the_table_draws_filters_and_sorts(
     scores = [float(re.findall(r"<b>([0-9.]+)</b>", row)[0]) for row in body_rows(document)]
     assert scores == sorted(scores, reverse=True) and scores
     assert all(0.695 <= score <= 0.855 for score in scores)
+
+
+def test_re_encodes_that_failed_are_among_the_failed(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    build_failure: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    dump: Callable[[str], tuple[str, str]],
+) -> None:
+    taken = [replace(rungs[0], recommended="the smallest", ratio=share) for share in (0.5, 0.3)]
+    outcomes = [
+        build("half.mp4", encodes=taken[:1]),
+        build("third.mp4", encodes=taken[1:]),
+        build("two.mkv", reason=f"{RE_ENCODE}too small a picture"),
+        build_failure("tape.avi"),
+    ]
+    address = render(tmp_path / "report", outcomes, run).as_uri()
+    document, console = dump(address + "#failed=1")
+    assert console == ""
+    rows = body_rows(document)
+    assert len(rows) == 2 and "two.mkv" in rows[0] and "tape.avi" in rows[1]
+    assert rows[0].endswith('<td class="words">failed</td></tr>')
+    document, _ = dump(address + "#sort=encode")
+    assert "third.mp4" in body_rows(document)[0] and "half.mp4" in body_rows(document)[1]
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_no_page_scrolls_sideways(
+    width: int,
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    worst = (WorstFrame(1.0, 40.0, picture(1)), WorstFrame(2.0, 50.0, picture(2)))
+    encodes = (replace(rungs[0], recommended="the cheapest", worst=worst), *rungs[1:])
+    index = render(tmp_path / "report", [build(encodes=encodes, pictures=3)], run)
+    (page,) = (tmp_path / "report" / "videos").iterdir()
+    assert "Worst frames" in page.read_text(encoding="utf-8")
+    too_wide = "page.documentElement.scrollWidth - page.documentElement.clientWidth"
+    assert laid_out(page, width, too_wide) == "0"
+    assert laid_out(index, width, too_wide) == "0"
+
+
+def test_links_in_text_are_told_by_more_than_their_colour(
+    tmp_path: Path,
+    outcome: Outcome,
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    index = render(tmp_path / "report", [outcome], run)
+    lines = "[...page.querySelectorAll('p a')].map(a => getComputedStyle(a).textDecorationLine)"
+    assert laid_out(index, 1400, lines) == "underline,underline,underline"

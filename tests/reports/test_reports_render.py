@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqs_batch.records import Artifact, Outcome, Rung, RunRecord, Status
+from aqs_batch.records import RE_ENCODE, Artifact, Outcome, QualityLevel, Rung, RunRecord, Status
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
@@ -131,6 +131,31 @@ def test_the_index_lists_and_links_its_pages(
     assert "2026-03-01 22:00 UTC" in page.text() and "2 h 3 min" in page.text()
     assert page.tags.count("script") == 2
     assert len(table_rows(page)) == 3
+
+
+def test_the_index_tells_of_re_encodes_where_there_are_any(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    words = Page(render(tmp_path, [build()], run)).text()
+    assert "Re-encode" not in words and "re-encode" not in words
+    taken = replace(rungs[1], recommended="the smallest", ratio=0.314)
+    outcomes = [
+        build("good.mp4", encodes=(rungs[0], taken)),
+        build("large.mp4", encodes=rungs[:1]),
+        build("two.mkv", reason=f"{RE_ENCODE}too small a picture", hint="Leave it."),
+        build("plain.mp4"),
+    ]
+    page = Page(render(tmp_path, outcomes, run))
+    assert page.text("th").count("Re-encode") == 1
+    assert "1 re-encode failed" in page.text("h2") and "could not be scored" not in page.text()
+    assert "too small a picture" in page.text("td") and "Leave it." in page.text("td")
+    told = {str(row[0]): row[-2:] for row in table_rows(page)}
+    assert told == {
+        "good.mp4": ["CRF\u00a025, VMAF\u00a094.3, 31\u00a0%", 0.314],
+        "large.mp4": ["none recommended", None],
+        "two.mkv": ["failed", None],
+        "plain.mp4": ["", None],
+    }
 
 
 def test_a_failed_files_page(tmp_path: Path, failure: Outcome, run: RunRecord) -> None:
@@ -265,6 +290,19 @@ def test_the_plain_table_starts_with_the_worst(
     scores = [row[3] for row in table_rows(page) if isinstance(row[3], float)]
     assert scores == sorted(scores) and len(scores) > 100
     assert table_rows(page)[-1][3] is None  # failed files come last, and have their own section
+
+
+def test_a_score_just_below_a_level_is_not_shown_as_of_it(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    assert outcome.score is not None
+    fair = replace(outcome.score, aqs=0.696187, level=QualityLevel.of(0.696187))
+    outcome = replace(outcome, score=fair)
+    index = Page(render(tmp_path, [outcome], run))
+    assert table_rows(index)[0][3] == 0.69
+    assert "0.69" in index.text("b") and "0.70" not in index.text("b")
+    page = Page(video_path(tmp_path, outcome))
+    assert '<p class="big">0.69</p>' in page.source and "AQS 0.69" in page.text("text")
 
 
 def test_scores_of_two_settings_are_announced(

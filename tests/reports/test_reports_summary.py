@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from aqs_batch.records import Artifact, Outcome, Provenance, QualityLevel, Rung, Status
-from aqs_batch.reports.summary import json_value, row_of, severities, summarise, video_json
+from aqs_batch.reports.summary import row_of, severities, summarise, with_copies
+from aqs_batch.reports.video_json import json_value, video_json
 
 DESIGN_KEYS = {
     "file", "fingerprint", "aqs_score", "aqs_p5", "quality_level", "quality_component",
@@ -30,7 +31,7 @@ def test_every_key_of_the_public_interface(
     build: Callable[..., Outcome], rungs: tuple[Rung, ...]
 ) -> None:
     document = strict(video_json(build(encodes=rungs, bd_rate={"vmaf": -3.1, "vmaf_neg": -0.4})))
-    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
+    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint", "previous_aqs"}
     assert list(document["artifacts"]) == NAMES
     assert list(document["artifact_detail"]) == NAMES
     detail_keys = {"probability", "intensity", "severity", "time_share", "worst_t", "threshold"}
@@ -52,7 +53,9 @@ def test_every_key_of_the_public_interface(
 
 
 def test_values_come_through(outcome: Outcome) -> None:
+    outcome = replace(outcome, previous_aqs=0.25)
     document = strict(video_json(outcome))
+    assert document["previous_aqs"] == 0.25
     assert outcome.score is not None
     assert document["aqs_score"] == pytest.approx(outcome.score.aqs, abs=1e-6)
     assert document["quality_level"] == outcome.score.level.value
@@ -73,7 +76,7 @@ def test_an_infinite_xpsnr_is_null_not_invalid_json(
 
 def test_a_failed_file_has_the_same_keys(failure: Outcome) -> None:
     document = strict(video_json(failure))
-    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint"}
+    assert set(document) == DESIGN_KEYS | {"status", "reason", "hint", "previous_aqs"}
     assert document["status"] == "failed"
     assert document["aqs_score"] is None and document["sequences"] == []
     assert "moov" in document["reason"] and document["hint"]
@@ -121,6 +124,13 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
     assert (found.new, found.improved, found.worse, found.same) == (1, 1, 2, 1)
     assert (found.unchanged, found.failed, found.files) == (1, 1, 7)
     assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
+
+
+def test_a_copy_of_what_the_run_scored_is_as_new_as_it(outcome: Outcome) -> None:
+    copy = replace(outcome, file="copy.mp4", status=Status.UNCHANGED)
+    known = replace(copy, file="known.mp4", fingerprint="of an earlier run")
+    found = summarise(with_copies(map(row_of, [outcome, copy, known])))
+    assert (found.new, found.unchanged) == (2, 1)
 
 
 def test_verdicts_count_every_level(outcome: Outcome, failure: Outcome) -> None:

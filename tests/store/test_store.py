@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.analysis.score import Scoring, score_sequence, score_video
-from aqs_batch.errors import RefusedRow, StoreError
+from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store, database
@@ -210,8 +210,20 @@ def test_a_database_that_may_not_be_written_to_is_read(
     for _ in range(2):  # while another has it open, and when nobody has
         reading = Store(url)
         assert reading.job_counts()["queued"] == 1
-        with pytest.raises(StoreError, match="readonly"):
+        with pytest.raises(StoreError, match="or its folder is read-only") as caught:
             reading.enqueue("other", "key", Path("/b.mp4"), force=False)
+        assert "disk space" not in caught.value.hint
         reading.close()
         assert [p for p in sorted(tmp_path.iterdir()) if p not in before] == []
         whole.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [("mysql+mysqldb://me:secret@host/x", "mysqlclient"), ("foo://me@host/x", "a driver that")],
+)
+def test_a_database_without_its_driver_is_a_wrong_setting(url: str, package: str) -> None:
+    with pytest.raises(SettingsError, match="needs a driver") as caught:
+        Store(url)
+    assert package in caught.value.hint and "folder" not in caught.value.hint
+    assert "secret" not in str(caught.value)

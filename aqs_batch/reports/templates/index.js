@@ -2,12 +2,13 @@
 (() => {
   const PAGE = 100;
   const [NAME, PAGE_FILE, STATUS, AQS, P5, LEVEL, DETECTED, SEVERITIES,
-    WIDTH, HEIGHT, CODEC, DURATION, SIZE, DELTA, REASON] = Array(15).keys();
+    WIDTH, HEIGHT, CODEC, DURATION, SIZE, DELTA, REASON, ENCODE, RATIO] = Array(17).keys();
   const data = JSON.parse(document.getElementById("data").textContent);
   const element = (id) => document.getElementById(id);
   const table = element("table"), body = table.tBodies[0];
   const find = element("find"), level = element("level"), artifact = element("artifact");
   const change = element("change"), failed = element("failed");
+  const hasEncodes = data.rows.some((row) => row[ENCODE]);
   const statusOf = (row) => data.statuses[row[STATUS]];
   const text = data.rows.map((row) => `${row[NAME]}\n${data.codecs[row[CODEC]]}`.toLowerCase());
   const order = new Intl.Collator(undefined, {numeric: true, sensitivity: "base"});
@@ -22,7 +23,7 @@
   const bits = (mask) => { let n = 0; for (; mask; mask &= mask - 1) n++; return n; };
   const keys = {
     file: (row, i) => rank(i),
-    aqs: (row) => row[AQS],
+    aqs: (row, i) => (row[AQS] === null ? null : i),  // they come by AQS, and show it rounded
     level: (row) => (row[LEVEL] < 0 ? null : -row[LEVEL]),
     p5: (row) => row[P5],
     detected: (row) => (row[LEVEL] < 0 ? null : bits(row[DETECTED])),
@@ -32,6 +33,7 @@
     codec: (row) => data.codecs[row[CODEC]] || null,
     duration: (row) => row[DURATION] || null,
     size: (row) => row[SIZE] || null,
+    encode: (row) => row[RATIO],
   };
   const state = {sort: "aqs", up: true, page: 0};
   let shown = [];
@@ -101,6 +103,7 @@
       cell("num", clock(row[DURATION])),
       cell("num", size(row[SIZE])),
     );
+    if (hasEncodes) line.append(cell("words", row[ENCODE]));
     return line;
   }
 
@@ -119,7 +122,7 @@
     data.rows.forEach((row, i) => {
       if (wantedLevel !== null && row[LEVEL] !== wantedLevel) return;
       if (wantedArtifact !== null && !(row[DETECTED] >> wantedArtifact & 1)) return;
-      if (failed.checked && statusOf(row) !== "failed") return;
+      if (failed.checked && statusOf(row) !== "failed" && row[ENCODE] !== "failed") return;
       if (change.value && !isChange(row, change.value)) return;
       if (words.every((word) => text[i].includes(word))) chosen.push(i);
     });

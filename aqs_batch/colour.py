@@ -17,3 +17,14 @@ MATRICES = {
     9: "bt2020nc", 10: "bt2020c",
 }  # fmt: skip
 RANGES = {1: "limited", 2: "full"}
+UNKNOWN = 2  # of all but the range, whose is 0
+
+
+def words(primaries: int, transfer: int, matrix: int, range_: int) -> str:
+    """The four tags as a person reads them; a number that has no name stays a number."""
+    of_three = (("primaries", PRIMARIES), ("transfer", TRANSFERS), ("matrix", MATRICES))
+    named = [
+        f"{what} {names.get(number, 'unknown' if number == UNKNOWN else number)}"
+        for (what, names), number in zip(of_three, (primaries, transfer, matrix), strict=True)
+    ]
+    return ", ".join([*named, f"range {RANGES.get(range_, 'unknown')}"])
