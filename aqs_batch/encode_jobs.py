@@ -204,13 +204,7 @@ class EncodeJobs:
             )
         asked = self._settings.encode
         (taken,) = [stored.rung for stored in result.rungs if stored.rung.recommended]
-        floor = asked.target_vmaf or asked.good_vmaf
-        if taken.vmaf is not None and taken.vmaf.mean < floor:
-            raise EncodeError(
-                f"the original stays: its encode has a VMAF of {taken.vmaf.mean:.1f}, "
-                f"{floor:g} is asked for",
-                hint=f"The encode is {result.best}; [encode] good_vmaf says what is good enough.",
-            )
+        _check_looks(taken, asked.target_vmaf or asked.good_vmaf, result.best)
         ours, theirs = (place.stat().st_size for place in (result.best, path))
         if ours >= theirs:
             raise EncodeError(
@@ -236,6 +230,21 @@ class EncodeJobs:
             *(analysis.warnings if analysis else ()),
         ]
         return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
+
+
+def _check_looks(taken: Rung, floor: float, encode: Path) -> None:
+    """Raises EncodeError for an encode that looks too bad for its original's place, or may."""
+    if taken.vmaf is None:
+        raise EncodeError(
+            "the original stays: no VMAF is valid for HDR, so nothing says how its encode looks",
+            hint=f"The encode is {encode}.",
+        )
+    if taken.vmaf.mean < floor:
+        raise EncodeError(
+            f"the original stays: its encode has a VMAF of {taken.vmaf.mean:.1f}, "
+            f"{floor:g} is asked for",
+            hint=f"The encode is {encode}; [encode] good_vmaf says what is good enough.",
+        )
 
 
 def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:

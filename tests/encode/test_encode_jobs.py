@@ -503,3 +503,22 @@ def test_a_failure_may_name_a_file_that_is_no_utf8(film: Path, tmp_path: Path) -
     assert recorded.file == odd.name
     assert "caf\\udce9" in recorded.hint
     store.close()
+
+
+PQ = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=error"
+HDR = (
+    "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", PQ
+)  # fmt: skip
+
+
+def test_what_was_not_measured_takes_no_place(make_clip, tmp_path: Path) -> None:
+    """An HDR original had given way to 120 kbit/s that nobody had judged."""
+    film = Path(shutil.copy(make_clip("hdr.mkv", seconds=2, options=HDR), tmp_path / "hdr.mkv"))
+    before = film.read_bytes()
+    settings = asked(tmp_path, max_kbps=120, replace=True)
+    store = Store(settings.output.url)
+    entry = RunFile("hdr.mkv", fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert "the original stays: no VMAF is valid for HDR" in after.reason
+    assert film.read_bytes() == before
+    store.close()
