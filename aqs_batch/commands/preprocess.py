@@ -52,6 +52,6 @@ def preprocess(
                 on_frame,
             )
         for words in lost:
-            click.echo(f"{shown(str(target))}: {words} was left out: Matroska has none", err=True)
+            click.echo(f"{shown(str(target))}: {words}", err=True)
         click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aqs_batch.encode import codec, command, filtered, inventory, output, plan
+from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
@@ -28,7 +29,7 @@ def write(
     luma_filter: LumaFilter,
     on_frame: Callable[[int], None] = lambda count: None,
 ) -> tuple[int, tuple[str, ...]]:
-    """Filter `video` into `target` (.mkv); its frames, and what fits no Matroska in words.
+    """Filter `video` into `target` (.mkv); its frames, and what the copy lacks in words.
 
     The source is only read. Written under a temporary name and renamed when whole. Sound,
     subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
@@ -67,7 +68,9 @@ def write(
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return count, output.left_out(held, {video.stream_index, *(s.index for s in taken)})
+    left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
+    lost = [f"{words} was left out: Matroska has none" for words in left]
+    return count, (*lost, *([OPAQUE] if held.picture.transparent else []))
 
 
 def _is_text(stream: Stream) -> bool:
