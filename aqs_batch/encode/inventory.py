@@ -24,6 +24,7 @@ _OWN_TAGS = (
 )  # fmt: skip
 _SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
 LIMITED = 1  # libav's number of the range that is meant where none is said
+_PROGRESSIVE = 1  # of libav's field orders; 0 says nothing, those above name the fields
 _SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL")
 _ALPHA_ASIDE = ("vp8", "vp9")  # transparency is a second picture beside the first, told by a tag
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
@@ -53,6 +54,7 @@ class Picture:
     shown_with: tuple[str, ...]  # captions in the picture, and how its halves or sphere are seen
     pixels: str  # libav's name of the format: chroma, depth
     transparent: bool
+    interlaced: bool
     sar: tuple[int, int]  # 1:1 where nothing is said
     times_s: tuple[float, ...]  # of every packet, sorted
     size_bytes: int
@@ -121,6 +123,9 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
         Check(
             "transparency", _yes(old.transparent), _yes(new.transparent),
             new.transparent >= old.transparent,
+        ),
+        Check(
+            "scan", _scan(old.interlaced), _scan(new.interlaced), new.interlaced >= old.interlaced
         ),
         _line("pixel shape", ":".join(map(str, old.sar)), ":".join(map(str, new.sar))),
         _times(before, after),
@@ -195,6 +200,8 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     )  # fmt: skip
     sizes, times, side, rotation = 0, [], set[str](), 0
     looked = False
+    order = int(codec.field_order)
+    interlaced = order > _PROGRESSIVE
     for packet in container.demux(stream):
         if packet.size and not packet.is_discard:
             sizes += packet.size
@@ -205,6 +212,8 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
                     looked = True
                     rotation = round(frame.rotation) % 360
                     side |= {d.type.name for d in frame.side_data}
+                    # Where the header is silent, as DV's and AVI's are, the first frame tells.
+                    interlaced |= not order and bool(frame.interlaced_frame)
     hdr, shown = (
         tuple(sorted(s for s in side if s.startswith(kinds))) for kinds in (_SIDE_DATA, _SHOWN_WITH)
     )
@@ -217,6 +226,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
         shown_with=shown,
         pixels=codec.pix_fmt or "",
         transparent=_is_transparent(stream),
+        interlaced=interlaced,
         sar=(sar.numerator, sar.denominator),
         times_s=tuple(sorted(times)),
         size_bytes=sizes,
@@ -239,6 +249,10 @@ def _is_transparent(stream: Any) -> bool:
     if codec.name in _ALPHA_ASIDE:
         return _clean(stream.metadata).get("alpha_mode") == "1"
     return codec.format is not None and any(c.is_alpha for c in codec.format.components)
+
+
+def _scan(interlaced: bool) -> str:
+    return "interlaced" if interlaced else "progressive"
 
 
 def _yes(is_so: bool) -> str:

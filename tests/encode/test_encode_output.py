@@ -273,3 +273,23 @@ def test_what_shines_through_is_no_longer_there_and_said(
     plain, held = reencode(make_clip("plain.mp4"), ffmpeg_path, tmp_path)
     assert not output.losses(inventory.compare(held, inventory.take(plain), 25), ())
     assert OPAQUE not in admission.admit(probe(make_clip("plain.mp4")), held, Encode())
+
+
+FIELDS = ("-flags", "+ildct+ilme", "-pix_fmt", "yuv420p", "-vf", "interlace=scan=tff")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-c:v", "libx264", "-preset", "ultrafast", "-x264-params", "tff=1", *FIELDS),
+        ("-c:v", "mpeg2video", "-q:v", "2", *FIELDS),
+    ],
+)
+def test_half_of_the_moments_in_time_are_not_thrown_away(
+    options: tuple[str, ...], make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """An interlaced original had given way to its progressive encode, and no row said so."""
+    source = make_clip("fields.mkv", rate=50, options=options)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    lost = output.losses(inventory.compare(held, inventory.take(part), 25), ())
+    assert lost == ["scan: interlaced became progressive"]
