@@ -9,7 +9,6 @@ from aqs_batch.errors import EncodeError
 from aqs_batch.ffmpeg import Finished, child
 
 _LINES_SHOWN = 4
-_OUR_OWN = "Multiple -codec/-c"
 # How libx265 and libx264 tell of a parameter that they go on without.
 _IGNORED = ("Unknown option:", "Invalid value for", "Error parsing option")
 
@@ -48,8 +47,7 @@ def check(what: str, argv: Sequence[str], finished: Finished) -> None:
 
 def failure(what: str, argv: Sequence[str], finished: Finished) -> EncodeError:
     """What failed, why as ffmpeg put it, and the command to try by hand."""
-    # Said of every command of ours, and first: the cause would be left out for it.
-    told = tuple(line for line in finished.tail if _OUR_OWN not in line)
+    told = finished.tail
     if len(told) > _LINES_SHOWN:  # the cause comes first, what followed from it last
         told = (told[0], "...", *told[1 - _LINES_SHOWN :])
     tail = " | ".join(told) or "it wrote no message"

@@ -90,10 +90,10 @@ def encoder_argv(
         f"{-video.frame_times_s[0]:.6f}",
         *command.opened(video.path, plan.whole(video).windows[0]),
     ]
-    argv += ["-map", "0:v:0", "-c", "copy", *(_FULL if video.color_range == "full" else _FFV1)]
+    argv += ["-map", "0:v:0", *(_FULL if video.color_range == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
-        argv += [f"-c:{number}", "srt"] if _is_text(stream) else []
+        argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]
     argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
     argv += ["-map_metadata:s:v:0", f"1:s:{video.stream_index}"]

@@ -48,6 +48,8 @@ def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
     maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
     assert maps == ["0:0", "0:1", "0:2", "0:3"]
     assert after(argv, "-c:2") == "libx265"
+    # One codec a stream: told of two, ffmpeg begins with a remark on our command.
+    assert sorted(w for w in argv if w.split(":")[0] == "-c") == ["-c:0", "-c:1", "-c:2", "-c:3"]
     assert after(argv, "-tag:2") == "hvc1"
     assert after(argv, "-map_chapters") == "0"
     assert target.place(video) == 2
