@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aqs_batch import encoding
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import trash
+from aqs_batch.encode import choose, trash
 from aqs_batch.errors import (
     AqsError,
     EncodeError,
@@ -90,7 +90,7 @@ class EncodeJobs:
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
-            tell("encoded", _facts(self._store.rungs(fingerprint)) | {"known": True})
+            tell("encoded", self._facts(self._store.rungs(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
                 why = "stays where it is: this content was dealt with before with these settings"
                 tell("left", {"reason": why, "hint": "--force tries it again."})
@@ -150,13 +150,21 @@ class EncodeJobs:
         ended = worker.work(job, progress, patient=patient)
         if ended.end is not End.SAVED:
             return ended
-        tell("encoded", _facts([stored.rung for stored in made[-1].rungs]) | {"known": False})
+        rungs = [stored.rung for stored in made[-1].rungs]
+        tell("encoded", self._facts(rungs) | {"known": False})
         if self._settings.encode.replace:
             try:
                 self._replace(job.path, job.fingerprint, made[-1], tell)
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
         return ended
+
+    def _facts(self, rungs: Sequence[Rung]) -> dict[str, Any]:
+        """What an event says of the rungs of this request, each warning once."""
+        warnings = [words for rung in rungs for words in rung.warnings]
+        if self._settings.encode.keeps == "best":
+            warnings += filter(None, [choose.none_kept(rungs)])
+        return {"rungs": [_rung_facts(r) for r in rungs], "warnings": list(dict.fromkeys(warnings))}
 
     def _order(
         self, path: Path, fingerprint: str, tell: Tell, moved: Progress, force: bool
@@ -247,22 +255,17 @@ def _check_looks(taken: Rung, floor: float, encode: Path) -> None:
         )
 
 
-def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:
+def _rung_facts(rung: Rung) -> dict[str, Any]:
     return {
-        "rungs": [
-            {
-                "crf": r.crf,
-                "codec": r.codec,
-                "preprocess": r.preprocess,
-                "kbps": round(r.kbps, 1),
-                "bytes": r.size_bytes,
-                "vmaf": None if r.vmaf is None else round(r.vmaf.mean, 3),
-                "vmaf_neg": None if r.vmaf_neg is None else round(r.vmaf_neg.mean, 3),
-                "alignment": r.alignment,
-                "plan": r.plan,
-                "recommended": r.recommended,
-                "output": r.output,
-            }
-            for r in rungs
-        ]
+        "crf": rung.crf,
+        "codec": rung.codec,
+        "preprocess": rung.preprocess,
+        "kbps": round(rung.kbps, 1),
+        "bytes": rung.size_bytes,
+        "vmaf": None if rung.vmaf is None else round(rung.vmaf.mean, 3),
+        "vmaf_neg": None if rung.vmaf_neg is None else round(rung.vmaf_neg.mean, 3),
+        "alignment": rung.alignment,
+        "plan": rung.plan,
+        "recommended": rung.recommended,
+        "output": rung.output,
     }

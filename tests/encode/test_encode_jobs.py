@@ -15,9 +15,11 @@ import pytest
 from aqs_batch import encoding, ffmpeg
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
+from aqs_batch.console import describe
 from aqs_batch.encode import trash
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
+from aqs_batch.events import Event
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
 from aqs_batch.settings import Settings
@@ -521,4 +523,19 @@ def test_what_was_not_measured_takes_no_place(make_clip, tmp_path: Path) -> None
     after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
     assert "the original stays: no VMAF is valid for HDR" in after.reason
     assert film.read_bytes() == before
+    store.close()
+
+
+def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None:
+    """--keep best of an HDR file had kept nothing, said nothing, and ended well."""
+    film = make_clip("hdr.mkv", seconds=2, options=HDR)
+    settings = asked(tmp_path, crf=(40,), keep="best")
+    store = Store(settings.output.url)
+    entry = RunFile("hdr.mkv", fingerprint(film), "key", Status.SCORED)
+    for _ in range(2):  # the second time all is known
+        told: dict[str, dict] = {}
+        jobs_for(store, settings).after(film, entry, lambda k, f, t=told: t.update({k: f}))
+        (words,) = [w for w in told["encoded"]["warnings"] if w.startswith("nothing was kept")]
+        assert "--max-kbps" in words
+        assert f"WARNING {words}" in describe(Event("encoded", "hdr.mkv", told["encoded"]))
     store.close()
