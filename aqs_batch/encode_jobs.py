@@ -90,7 +90,7 @@ class EncodeJobs:
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
-            tell("encoded", self._facts(self._store.rungs(fingerprint)) | {"known": True})
+            tell("encoded", self._facts(self._own(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
                 why = "stays where it is: this content was dealt with before with these settings"
                 tell("left", {"reason": why, "hint": "--force tries it again."})
@@ -158,6 +158,11 @@ class EncodeJobs:
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
         return ended
+
+    def _own(self, fingerprint: str) -> list[Rung]:
+        """The rungs of this request; of earlier versions, which noted no request, all there are."""
+        rungs = self._store.rungs(fingerprint)
+        return [r for r in rungs if self.key in r.asked_by] or list(rungs)
 
     def _facts(self, rungs: Sequence[Rung]) -> dict[str, Any]:
         """What an event says of the rungs of this request, each warning once."""

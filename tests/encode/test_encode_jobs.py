@@ -539,3 +539,18 @@ def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None
         assert "--max-kbps" in words
         assert f"WARNING {words}" in describe(Event("encoded", "hdr.mkv", told["encoded"]))
     store.close()
+
+
+def test_a_repeated_request_tells_of_its_own_rungs(film: Path, tmp_path: Path) -> None:
+    """It had told of the rungs of every request, and "none is good enough" beside one that was."""
+    one, two = asked(tmp_path, crf=(12, 24), good_vmaf=99), asked(tmp_path, crf=(24, 40))
+    store = Store(one.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: dict[str, dict] = {}
+    seen = []
+    for settings in (one, two, two, one):
+        jobs_for(store, settings).after(film, entry, lambda k, f: told.update({k: f}))
+        seen.append([rung["crf"] for rung in told["encoded"]["rungs"]])
+    assert seen == [[12, 24], [24, 40], [24, 40], [12, 24]]
+    assert len(store.rungs(entry.fingerprint)) == 3
+    store.close()
