@@ -69,7 +69,9 @@ def opened(path: Path, window: Window) -> list[str]:
     argv = ["-reinit_filter:v", "0", "-protocol_whitelist", "file,pipe"]
     argv += ["-format_whitelist", DEMUXERS]
     if window.seek_s is not None:
-        argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s:.6f}"]
+        # The offset puts nought at `seek_s`, and ffmpeg drops what is shown before nought.
+        argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s - window.early_s:.6f}"]
+        argv += ["-itsoffset", f"{-window.early_s:.6f}"]
     if window.frames is not None:
         argv += ["-t", f"{window.length_s + SEEK_MARGIN_S:.6f}"]  # frames are counted by trim
     return [*argv, "-i", input_name(path)]

@@ -106,6 +106,23 @@ def test_parts_give_the_scores_of_one_pass(source: Video, encoded: Path, ffmpeg_
     np.testing.assert_allclose(parts.vmaf["vmaf_neg"], one.vmaf["vmaf_neg"], atol=1e-3)
 
 
+def test_parts_of_an_mp4_begin_where_they_are_to(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """At low rates a part began at the next keyframe: refused after all the work."""
+    source = probe(make_clip("slow.mp4", seconds=9, rate=12, size="64x48"))
+    recipe = Recipe(Codec.X265, "veryfast", "keyint=40:min-keyint=40")
+    target = command.Target(30, tmp_path / "rung.mp4", "mp4")
+    child.run(command.encoder_argv(ffmpeg_path, source, WHOLE, recipe, [target]), "encoding")
+    sides = pair.own(target.path, 0, source, WHOLE, recipe)
+    times = probe(target.path).frame_times_s, source.frame_times_s
+    settings = measuring(ffmpeg_path, source)
+    one = vmaf.measure(*sides, settings)
+    for most in (40, 41, 42):  # parts begin three frames before 40, 41, 42 and so on
+        parts = measure_in_parts(sides, settings, times, lambda frame: None, most=most)
+        np.testing.assert_allclose(parts.vmaf["vmaf"], one.vmaf["vmaf"], atol=1e-3)
+
+
 def test_a_window_is_the_same_frames_on_both_sides(
     source: Video, ffmpeg_path: str, tmp_path: Path
 ) -> None:
