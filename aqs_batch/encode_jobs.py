@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aqs_batch import encoding
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import choose, trash
+from aqs_batch.encode import choose, trash, trial
+from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.errors import (
     AqsError,
     EncodeError,
@@ -61,6 +62,11 @@ class EncodeJobs:
         """The settings key of these jobs."""
         version = find_ffmpeg(self._settings.ffmpeg.path).version
         return self._settings.encode.key(self._settings_key, version)
+
+    def check(self) -> None:
+        """Raises SettingsError for encoder parameters that would fail every file."""
+        asked, found = self._settings.encode, find_ffmpeg(self._settings.ffmpeg.path)
+        trial.check(found.path, Recipe(Codec(asked.codec), asked.preset, asked.params))
 
     def after(self, path: Path, entry: RunFile, tell: Tell, *, force: bool = False) -> RunFile:
         """Re-encode a file whose analysis went well; a failure is told in the entry's reason.

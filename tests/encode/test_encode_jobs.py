@@ -390,7 +390,7 @@ FAULTS = {
     ),
     "disk full": (
         'echo "av_interleaved_write_frame(): No space left on device" >&2; exit 228\n',
-        EncodeError, "No space left",
+        EncodeError, "no space is left on the disk",
     ),
     "no such stream": (
         'echo "Could not write header (incorrect codec parameters ?)" >&2; exit 234\n',
@@ -401,15 +401,17 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_leaves_nothing_behind_and_says_what_failed(
-    fault: str, film: Path, tmp_path: Path
+    fault: str, film: Path, tmp_path: Path, caplog
 ) -> None:
+    caplog.set_level("DEBUG", "aqs_batch")
     body, kind, says = FAULTS[fault]
     broken = pretend(tmp_path, body)
     settings = asked(tmp_path, crf=(30,), keep="all")
     with pytest.raises(kind, match=says) as caught:
         encoding.encode(job(film, settings, ffmpeg=broken))
-    if kind is EncodeError:
-        assert "libx265" in caught.value.hint
+    if kind is EncodeError:  # a page of command is for the log
+        assert "libx265" in caplog.text
+        assert "libx265" not in f"{caught.value} {caught.value.hint}"
     assert not leftovers(tmp_path)
     assert not (tmp_path / "out" / "encodes").exists()
 
@@ -554,3 +556,22 @@ def test_a_repeated_request_tells_of_its_own_rungs(film: Path, tmp_path: Path) -
     assert seen == [[12, 24], [24, 40], [24, 40], [12, 24]]
     assert len(store.rungs(entry.fingerprint)) == 3
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("params", "size", "says"),
+    [
+        ("aq-mode=99", "64x64", "the encoder says: Aq-Mode is out of range"),
+        ("", "2x2", "the picture is too small for the encoder"),
+    ],
+)
+def test_an_ordinary_mistake_is_told_in_a_line(
+    params: str, size: str, says: str, make_clip, tmp_path: Path
+) -> None:
+    """A person had to find it in three thousand characters of command."""
+    options = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+    film = make_clip("film.mkv", source="color", size=size, seconds=0.2, options=options)
+    with pytest.raises(EncodeError) as caught:
+        encoding.encode(job(film, asked(tmp_path, crf=(30,), params=params)))
+    assert str(caught.value) == f"encoding film.mkv: {says}"
+    assert len(caught.value.hint) < 80

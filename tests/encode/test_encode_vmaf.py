@@ -160,13 +160,15 @@ def test_without_a_model_alignment_and_xpsnr_remain(
     assert frames.xpsnr.mean() > 20
 
 
-def test_a_failing_command_names_itself_and_its_last_lines(
-    source: Video, ffmpeg_path: str, tmp_path: Path
+def test_a_failing_command_tells_its_last_lines_and_is_in_the_log(
+    source: Video, ffmpeg_path: str, tmp_path: Path, caplog
 ) -> None:
+    caplog.set_level("DEBUG", "aqs_batch")
     sides = pair.own(tmp_path / "missing.mkv", 0, source, WHOLE, RECIPE)
     with pytest.raises(EncodeError, match="No such file") as caught:
         vmaf.measure(*sides, measuring(ffmpeg_path, source))
-    assert "missing.mkv" in caught.value.hint
+    assert "--debug" in caught.value.hint
+    assert "missing.mkv" in caplog.text and "libvmaf" in caplog.text
 
 
 @pytest.mark.parametrize("change", ["tags", "size"])
