@@ -74,6 +74,8 @@ class Batch:
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
         """Process every file and return the run's id; what failed is recorded, not raised."""
         find_ffmpeg(self._settings.ffmpeg.path)  # without it every file would fail one by one
+        if self._settings.encode.enabled:
+            self._encodes.check()
         run_id = self._store.start_run(
             iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json")
         )

@@ -131,7 +131,9 @@ def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
         hint = f" ({facts['hint']})" if facts["hint"] else ""
         return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
     if kind == "encoded":
-        return "\n".join(f"{name}  {_rung_words(rung)}" for rung in facts["rungs"])
+        lines = [_rung_words(rung) for rung in facts["rungs"]]
+        lines += [f"WARNING {shown(words)}" for words in facts["warnings"]]
+        return "\n".join(f"{name}  {words}" for words in lines)
     if kind == "left":
         hint = f" ({facts['hint']})" if facts.get("hint") else ""
         return f"{name}  {facts['reason']}{hint}"

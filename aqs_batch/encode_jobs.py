@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aqs_batch import encoding
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import trash
+from aqs_batch.encode import choose, trash, trial
+from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.errors import (
     AqsError,
     EncodeError,
@@ -62,6 +63,11 @@ class EncodeJobs:
         version = find_ffmpeg(self._settings.ffmpeg.path).version
         return self._settings.encode.key(self._settings_key, version)
 
+    def check(self) -> None:
+        """Raises SettingsError for encoder parameters that would fail every file."""
+        asked, found = self._settings.encode, find_ffmpeg(self._settings.ffmpeg.path)
+        trial.check(found.path, Recipe(Codec(asked.codec), asked.preset, asked.params))
+
     def after(self, path: Path, entry: RunFile, tell: Tell, *, force: bool = False) -> RunFile:
         """Re-encode a file whose analysis went well; a failure is told in the entry's reason.
 
@@ -90,7 +96,7 @@ class EncodeJobs:
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
-            tell("encoded", _facts(self._store.rungs(fingerprint)) | {"known": True})
+            tell("encoded", self._facts(self._own(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
                 why = "stays where it is: this content was dealt with before with these settings"
                 tell("left", {"reason": why, "hint": "--force tries it again."})
@@ -150,13 +156,26 @@ class EncodeJobs:
         ended = worker.work(job, progress, patient=patient)
         if ended.end is not End.SAVED:
             return ended
-        tell("encoded", _facts([stored.rung for stored in made[-1].rungs]) | {"known": False})
+        rungs = [stored.rung for stored in made[-1].rungs]
+        tell("encoded", self._facts(rungs) | {"known": False})
         if self._settings.encode.replace:
             try:
                 self._replace(job.path, job.fingerprint, made[-1], tell)
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
         return ended
+
+    def _own(self, fingerprint: str) -> list[Rung]:
+        """The rungs of this request; of earlier versions, which noted no request, all there are."""
+        rungs = self._store.rungs(fingerprint)
+        return [r for r in rungs if self.key in r.asked_by] or list(rungs)
+
+    def _facts(self, rungs: Sequence[Rung]) -> dict[str, Any]:
+        """What an event says of the rungs of this request, each warning once."""
+        warnings = [words for rung in rungs for words in rung.warnings]
+        if self._settings.encode.keeps == "best":
+            warnings += filter(None, [choose.none_kept(rungs)])
+        return {"rungs": [_rung_facts(r) for r in rungs], "warnings": list(dict.fromkeys(warnings))}
 
     def _order(
         self, path: Path, fingerprint: str, tell: Tell, moved: Progress, force: bool
@@ -204,13 +223,7 @@ class EncodeJobs:
             )
         asked = self._settings.encode
         (taken,) = [stored.rung for stored in result.rungs if stored.rung.recommended]
-        floor = asked.target_vmaf or asked.good_vmaf
-        if taken.vmaf is not None and taken.vmaf.mean < floor:
-            raise EncodeError(
-                f"the original stays: its encode has a VMAF of {taken.vmaf.mean:.1f}, "
-                f"{floor:g} is asked for",
-                hint=f"The encode is {result.best}; [encode] good_vmaf says what is good enough.",
-            )
+        _check_looks(taken, asked.target_vmaf or asked.good_vmaf, result.best)
         ours, theirs = (place.stat().st_size for place in (result.best, path))
         if ours >= theirs:
             raise EncodeError(
@@ -238,22 +251,32 @@ class EncodeJobs:
         return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
 
 
-def _facts(rungs: Sequence[Rung]) -> dict[str, Any]:
+def _check_looks(taken: Rung, floor: float, encode: Path) -> None:
+    """Raises EncodeError for an encode that looks too bad for its original's place, or may."""
+    if taken.vmaf is None:
+        raise EncodeError(
+            "the original stays: no VMAF is valid for HDR, so nothing says how its encode looks",
+            hint=f"The encode is {encode}.",
+        )
+    if taken.vmaf.mean < floor:
+        raise EncodeError(
+            f"the original stays: its encode has a VMAF of {taken.vmaf.mean:.1f}, "
+            f"{floor:g} is asked for",
+            hint=f"The encode is {encode}; [encode] good_vmaf says what is good enough.",
+        )
+
+
+def _rung_facts(rung: Rung) -> dict[str, Any]:
     return {
-        "rungs": [
-            {
-                "crf": r.crf,
-                "codec": r.codec,
-                "preprocess": r.preprocess,
-                "kbps": round(r.kbps, 1),
-                "bytes": r.size_bytes,
-                "vmaf": None if r.vmaf is None else round(r.vmaf.mean, 3),
-                "vmaf_neg": None if r.vmaf_neg is None else round(r.vmaf_neg.mean, 3),
-                "alignment": r.alignment,
-                "plan": r.plan,
-                "recommended": r.recommended,
-                "output": r.output,
-            }
-            for r in rungs
-        ]
+        "crf": rung.crf,
+        "codec": rung.codec,
+        "preprocess": rung.preprocess,
+        "kbps": round(rung.kbps, 1),
+        "bytes": rung.size_bytes,
+        "vmaf": None if rung.vmaf is None else round(rung.vmaf.mean, 3),
+        "vmaf_neg": None if rung.vmaf_neg is None else round(rung.vmaf_neg.mean, 3),
+        "alignment": rung.alignment,
+        "plan": rung.plan,
+        "recommended": rung.recommended,
+        "output": rung.output,
     }

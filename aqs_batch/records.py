@@ -275,6 +275,7 @@ class Rung:
     on_hull: bool = False  # no mixture of other rungs beats it; said of a whole set when reading
     recommended: str = ""  # why this rung is the one to take; "" for the others
     chosen_by: str = ""  # the key of the request that took it
+    asked_by: tuple[str, ...] = ()  # the keys of all requests that it is a result of
     output: str = ""  # the kept file, if any
     checks: tuple[Check, ...] = ()  # what of the source the kept file still holds
     vmaf_log: str = ""  # the per-frame log, relative to the output folder

@@ -82,6 +82,8 @@ class Service:
         Raises AqsError when there is nothing to work with: no model, no database.
         """
         self._until, self._once = until, once
+        if self._keys[-1] == self._encodes.key:
+            self._encodes.check()
         for folder in (self._settings.output.dir, Path(self._settings.output.dir, "videos")):
             remove_abandoned(Path(folder), now_s=time.time(), of_dead=True)
         self._run_id = self._store.start_run(

@@ -30,6 +30,8 @@ def clip(make_clip, tmp_path: Path) -> Path:
         (["run", "in", "--device", "cuda:7", "--backend", "torch"], "cuda"),
         (["encode", "in/a.mp4", "--params", "crf=10"], "params must not set crf"),
         (["encode", "in/a.mp4", "--crf", ""], "crf"),
+        (["encode", "in/a.mp4", "--params", "aq-mode=99"], "Aq-Mode is out of range"),
+        (["encode", "in/a.mp4", "--params", "garbage"], "garbage"),
     ],
 )
 def test_wrong_settings_exit_2_and_blame_no_file(

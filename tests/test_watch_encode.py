@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import reporting
+from aqs_batch.errors import SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.service import Service, Summary
 from aqs_batch.settings import Settings
@@ -65,6 +66,13 @@ def test_a_folders_profile_has_its_files_encoded_before_they_move(inbox: Path) -
     assert rung.alignment == "exact"
     assert not store.open_jobs()
     store.close()
+
+
+def test_a_service_does_not_begin_with_what_its_encoder_refuses(inbox: Path) -> None:
+    settings = profile(inbox)
+    wrong = settings.encode.model_copy(update={"params": "aq-mode=99"})
+    with pytest.raises(SettingsError, match="Aq-Mode is out of range"):
+        serve(settings.model_copy(update={"encode": wrong}))
 
 
 def test_a_replacement_is_scored_and_not_encoded_again(inbox: Path) -> None:

@@ -19,10 +19,15 @@ EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 3, 130, 
 
 @contextmanager
 def plain_errors(debug: bool) -> Iterator[None]:
-    """Our own errors as a message for a person; with --debug as a traceback."""
+    """Our own errors as a message for a person; with --debug as a traceback, and with the log."""
+    import logging
+
     from aqs_batch.errors import AqsError, CheckpointError, SettingsError
     from aqs_batch.wording import shown
 
+    if debug:
+        logging.basicConfig(format="%(name)s: %(message)s")
+        logging.getLogger("aqs_batch").setLevel(logging.DEBUG)
     try:
         yield
     except AqsError as error:
@@ -39,7 +44,8 @@ def plain_errors(debug: bool) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        click.echo(f"error: {error.strerror or error}: {shown(str(error.filename))}", err=True)
+        where = f": {shown(str(error.filename))}" if error.filename else ""  # a full disk has none
+        click.echo(f"error: {error.strerror or error}{where}", err=True)
         raise click.exceptions.Exit(EXIT_FAILED) from error
 
 
@@ -50,7 +56,7 @@ def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--config", type=click.Path(path_type=Path), help="Settings file."),
             click.option("--output-dir", help="Folder of database, exports and report."),
             click.option("--db", help="Database URL; default: aqs.db in the output folder."),
-            click.option("--debug", is_flag=True, help="Show tracebacks."),
+            click.option("--debug", is_flag=True, help="Show tracebacks and failed commands."),
         )
     ):
         function = option(function)

@@ -17,7 +17,7 @@ from aqs_batch.commands.frame import load, plain_errors
 @click.option("--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True,
               help="0 changes nothing, 1 is as trained.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and failed commands.")
 def preprocess(
     source: Path, target: Path, crf: float, strength: float, config: Path | None, debug: bool
 ) -> int:
@@ -52,6 +52,6 @@ def preprocess(
                 on_frame,
             )
         for words in lost:
-            click.echo(f"{shown(str(target))}: {words} was left out: Matroska has none", err=True)
+            click.echo(f"{shown(str(target))}: {words}", err=True)
         click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")
     return 0

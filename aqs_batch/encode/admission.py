@@ -9,6 +9,8 @@ from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.records import Video
 from aqs_batch.settings import Encode
 
+OPAQUE = "transparency is not carried over"
+
 
 def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
     """What a person should know of the encodes of this source; raises AqsError to refuse it."""
@@ -33,6 +35,8 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
         warnings.append("Dolby Vision metadata is not carried over, its base layer is")
     if "DYNAMIC_HDR_PLUS" in held.picture.side_data:
         warnings.append("HDR10+ metadata is not carried over, HDR10's is")
+    if held.picture.transparent:
+        warnings.append(OPAQUE)
     if video.interlaced:
         warnings.append("interlaced: deinterlaced frame by frame, on both sides")
     if cut := odd_size(video):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -9,9 +11,22 @@ from aqs_batch.errors import EncodeError
 from aqs_batch.ffmpeg import Finished, child
 
 _LINES_SHOWN = 4
-_OUR_OWN = "Multiple -codec/-c"
-# How libx265 and libx264 tell of a parameter that they go on without.
+_LOG = logging.getLogger(__name__)
+_ORIGIN = re.compile(r"^((\[[^]]* @ \w+\] )+|(x265 |Svt)\[error\]: )")
+# How encoders tell of a parameter that they go on without, and of one that stops them.
 _IGNORED = ("Unknown option:", "Invalid value for", "Error parsing option")
+_REFUSED = (*_IGNORED, "Error setting option", "x265 [error]: ", "Svt[error]: ")
+_KNOWN = (  # what ffmpeg says, what it means, what to do
+    ("No space left", "no space is left on the disk", "Free disk space and run again."),
+    (
+        "Image size is too small", "the picture is too small for the encoder",
+        "Leave this file as it is, or try --codec x264.",
+    ),
+)  # fmt: skip
+_ECHOES = (
+    "Error sending frames to consumers", "Task finished with error", "Terminating thread with",
+    "Could not open encoder before EOF", "Nothing was written into output", "Conversion failed!",
+)  # fmt: skip
 
 
 def run(
@@ -35,28 +50,37 @@ def run(
 
 
 def check(what: str, argv: Sequence[str], finished: Finished) -> None:
-    """Raises EncodeError with the command and its last lines when it failed.
+    """Raises EncodeError with the cause, in plain words where it is a known one.
 
-    An encoder that went on without a parameter it did not know has failed, too.
+    An encoder that went on without a parameter it did not know has failed, too. The command is a
+    page long and tells a person nothing: it goes into the log, which --debug shows.
     """
-    if finished.returncode != 0:
-        raise failure(what, argv, finished)
-    if ignored := [line for line in finished.tail if any(words in line for words in _IGNORED)]:
-        said = ignored[0].rpartition("] ")[2]
+    said = _complaint(finished)
+    if finished.returncode == 0 and not said:
+        return
+    _LOG.debug("%s: the command was: %s", what, shlex.join(argv))
+    for sign, words, hint in _KNOWN:
+        if any(sign in line for line in finished.tail):
+            raise EncodeError(f"{what}: {words}", hint=hint)
+    if said:
         raise EncodeError(f"{what}: the encoder says: {said}", hint="Look at --params.")
-
-
-def failure(what: str, argv: Sequence[str], finished: Finished) -> EncodeError:
-    """What failed, why as ffmpeg put it, and the command to try by hand."""
-    # Said of every command of ours, and first: the cause would be left out for it.
-    told = tuple(line for line in finished.tail if _OUR_OWN not in line)
-    if len(told) > _LINES_SHOWN:  # the cause comes first, what followed from it last
-        told = (told[0], "...", *told[1 - _LINES_SHOWN :])
-    tail = " | ".join(told) or "it wrote no message"
     died = f"killed by signal {-finished.returncode}" if finished.returncode < 0 else ""
-    hint = f"The command was: {shlex.join(argv)}"
-    if "No space left" in tail:
-        hint = f"Free disk space and run again. {hint}"
-    return EncodeError(
-        f"{what} failed ({died or f'exit {finished.returncode}'}): {tail}", hint=hint
+    raise EncodeError(
+        f"{what} failed ({died or f'exit {finished.returncode}'}): {_told(finished.tail)}",
+        hint="--debug shows ffmpeg's command, to be tried by hand.",
     )
+
+
+def _complaint(finished: Finished) -> str:
+    """What an encoder says of its parameters, "" where it is content."""
+    signs = _REFUSED if finished.returncode else _IGNORED
+    found = (line for line in finished.tail if any(words in line for words in signs))
+    return _ORIGIN.sub("", next(found, ""))
+
+
+def _told(lines: Sequence[str]) -> str:
+    """The lines that tell of the cause, those that only follow from it left out."""
+    told = [_ORIGIN.sub("", line) for line in lines if not any(w in line for w in _ECHOES)]
+    if len(told) > _LINES_SHOWN:  # the cause comes first, what followed from it last
+        told = [told[0], "...", *told[1 - _LINES_SHOWN :]]
+    return " | ".join(told) or "it wrote no message"

@@ -19,6 +19,7 @@ CROP_PX = (320, 180)
 def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None:
     """(position, why) of the rung to take: the smallest that looks good and saves bytes.
 
+    The words hold for these rungs: a report shows them beside those of other requests.
     None where nothing was measured or every rung is larger than the source.
     """
     saving = [(n, r) for n, r in enumerate(rungs) if r.vmaf and not r.ratio >= 1]
@@ -28,12 +29,23 @@ def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None
     if good:
         number, rung = min(good, key=lambda pair: pair[1].kbps)
         saved = f"; {1 - rung.ratio:.0%} smaller than the source" if rung.ratio else ""
-        return number, f"the smallest with VMAF of at least {good_vmaf:g}{saved}"
+        why = f"the smallest with VMAF of at least {good_vmaf:g}{saved}"
+        return number, f"of the CRFs asked for {why}"
     number, rung = max(saving, key=lambda pair: pair[1].vmaf.mean if pair[1].vmaf else 0.0)
     why = f"none reaches VMAF {good_vmaf:g}"
     if any(r.vmaf and r.vmaf.mean >= good_vmaf for r in rungs):
         why = f"none that reaches VMAF {good_vmaf:g} is smaller than the source"
-    return number, f"{why}; this comes nearest and saves bytes"
+    return number, f"of the CRFs asked for {why}; this comes nearest and saves bytes"
+
+
+def none_kept(rungs: Sequence[Rung]) -> str:
+    """Why a request for the best keeps nothing, and what would be kept; "" where one is taken."""
+    if any(rung.recommended for rung in rungs):
+        return ""
+    if any(rung.vmaf for rung in rungs):
+        return "nothing was kept: no encode is smaller than its source"
+    why = "no VMAF is valid for HDR, so no encode is known to be the best"
+    return f"nothing was kept: {why}; ask for --max-kbps, --max-bytes or --keep all"
 
 
 def side_by_side(

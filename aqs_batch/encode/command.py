@@ -69,7 +69,9 @@ def opened(path: Path, window: Window) -> list[str]:
     argv = ["-reinit_filter:v", "0", "-protocol_whitelist", "file,pipe"]
     argv += ["-format_whitelist", DEMUXERS]
     if window.seek_s is not None:
-        argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s:.6f}"]
+        # The offset puts nought at `seek_s`, and ffmpeg drops what is shown before nought.
+        argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s - window.early_s:.6f}"]
+        argv += ["-itsoffset", f"{-window.early_s:.6f}"]
     if window.frames is not None:
         argv += ["-t", f"{window.length_s + SEEK_MARGIN_S:.6f}"]  # frames are counted by trim
     return [*argv, "-i", input_name(path)]
@@ -135,16 +137,17 @@ def encoder_argv(
     filters = piped.shown_as if piped else filter_text(source_filters(video, recipe), window)
     for target in targets:
         place = target.place(video)
-        order = sorted((*(target.others or ()), video.stream_index))
-        for index in order:
-            argv += ["-map", shown if index == video.stream_index else f"{source}:{index}"]
+        for number, index in enumerate(sorted((*(target.others or ()), video.stream_index))):
+            is_ours = index == video.stream_index
+            argv += ["-map", shown if is_ours else f"{source}:{index}"]
+            argv += [] if is_ours else [f"-c:{number}", "copy"]
         said = codec.options(recipe, target.crf)
         said += codec.captions(recipe.codec)
         said += codec.container_tag(recipe.codec, target.container)
         if filters:
             said += ["-filter", filters]
         said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
-        argv += ["-c", "copy", *_of_stream(place, said), *_belongings(source, target, place)]
+        argv += [*_of_stream(place, said), *_belongings(source, target, place)]
         argv += ["-f", target.container, f"file:{os.path.abspath(target.path)}"]
     return argv
 

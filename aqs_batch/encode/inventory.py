@@ -25,7 +25,9 @@ _OWN_TAGS = (
 )  # fmt: skip
 _SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
 LIMITED = 1  # libav's number of the range that is meant where none is said
+_PROGRESSIVE = 1  # of libav's field orders; 0 says nothing, those above name the fields
 _SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL")
+_ALPHA_ASIDE = ("vp8", "vp9")  # transparency is a second picture beside the first, told by a tag
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
 
 
@@ -51,7 +53,9 @@ class Picture:
     rotation_deg: int
     side_data: tuple[str, ...]
     shown_with: tuple[str, ...]  # captions in the picture, and how its halves or sphere are seen
-    pixels: str  # libav's name of the format: chroma, depth, transparency
+    pixels: str  # libav's name of the format: chroma, depth
+    transparent: bool
+    interlaced: bool
     sar: tuple[int, int]  # 1:1 where nothing is said
     times_s: tuple[float, ...]  # of every packet, sorted
     size_bytes: int
@@ -120,6 +124,13 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
             "captions, 3D", ", ".join(old.shown_with) or "none", ", ".join(new.shown_with) or "none"
         ),
         Check("pixels", old.pixels, new.pixels, _are_as_fine(new.pixels, old.pixels)),
+        Check(
+            "transparency", _yes(old.transparent), _yes(new.transparent),
+            new.transparent >= old.transparent,
+        ),
+        Check(
+            "scan", _scan(old.interlaced), _scan(new.interlaced), new.interlaced >= old.interlaced
+        ),
         _line("pixel shape", ":".join(map(str, old.sar)), ":".join(map(str, new.sar))),
         _times(before, after),
         Check(
@@ -193,6 +204,8 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     )  # fmt: skip
     sizes, times, side, rotation = 0, [], set[str](), 0
     looked = False
+    order = int(codec.field_order)
+    interlaced = order > _PROGRESSIVE
     for packet in container.demux(stream):
         if packet.size and not packet.is_discard:
             sizes += packet.size
@@ -203,6 +216,8 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
                     looked = True
                     rotation = round(frame.rotation) % 360
                     side |= {d.type.name for d in frame.side_data}
+                    # Where the header is silent, as DV's and AVI's are, the first frame tells.
+                    interlaced |= not order and bool(frame.interlaced_frame)
     hdr, shown = (
         tuple(sorted(s for s in side if s.startswith(kinds))) for kinds in (_SIDE_DATA, _SHOWN_WITH)
     )
@@ -214,6 +229,8 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
         side_data=hdr,
         shown_with=shown,
         pixels=codec.pix_fmt or "",
+        transparent=_is_transparent(stream),
+        interlaced=interlaced,
         sar=(sar.numerator, sar.denominator),
         times_s=tuple(sorted(times)),
         size_bytes=sizes,
@@ -227,19 +244,37 @@ def _decoded(packet: Any) -> list[Any]:
         return []
 
 
+def _is_transparent(stream: Any) -> bool:
+    """By its pixels; of VP8 and VP9, whose pixels do not say so, by a tag.
+
+    Transcoding leaves the tag where it was, on an opaque stream of another codec.
+    """
+    codec = stream.codec_context
+    if codec.name in _ALPHA_ASIDE:
+        return _clean(stream.metadata).get("alpha_mode") == "1"
+    return codec.format is not None and any(c.is_alpha for c in codec.format.components)
+
+
+def _scan(interlaced: bool) -> str:
+    return "interlaced" if interlaced else "progressive"
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
+
+
 def _line(what: str, before: object, after: object) -> Check:
     return Check(what, str(before), str(after), before == after)
 
 
 def _are_as_fine(ours: str, theirs: str) -> bool:
-    """Whether one pixel format has all that another has: chroma, depth and transparency."""
+    """Whether one pixel format has all that another has: chroma and depth."""
     if ours == theirs or not theirs:
         return True
     new, old = (av.VideoFormat(name) for name in (ours, theirs))
     is_grey = len(old.components) < 3 and not old.has_palette
     return (
         new.components[0].bits >= old.components[0].bits
-        and any(c.is_alpha for c in new.components) >= any(c.is_alpha for c in old.components)
         and (is_grey or new.chroma_width(16) >= old.chroma_width(16))
         and (is_grey or new.chroma_height(16) >= old.chroma_height(16))
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aqs_batch.encode import codec, command, filtered, inventory, output, plan
+from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
@@ -28,7 +29,7 @@ def write(
     luma_filter: LumaFilter,
     on_frame: Callable[[int], None] = lambda count: None,
 ) -> tuple[int, tuple[str, ...]]:
-    """Filter `video` into `target` (.mkv); its frames, and what fits no Matroska in words.
+    """Filter `video` into `target` (.mkv); its frames, and what the copy lacks in words.
 
     The source is only read. Written under a temporary name and renamed when whole. Sound,
     subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
@@ -67,7 +68,9 @@ def write(
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return count, output.left_out(held, {video.stream_index, *(s.index for s in taken)})
+    left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
+    lost = [f"{words} was left out: Matroska has none" for words in left]
+    return count, (*lost, *([OPAQUE] if held.picture.transparent else []))
 
 
 def _is_text(stream: Stream) -> bool:
@@ -87,10 +90,10 @@ def encoder_argv(
         f"{-video.frame_times_s[0]:.6f}",
         *command.opened(video.path, plan.whole(video).windows[0]),
     ]
-    argv += ["-map", "0:v:0", "-c", "copy", *(_FULL if video.color_range == "full" else _FFV1)]
+    argv += ["-map", "0:v:0", *(_FULL if video.color_range == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
-        argv += [f"-c:{number}", "srt"] if _is_text(stream) else []
+        argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]
     argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
     argv += ["-map_metadata:s:v:0", f"1:s:{video.stream_index}"]

@@ -10,6 +10,9 @@ from aqs_batch.records import Video
 
 MOSTLY = 0.6  # samples that would cover more of a file than this are not worth their seams
 SEEK_MARGIN_S = 2.0
+REORDER_FRAMES = (
+    32  # a keyframe is decoded at most so many frames before it is shown: 16 B, 16 late
+)
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Window:
     """Consecutive frames of the source: from the one numbered `start`, `frames` of them.
 
     `seek_s` is a time between two frames on the file's own clock, None: read from the beginning.
-    `frames` None: to the end, however many there are.
+    The file is opened `early_s` before that; what is shown until then is dropped. `frames` None:
+    to the end, however many there are.
     """
 
     start: int
@@ -25,6 +29,7 @@ class Window:
     seek_s: float | None
     t_s: float  # since the source's first frame
     length_s: float
+    early_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,22 +66,31 @@ def samples(video: Video, count: int, length_s: float) -> Plan:
         begin = times[0] + number * part_s
         first = _begin(video, begin, begin + part_s - length_s)
         after = bisect_left(times, times[first] + length_s)
-        windows.append(window(times, first, max(after - first, 1), video.duration_s))
+        frames = max(after - first, 1)
+        windows.append(window(times, first, frames, video.duration_s, video.keyframe_times_s))
     words = f"{count} x {length_s:.1f} s of {video.duration_s:.1f} s"
     return Plan(tuple(windows), words, sum(w.length_s for w in windows) / video.duration_s)
 
 
-def window(times_s: Sequence[float], first: int, frames: int, duration_s: float) -> Window:
+def window(
+    times_s: Sequence[float],
+    first: int,
+    frames: int,
+    duration_s: float,
+    keyframes_s: Sequence[float] | None = None,
+) -> Window:
     """The window of `frames` frames from number `first` on, `times_s` the sorted times of all.
 
     The seek goes to the middle between two frames, so that a container which rounds its clock
-    to a millisecond still begins at the same frame.
+    to a millisecond still begins at the same frame. `keyframes_s` None: they may be anywhere.
     """
     frames = min(frames, len(times_s) - first)
     seek_s = (times_s[first - 1] + times_s[first]) / 2 if first else None
+    early_s = 0.0 if seek_s is None else _early_s(times_s, first, seek_s, keyframes_s)
     after = first + frames
     end = times_s[after] if after < len(times_s) else times_s[0] + duration_s
-    return Window(first, frames, seek_s, times_s[first] - times_s[0], end - times_s[first])
+    t_s, length_s = times_s[first] - times_s[0], end - times_s[first]
+    return Window(first, frames, seek_s, t_s, length_s, early_s)
 
 
 def segments(times_s: Sequence[float], most: int, overlap: int) -> list[tuple[Window, slice]]:
@@ -95,6 +109,21 @@ def segments(times_s: Sequence[float], most: int, overlap: int) -> list[tuple[Wi
         keep = slice(first - begin, None if last else first - begin + most)
         parts.append((part, keep))
     return parts
+
+
+def _early_s(
+    times_s: Sequence[float], first: int, seek_s: float, keyframes_s: Sequence[float] | None
+) -> float:
+    """How much earlier than `seek_s` a seek finds a keyframe that is shown at or before `first`.
+
+    MP4 is sought by the time of decoding, in which a keyframe stands before frames that are shown
+    before it: at 12 frames/s a seek to 1997 began at 2000. Without a keyframe soon after, none of
+    later frames can stand that early, and nothing is decoded in vain.
+    """
+    until_s = times_s[min(first + REORDER_FRAMES, len(times_s) - 1)]
+    if keyframes_s is not None and not any(times_s[first] < t <= until_s for t in keyframes_s):
+        return 0.0
+    return seek_s - times_s[max(first - REORDER_FRAMES, 0)]
 
 
 def _begin(video: Video, earliest_s: float, latest_s: float) -> int:

@@ -41,15 +41,18 @@ class Rungs(Jobs):
             _withdraw(connection, fingerprint)
             for stored in made:
                 same = rungs.c.rung_key == stored.key
-                before = connection.execute(sa.select(rungs.c.output_fingerprint).where(same))
-                ours = stored.output_fingerprint or before.scalar() or ""
+                before = connection.execute(
+                    sa.select(rungs.c.output_fingerprint, rungs.c.rung).where(same)
+                ).first()
+                ours = stored.output_fingerprint or (before.output_fingerprint if before else "")
+                asked_by = before.rung.get("asked_by", ()) if before else ()
                 connection.execute(sa.delete(rungs).where(same))
                 result = connection.execute(
                     sa.insert(rungs).values(
                         fingerprint=fingerprint,
                         rung_key=stored.key,
                         crf=stored.rung.crf,
-                        rung=_json(stored.rung, job.settings_key),
+                        rung=_json(stored.rung, job.settings_key, asked_by),
                         output_fingerprint=ours,
                         created_at=created_at,
                     )
@@ -117,8 +120,9 @@ def _withdraw(connection: sa.Connection, fingerprint: str) -> None:
             connection.execute(sa.update(rungs).where(rungs.c.id == row.id).values(rung=parts))
 
 
-def _json(rung: Rung, key: str) -> dict[str, Any]:
+def _json(rung: Rung, key: str, asked_by: Sequence[str]) -> dict[str, Any]:
     parts = asdict(rung) | {"chosen_by": key if rung.recommended else ""}
+    parts["asked_by"] = sorted({*asked_by, key})
     del parts["worst"], parts["on_hull"]
     return parts
 
@@ -128,7 +132,7 @@ def _rung(row: Any, frames: Sequence[Any]) -> Rung:
     for name in _POOLED:
         parts[name] = _vmaf(parts.get(name))
     parts["checks"] = tuple(Check(**part) for part in parts.get("checks", ()))
-    for name in ("strip", "warnings"):
+    for name in ("strip", "warnings", "asked_by"):
         parts[name] = tuple(parts.get(name, ()))
     parts["worst"] = tuple(WorstFrame(f.t_s, f.vmaf, f.picture) for f in frames)
     return Rung(**parts)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.encode import codec, command
+from aqs_batch.encode import codec, command, trial
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Piped, Target
 from aqs_batch.encode.plan import Window
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import EncodeError, SettingsError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Video
 
@@ -48,6 +48,8 @@ def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
     maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
     assert maps == ["0:0", "0:1", "0:2", "0:3"]
     assert after(argv, "-c:2") == "libx265"
+    # One codec a stream: told of two, ffmpeg begins with a remark on our command.
+    assert sorted(w for w in argv if w.split(":")[0] == "-c") == ["-c:0", "-c:1", "-c:2", "-c:3"]
     assert after(argv, "-tag:2") == "hvc1"
     assert after(argv, "-map_chapters") == "0"
     assert target.place(video) == 2
@@ -108,3 +110,14 @@ def test_every_codec_goes_through_the_same_code() -> None:
     with pytest.raises(EncodeError, match="outside 0 to 51"):
         codec.check_crf(Codec.X265, 60)
     codec.check_crf(Codec.SVTAV1, 60)
+
+
+@pytest.mark.parametrize("kind", [Codec.X265, Codec.X264, Codec.SVTAV1])
+def test_parameters_are_tried_before_files_are(kind: Codec, ffmpeg_path: str) -> None:
+    preset = "12" if kind is Codec.SVTAV1 else "ultrafast"
+    trial.check(ffmpeg_path, Recipe(kind, preset, "keyint=50"))
+    with pytest.raises(SettingsError, match="bogus"):
+        trial.check(ffmpeg_path, Recipe(kind, preset, "bogus=1"))
+    argv = trial.argv("ffmpeg", Recipe(kind, preset, "keyint=50"), "yuv420p10le")
+    assert argv[-3:] == ["-f", "null", "-"]
+    assert "format=yuv420p10le" in after(argv, "-i")

@@ -15,9 +15,11 @@ import pytest
 from aqs_batch import encoding, ffmpeg
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
+from aqs_batch.console import describe
 from aqs_batch.encode import trash
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
+from aqs_batch.events import Event
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
 from aqs_batch.settings import Settings
@@ -388,7 +390,7 @@ FAULTS = {
     ),
     "disk full": (
         'echo "av_interleaved_write_frame(): No space left on device" >&2; exit 228\n',
-        EncodeError, "No space left",
+        EncodeError, "no space is left on the disk",
     ),
     "no such stream": (
         'echo "Could not write header (incorrect codec parameters ?)" >&2; exit 234\n',
@@ -399,15 +401,17 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_leaves_nothing_behind_and_says_what_failed(
-    fault: str, film: Path, tmp_path: Path
+    fault: str, film: Path, tmp_path: Path, caplog
 ) -> None:
+    caplog.set_level("DEBUG", "aqs_batch")
     body, kind, says = FAULTS[fault]
     broken = pretend(tmp_path, body)
     settings = asked(tmp_path, crf=(30,), keep="all")
     with pytest.raises(kind, match=says) as caught:
         encoding.encode(job(film, settings, ffmpeg=broken))
-    if kind is EncodeError:
-        assert "libx265" in caught.value.hint
+    if kind is EncodeError:  # a page of command is for the log
+        assert "libx265" in caplog.text
+        assert "libx265" not in f"{caught.value} {caught.value.hint}"
     assert not leftovers(tmp_path)
     assert not (tmp_path / "out" / "encodes").exists()
 
@@ -503,3 +507,71 @@ def test_a_failure_may_name_a_file_that_is_no_utf8(film: Path, tmp_path: Path) -
     assert recorded.file == odd.name
     assert "caf\\udce9" in recorded.hint
     store.close()
+
+
+PQ = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=error"
+HDR = (
+    "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", PQ
+)  # fmt: skip
+
+
+def test_what_was_not_measured_takes_no_place(make_clip, tmp_path: Path) -> None:
+    """An HDR original had given way to 120 kbit/s that nobody had judged."""
+    film = Path(shutil.copy(make_clip("hdr.mkv", seconds=2, options=HDR), tmp_path / "hdr.mkv"))
+    before = film.read_bytes()
+    settings = asked(tmp_path, max_kbps=120, replace=True)
+    store = Store(settings.output.url)
+    entry = RunFile("hdr.mkv", fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    assert "the original stays: no VMAF is valid for HDR" in after.reason
+    assert film.read_bytes() == before
+    store.close()
+
+
+def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None:
+    """--keep best of an HDR file had kept nothing, said nothing, and ended well."""
+    film = make_clip("hdr.mkv", seconds=2, options=HDR)
+    settings = asked(tmp_path, crf=(40,), keep="best")
+    store = Store(settings.output.url)
+    entry = RunFile("hdr.mkv", fingerprint(film), "key", Status.SCORED)
+    for _ in range(2):  # the second time all is known
+        told: dict[str, dict] = {}
+        jobs_for(store, settings).after(film, entry, lambda k, f, t=told: t.update({k: f}))
+        (words,) = [w for w in told["encoded"]["warnings"] if w.startswith("nothing was kept")]
+        assert "--max-kbps" in words
+        assert f"WARNING {words}" in describe(Event("encoded", "hdr.mkv", told["encoded"]))
+    store.close()
+
+
+def test_a_repeated_request_tells_of_its_own_rungs(film: Path, tmp_path: Path) -> None:
+    """It had told of the rungs of every request, and "none is good enough" beside one that was."""
+    one, two = asked(tmp_path, crf=(12, 24), good_vmaf=99), asked(tmp_path, crf=(24, 40))
+    store = Store(one.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: dict[str, dict] = {}
+    seen = []
+    for settings in (one, two, two, one):
+        jobs_for(store, settings).after(film, entry, lambda k, f: told.update({k: f}))
+        seen.append([rung["crf"] for rung in told["encoded"]["rungs"]])
+    assert seen == [[12, 24], [24, 40], [24, 40], [12, 24]]
+    assert len(store.rungs(entry.fingerprint)) == 3
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("params", "size", "says"),
+    [
+        ("aq-mode=99", "64x64", "the encoder says: Aq-Mode is out of range"),
+        ("", "2x2", "the picture is too small for the encoder"),
+    ],
+)
+def test_an_ordinary_mistake_is_told_in_a_line(
+    params: str, size: str, says: str, make_clip, tmp_path: Path
+) -> None:
+    """A person had to find it in three thousand characters of command."""
+    options = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+    film = make_clip("film.mkv", source="color", size=size, seconds=0.2, options=options)
+    with pytest.raises(EncodeError) as caught:
+        encoding.encode(job(film, asked(tmp_path, crf=(30,), params=params)))
+    assert str(caught.value) == f"encoding film.mkv: {says}"
+    assert len(caught.value.hint) < 80

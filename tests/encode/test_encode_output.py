@@ -10,12 +10,14 @@ import av
 import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.encode import child, command, inventory, output
+from aqs_batch.encode import admission, child, command, inventory, output
+from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import Window
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
+from aqs_batch.settings import Encode
 
 RECIPE = Recipe(Codec.X265, "ultrafast")
 WHOLE = Window(0, None, None, 0.0, 0.0)
@@ -205,7 +207,6 @@ def test_sound_that_a_container_cannot_take_is_reported_and_fails_nothing(
 @pytest.mark.parametrize(
     ("was", "became", "fine"),
     [
-        ("yuva444p12le", "yuv444p12le", False),
         ("yuv444p", "yuv420p", False),
         ("yuv422p10le", "yuv420p10le", False),
         ("yuv420p10le", "yuv420p", False),
@@ -262,3 +263,47 @@ def test_sound_that_is_damaged_in_the_source_too_does_not_stand_in_the_way(
     checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 25, 0)
     assert any(c.what == "sound" and "damaged in the source" in c.before for c in checks)
     assert not output.losses(checks, ())
+
+
+VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("clip.webm", (*VP9, "-pix_fmt", "yuva420p")),
+        ("clip.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuva444p")),
+    ],
+)
+def test_what_shines_through_is_no_longer_there_and_said(
+    name: str, options: tuple[str, ...], make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """VP9 tells by a tag that it is transparent: overlays gave way to opaque encodes."""
+    source = make_clip(name, seconds=0.4, options=options)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    lost = output.losses(inventory.compare(held, inventory.take(part), 10), ())
+    assert lost == ["transparency: yes became no"]
+    assert OPAQUE in admission.admit(probe(source), held, Encode())
+    plain, held = reencode(make_clip("plain.mp4"), ffmpeg_path, tmp_path)
+    assert not output.losses(inventory.compare(held, inventory.take(plain), 25), ())
+    assert OPAQUE not in admission.admit(probe(make_clip("plain.mp4")), held, Encode())
+
+
+FIELDS = ("-flags", "+ildct+ilme", "-pix_fmt", "yuv420p", "-vf", "interlace=scan=tff")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-c:v", "libx264", "-preset", "ultrafast", "-x264-params", "tff=1", *FIELDS),
+        ("-c:v", "mpeg2video", "-q:v", "2", *FIELDS),
+    ],
+)
+def test_half_of_the_moments_in_time_are_not_thrown_away(
+    options: tuple[str, ...], make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """An interlaced original had given way to its progressive encode, and no row said so."""
+    source = make_clip("fields.mkv", rate=50, options=options)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    lost = output.losses(inventory.compare(held, inventory.take(part), 25), ())
+    assert lost == ["scan: interlaced became progressive"]

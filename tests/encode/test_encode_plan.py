@@ -43,6 +43,15 @@ def test_a_seek_goes_between_two_frames(film) -> None:
     assert plan.window(film.frame_times_s, 0, 5, 60.0).seek_s is None
 
 
+def test_a_seek_goes_early_enough_for_keyframes_that_are_decoded_early(film) -> None:
+    times, keys = film.frame_times_s, film.keyframe_times_s  # every fiftieth
+    assert plan.window(times, 100, 5, 60.0).early_s == pytest.approx(31.5 / 25)
+    assert plan.window(times, 120, 5, 60.0, keys).early_s == pytest.approx(31.5 / 25)
+    assert plan.window(times, 100, 5, 60.0, keys).early_s == 0
+    assert plan.window(times, 1, 5, 60.0).early_s == pytest.approx(0.5 / 25)
+    assert {w.early_s for w in plan.samples(film, 6, 2.0).windows} == {0}
+
+
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(0, 5))
 def test_segments_tell_every_frame_once(frames: int, most: int, overlap: int) -> None:
     times = [n / 25 for n in range(frames)]

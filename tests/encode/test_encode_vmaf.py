@@ -106,6 +106,23 @@ def test_parts_give_the_scores_of_one_pass(source: Video, encoded: Path, ffmpeg_
     np.testing.assert_allclose(parts.vmaf["vmaf_neg"], one.vmaf["vmaf_neg"], atol=1e-3)
 
 
+def test_parts_of_an_mp4_begin_where_they_are_to(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """At low rates a part began at the next keyframe: refused after all the work."""
+    source = probe(make_clip("slow.mp4", seconds=9, rate=12, size="64x48"))
+    recipe = Recipe(Codec.X265, "veryfast", "keyint=40:min-keyint=40")
+    target = command.Target(30, tmp_path / "rung.mp4", "mp4")
+    child.run(command.encoder_argv(ffmpeg_path, source, WHOLE, recipe, [target]), "encoding")
+    sides = pair.own(target.path, 0, source, WHOLE, recipe)
+    times = probe(target.path).frame_times_s, source.frame_times_s
+    settings = measuring(ffmpeg_path, source)
+    one = vmaf.measure(*sides, settings)
+    for most in (40, 41, 42):  # parts begin three frames before 40, 41, 42 and so on
+        parts = measure_in_parts(sides, settings, times, lambda frame: None, most=most)
+        np.testing.assert_allclose(parts.vmaf["vmaf"], one.vmaf["vmaf"], atol=1e-3)
+
+
 def test_a_window_is_the_same_frames_on_both_sides(
     source: Video, ffmpeg_path: str, tmp_path: Path
 ) -> None:
@@ -143,13 +160,15 @@ def test_without_a_model_alignment_and_xpsnr_remain(
     assert frames.xpsnr.mean() > 20
 
 
-def test_a_failing_command_names_itself_and_its_last_lines(
-    source: Video, ffmpeg_path: str, tmp_path: Path
+def test_a_failing_command_tells_its_last_lines_and_is_in_the_log(
+    source: Video, ffmpeg_path: str, tmp_path: Path, caplog
 ) -> None:
+    caplog.set_level("DEBUG", "aqs_batch")
     sides = pair.own(tmp_path / "missing.mkv", 0, source, WHOLE, RECIPE)
     with pytest.raises(EncodeError, match="No such file") as caught:
         vmaf.measure(*sides, measuring(ffmpeg_path, source))
-    assert "missing.mkv" in caught.value.hint
+    assert "--debug" in caught.value.hint
+    assert "missing.mkv" in caplog.text and "libvmaf" in caplog.text
 
 
 @pytest.mark.parametrize("change", ["tags", "size"])

@@ -232,3 +232,9 @@ def test_subtitles_of_mp4_come_along_as_text(
     with av.open(str(tmp_path / "o.mkv")) as container:
         assert [s.codec_context.name for s in container.streams.subtitles] == ["srt"]
     assert not lost
+
+
+def test_a_copy_that_is_opaque_says_so(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
+    source = make_clip("a.mkv", seconds=0.2, options=("-c:v", "ffv1", "-pix_fmt", "yuva420p"))
+    _, lost = lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    assert lost == ("transparency is not carried over",)
