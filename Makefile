@@ -20,9 +20,11 @@ FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
 FROM ?= aqs_batch/weights/aqs-b0.safetensors
+# Every result names the version of its checkpoint: whoever makes one says which.
+VERSION ?= $(error say VERSION=... of the checkpoint to be made)
 JURY := training/runs/heads/best_f1.safetensors
 
-.PHONY: run test venv lint fmt faults bench folds found samples train jury further colour evaluate field clean
+.PHONY: run test venv lint fmt faults bench folds found samples train jury further beside evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -84,25 +86,29 @@ samples: folds found
 train: samples
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
-	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # A jury from the beginning, on the backbone as ImageNet left it (training/LOG.md, 17 and 25).
 jury: samples
 	$(MALLOC) $(BIN)/python -m training.heads
-	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # The jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
 further: samples
 	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
-	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
-# What ships: a colour head beside the jury of the checkpoint at hand (training/LOG.md, 40).
-colour: folds found
-	$(MALLOC) $(BIN)/python -m training.colour --checkpoint $(FROM)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads
+# What ships: heads beside the jury of the checkpoint at hand (training/LOG.md, 40 and 41).
+beside: folds found
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(FROM)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it
 # goes on where it was; with new weights only the detector's own readings are made again.
@@ -110,7 +116,7 @@ evaluate: $(VENV)/.rivals
 	$(MALLOC) $(BIN)/python -m training.evaluate
 
 # What `aqs-batch run` says of clips that ffmpeg's own filters and codecs damaged.
-field: $(VENV)/.runtime
+field: $(VENV)/.everything
 	$(BIN)/python -m training.field --write training/FIELD.md
 
 clean:

@@ -11,7 +11,7 @@ from typing import Any
 from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.clock import Clock, SystemClock, iso
 from aqs_batch.encode_jobs import EncodeJobs, Tell
-from aqs_batch.errors import AqsError, MediaError, SettingsError, StoreError
+from aqs_batch.errors import AqsError, CheckpointError, MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, Listener, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.identity import is_gone, own_name
@@ -144,12 +144,13 @@ class Batch:
             if not force and self._store.aqs(print_, self.key) is not None:
                 return RunFile(item.file, print_, self.key, Status.UNCHANGED)
             return self._work(item, print_, force, again)
-        except (StoreError, SettingsError):
+        except (StoreError, SettingsError, CheckpointError):
             raise
         except AqsError as error:
             return RunFile(item.file, print_, self.key, Status.FAILED, str(error), error.hint)
 
     def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile:
+        worker = self._with_model()
         queued = self._store.enqueue(print_, self.key, item.path, force=force, again=again)
         limits = self._settings.limits
         now = self._clock.now()
@@ -160,15 +161,11 @@ class Batch:
             return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
         if job.attempts > 1:  # this one, or one begun beside it, may have killed a process
             self._upcoming = []
-        if self._worker is None:
-            process = real_process(self._settings, self._checkpoint, self._unknown)
-            task = scoring(self._store, process)
-            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
 
         def progress(done: int, of: int) -> None:
             self._listen(Event("progress", item.file, {"done": done, "planned": of}))
 
-        ended = self._worker.work(job, progress, patient=not again)
+        ended = worker.work(job, progress, patient=not again)
         if ended.end is End.SAVED:
             return RunFile(item.file, print_, self.key, Status.SCORED)
         if ended.end is End.LOST:
@@ -176,6 +173,14 @@ class Batch:
         if ended.end is End.RELEASED:
             raise Stopped
         raise MediaError(ended.reason, hint=ended.hint)
+
+    def _with_model(self) -> Worker[Analysis]:
+        """The worker, its model loaded once: before a job is claimed, which would stay in hand."""
+        if self._worker is None:
+            process = real_process(self._settings, self._checkpoint, self._unknown)
+            task, limits = scoring(self._store, process), self._settings.limits
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
+        return self._worker
 
     def _unknown(self, current: str) -> Iterator[Path]:
         """The files after the current one that still have to be scored, in order."""

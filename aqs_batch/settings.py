@@ -28,6 +28,7 @@ _VIDEO_EXTENSIONS = (
 )
 
 
+MOMENTS = 2  # which way of choosing moments this is: other moments make other scores
 ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
 
 
@@ -312,5 +313,6 @@ class Settings(_Section):
         The detection threshold is left out: it changes no score and is applied when reading.
         """
         parts = self.analysis.model_dump(mode="json", exclude={"threshold"})
-        text = json.dumps({"analysis": parts, "checkpoint": checkpoint_digest}, sort_keys=True)
+        whole = {"analysis": parts, "checkpoint": checkpoint_digest, "moments": MOMENTS}
+        text = json.dumps(whole, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from aqs_batch import encoding, ffmpeg
@@ -32,12 +33,17 @@ from bench.alignment_cases import CASES, build
 PARTS = ("rung", "measure", "ladder", "samples", "alignment", "memory")
 CRFS = (22.0, 26.0, 30.0, 34.0)
 MEDIA = Path(__file__).resolve().parent.parent.parent / "shared" / "media" / "clips"
-FFMPEG = ffmpeg.find()
+
+
+@cache
+def tool() -> ffmpeg.Ffmpeg:
+    """The ffmpeg that the package uses, looked for once."""
+    return ffmpeg.find()
 
 
 def plain(*options: str) -> None:
     """A command as anyone would type it."""
-    done = ffmpeg.run([FFMPEG.path, "-hide_banner", "-nostdin", "-y", *options])
+    done = ffmpeg.run([tool().path, "-hide_banner", "-nostdin", "-y", *options])
     if done.returncode:
         raise SystemExit("\n".join(done.tail))
 
@@ -72,7 +78,7 @@ class Bench:
             self.video, fingerprint(self.clip), plan.whole(self.video), self.recipe, self.models
         )
         cores = os.cpu_count() or 1
-        tools = Tools(FFMPEG.path, FFMPEG.version, cores, max(cores, 4), self.folder, self.folder)
+        tools = Tools(tool().path, tool().version, cores, max(cores, 4), self.folder, self.folder)
         return Ladder(wanted, tools, lambda key: None)
 
     def encode_plain(self, crf: float) -> None:
@@ -85,7 +91,7 @@ class Bench:
         target = command.Target(crf, self.folder / f"ours{crf:g}.mkv", "matroska")
         window = plan.whole(self.video).windows[0]
         child.run(
-            command.encoder_argv(FFMPEG.path, self.video, window, self.recipe, [target]), "encoding"
+            command.encoder_argv(tool().path, self.video, window, self.recipe, [target]), "encoding"
         )
 
     def measure_plain(
@@ -105,7 +111,7 @@ class Bench:
     def measure_ours(self, crf: float) -> None:
         window = plan.whole(self.video).windows[0]
         sides = pair.own(self.folder / f"plain{crf:g}.mkv", 0, self.video, window, self.recipe)
-        vmaf.measure(*sides, vmaf.Measuring(FFMPEG.path, self.models, os.cpu_count() or 1))
+        vmaf.measure(*sides, vmaf.Measuring(tool().path, self.models, os.cpu_count() or 1))
 
     def rung(self) -> None:
         ours, theirs = quickest(
@@ -179,7 +185,7 @@ def samples(folder: Path, seconds: int, preset: str) -> None:
             "encode.preset": preset, "encode.crf": (28,),
         }  # fmt: skip
         job = encoding.Job(
-            clip, fingerprint(clip), load(None, {}, flags).settings, FFMPEG, lambda key: None, None
+            clip, fingerprint(clip), load(None, {}, flags).settings, tool(), lambda key: None, None
         )
         began = time.perf_counter()
         (stored,) = encoding.encode(job).rungs
@@ -197,18 +203,18 @@ def alignment(folder: Path) -> None:
     for number, case in enumerate(CASES):
         place = folder / f"case{number}"
         place.mkdir()
-        source, target = build(case, FFMPEG.path, place)
+        source, target = build(case, tool().path, place)
         reference = probe(source)
         models = vmaf.models(reference.width, reference.height, with_v1=False)
         try:
             frames = vmaf.measure(
-                *pair.foreign(probe(target), reference), vmaf.Measuring(FFMPEG.path, models, 2)
+                *pair.foreign(probe(target), reference), vmaf.Measuring(tool().path, models, 2)
             )
             ours, verdict = f"{frames.vmaf['vmaf'].mean():.2f}", frames.alignment.words
         except EncodeError as error:
             ours, verdict = "refused", str(error).partition("(")[2].rstrip(")")
         log = place / "naive.json"
-        argv = [FFMPEG.path, "-hide_banner", "-nostdin", "-i", f"file:{target}", "-i"]
+        argv = [tool().path, "-hide_banner", "-nostdin", "-i", f"file:{target}", "-i"]
         argv += [f"file:{source}", "-lavfi", f"libvmaf=log_fmt=json:log_path={log}"]
         naive = "fails"
         if ffmpeg.run([*argv, "-f", "null", "-"]).returncode == 0:
@@ -247,13 +253,13 @@ def measured(target: str, clip: str, frames: str, most: str) -> None:
         window = plan.window(reference.frame_times_s, 0, count, reference.duration_s)
         sides = (replace(sides[0], window=window), replace(sides[1], window=window))
     times = distorted.frame_times_s[:count], reference.frame_times_s[:count]
-    measuring = vmaf.Measuring(FFMPEG.path, models, os.cpu_count() or 1)
+    measuring = vmaf.Measuring(tool().path, models, os.cpu_count() or 1)
     measure_in_parts(sides, measuring, times, lambda frame: None, most=int(most))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all)")
     parser.add_argument("--clip", type=Path, default=MEDIA / "davis_car_turn_1080p.mp4")
     parser.add_argument("--preset", default="medium")
     parser.add_argument("--repetitions", type=int, default=3)
@@ -261,18 +267,23 @@ def main() -> None:
     parser.add_argument("--frames", default="50,200,400", help="of the memory part")
     parser.add_argument("--size", default="3840x2160", help="of the memory part")
     asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory(prefix="aqs-bench-") as scratch:
         folder = Path(scratch)
-        bench = Bench(asked.clip, asked.preset, asked.repetitions, folder)
+
+        def bench() -> Bench:
+            return Bench(asked.clip, asked.preset, asked.repetitions, folder)
+
         works: dict[str, Callable[[], None]] = {
-            "rung": bench.rung,
-            "measure": bench.measure,
-            "ladder": bench.four,
+            "rung": lambda: bench().rung(),
+            "measure": lambda: bench().measure(),
+            "ladder": lambda: bench().four(),
             "samples": lambda: samples(folder, asked.seconds, asked.preset),
             "alignment": lambda: alignment(folder),
             "memory": lambda: memory(folder, [int(n) for n in asked.frames.split(",")], asked.size),
         }
-        for part in asked.parts:
+        for part in asked.parts or PARTS:
             works[part]()
 
 

@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from aqs_batch.analysis.checkpoint import ModelCard, save
 
 COMMAND = [sys.executable, "-m", "aqs_batch"]
 QUICK = {"AQS_ANALYSIS_TILES": "1", "AQS_ANALYSIS_MAX_SEQUENCES": "2", "AQS_MODEL_BACKEND": "torch"}
@@ -125,6 +128,17 @@ def test_without_weights_nothing_is_scored(folder: Path, tmp_path: Path) -> None
     assert done.returncode == 2
     assert "nothing is scored" in done.stderr
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_weights_of_another_kind_leave_no_file_in_hand(folder: Path, tmp_path: Path) -> None:
+    """Loading had failed after a job was claimed: the next run waited five minutes for it."""
+    save(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, ModelCard("x", "1", "another", ""))
+    for _ in range(2):
+        flags = ("--output_dir", "out", "--checkpoint", "other.safetensors")
+        done = aqs("run", "in", *flags, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "of the kind another" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def bad_files(place: Path, clip: Path) -> dict[str, str]:

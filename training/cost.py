@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.records import Artifact
+from training.command import plainly
 from training.dataset import Shards, Truth
 from training.document import table
 from training.effect import SCALES, Scale
@@ -69,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

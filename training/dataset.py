@@ -23,6 +23,8 @@ import torch
 from numpy.typing import NDArray
 
 from aqs_batch.analysis.tiles import Tile
+from aqs_batch.errors import MediaError
+from training.command import plainly
 from training.effect import SCALES
 from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
@@ -47,6 +49,13 @@ class Truth:
     quality: NDArray[np.float32]
     vmaf: NDArray[np.float32]
     note: NDArray[np.str_]
+
+    def digest(self) -> str:
+        """Changes with the samples and with what is said of them."""
+        total = hashlib.sha256()
+        for column in vars(self).values():
+            total.update(np.ascontiguousarray(column).tobytes())
+        return total.hexdigest()[:12]
 
     def of(self, chosen: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the loss is taken against: presence [B,10], intensity [B,10] and quality [B]."""
@@ -179,6 +188,8 @@ def library_of(data: tuple[str, Path] | None, media: Path, cache: Path, split: s
     of `media`.
     """
     match data:
+        case ("vimeo" | "patterns", _) if split in FOLDS:
+            raise MediaError(f"{data[0]} has no fold {split}", hint="Its splits: train, val, test.")
         case ("vimeo", root):
             return VimeoLibrary(root, split)
         case ("found", root):
@@ -218,4 +229,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch import analysis
 from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Backend, Engine
 from aqs_batch.analysis.score import Scoring, artifact_component
@@ -37,14 +39,14 @@ class Read:
 class Detector:
     """A checkpoint on a backend with the built-in scoring settings.
 
-    Readings are kept under `cache`, addressed by checkpoint, backend and pixels, so that an
+    Readings are kept under `cache`, addressed by checkpoint, code, backend and pixels, so that an
     evaluation that was stopped goes on where it was.
     """
 
     def __init__(self, checkpoint: Checkpoint, backend: Backend, cache: Path, batch: int = 8):
         self.checkpoint, self._backend = checkpoint, backend
         self._engine = Engine(backend, checkpoint.card, batch)
-        self._folder = cache / "readings" / f"{checkpoint.digest}-{backend.name}"
+        self._folder = cache / "readings" / f"{checkpoint.digest}-{_code()}-{backend.name}"
         self._seconds, self._computed = 0.0, 0
 
     @property
@@ -90,6 +92,12 @@ class Detector:
             "probability": np.array([s.probability for s in scores]),
             "intensity": np.array([s.intensity for s in scores]),
         }
+
+
+def _code() -> str:
+    """Changes with whatever in the analysis could change a reading."""
+    sources = sorted(Path(analysis.__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 def _columns(arrays: Arrays) -> tuple[list[float], list[list[float]], list[list[float]]]:

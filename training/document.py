@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from training.encodes import FRAMES
+
 HEAD = """\
 # What the shipped detector does on the frozen test split
 
@@ -39,7 +41,7 @@ def as_markdown(results: dict[str, Any]) -> str:
         *_clean(results["clean"]),
         *_bullets("Quality and false alarms on single tiles", results["quality"]),
         *_single(results["single"]),
-        *(["", f"Speed: {speed:.1f} tiles/s in this run."] if speed else []),
+        *(["", f"Speed: {speed:.1f} tiles/s in this run."] if speed == speed else []),
         "",
     ]
     return "\n".join(lines)
@@ -122,7 +124,8 @@ def _confusion(confusion: dict[str, Any]) -> list[str]:
     heads = ("present alone", "tiles", *(name.replace("_", " ") for name in names))
     return [
         *("", "## Which artifact is detected where another is present", ""),
-        "Share of the tiles with one artifact in which each is detected (shipped thresholds).",
+        "Share of the tiles with one artifact in which each is detected as the tool does, over",
+        "its own threshold in the model card.",
         *("", *table(heads, rows)),
     ]
 
@@ -135,7 +138,8 @@ def _encodes(part: dict[str, Any]) -> list[str]:
     lines = [
         *("", "## AQS against true VMAF over real encodes", ""),
         f"{part['encodes']} encodes of {part['sources']} clean test clips, each with x264, x265,",
-        "MPEG-2, VP9 and AV1 at five rates; VMAF by libvmaf on whole frames.",
+        f"MPEG-2, VP9 and AV1 at five rates, of the first {FRAMES} frames; VMAF by libvmaf, whole",
+        "frames.",
         f"SRCC pooled {say(part['pooled'])}, mean within a source (all encoders)",
         f"{say(part['within_source'])}, mean within one encoder's ladder of a source",
         f"{say(part['within_ladder'])}.",
@@ -167,17 +171,19 @@ def _negatives(part: dict[str, Any]) -> list[str]:
     rows = [
         (
             kind,
-            row["tiles"],
+            row["scenes"],
             f"{row['with_detection']:.0%}",
+            f"{row['middle_tile_alone']:.0%}",
             ", ".join(f"{name} {count}" for name, count in row["artifacts"].items()),
         )
         for kind, row in part["kinds"].items()
     ]
     return [
         *("", "## Hard negatives: artifact-free scenes with any artifact detected", ""),
-        f"Probability above the default threshold in {part['with_detection']:.1%} of the",
-        f"{part['tiles']} tiles.",
-        *("", *table(("kind", "tiles", "with a detection", "named, tiles"), rows)),
+        f"In {part['with_detection']:.1%} of the {part['scenes']} scenes, by the mean of four",
+        "tiles each, as the tool judges a video (it takes eight times as many at least); by the",
+        f"middle tile alone in {part['middle_tile_alone']:.1%}.",
+        *("", *table(("kind", "scenes", "with a detection", "by one tile", "named, scenes"), rows)),
     ]
 
 

@@ -1,8 +1,8 @@
 """Features of samples kept on disk, so that what stays as it is is computed once.
 
-Two parts by what they depend on: the front (the shallowest map, what changes between frames, facts
-about pixels) and the close look (the deeper maps of two frames). Tuning the deeper blocks changes
-the second alone.
+Three parts by what they depend on: the front (the shallowest map, what changes between frames,
+facts about pixels), the close look (the deeper maps of two frames), and trails, which depend on no
+weights. Tuning the deeper blocks changes the second alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
 KIND = "aqsnet-b0-7"  # the architecture that first had these features; new ones need a new name
+TRAIL_KIND = "aqsnet-b0-8"
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
     "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",
+    "train-vimeo", "train-hard-vimeo", "train-wild-vimeo", "train-varied-vimeo", "train-used-vimeo",
 )  # fmt: skip
 
 Parts = dict[str, Tensor]
@@ -39,8 +41,8 @@ Parts = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Features:
-    """Of N samples, float16: every [N,T,E], close [N,D,P], still [N,D,S], moved [N,T-1,G] and
-    whole [N,SWATCH_FACTS].
+    """Of N samples, float16: every [N,T,E], close [N,D,P], still [N,D,S], moved [N,T-1,G],
+    whole [N,SWATCH_FACTS] and trails [N,TRAIL_FACTS].
     """
 
     every: Tensor
@@ -48,10 +50,15 @@ class Features:
     still: Tensor
     moved: Tensor
     whole: Tensor
+    trails: Tensor
 
     def rows(self, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
         """What a juror is given of some samples: seen [B,T,F] and moved [B,T-1,G], float32."""
         return self.rows_with(chosen, self.close[chosen].float())
+
+    def beside(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the heads beside the jury are given of some samples: moved, trails and whole."""
+        return tuple(part[chosen].float() for part in (self.moved, self.trails, self.whole))
 
     def rows_with(self, chosen: NDArray[np.int64] | slice, close: Tensor) -> tuple[Tensor, Tensor]:
         """The same with a close look that was taken just now."""
@@ -110,6 +117,7 @@ def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features
     for folder, compute in (
         (cache / f"front-{front}" / name, _front),
         (cache / f"close-{deep}" / name, _close),
+        (cache / f"trails-{TRAIL_KIND}" / name, _trails),
     ):
         parts |= _kept(shards, folder, lambda number, c=compute: c(model, shards, number))
     return Features(**parts)
@@ -149,9 +157,10 @@ def _front(model: AqsNet, shards: Shards, number: int) -> Parts:
         tiles = [shards.tile(n) for n in range(first, first + BATCH)]
         pixels = transform(np.stack([tile.pixels for tile in tiles]))
         swatches = transform(np.stack([tile.swatch[None] for tile in tiles]))
-        every, still, moved, _ = model.front(pixels)
+        front, _ = model.front(pixels)
         whole = facts.of_swatches(swatches)
-        found.append({"every": every, "still": still, "moved": moved, "whole": whole})
+        parts = {"every": front.every, "still": front.still, "moved": front.moved}
+        found.append(parts | {"whole": whole})
     return {key: torch.cat([part[key] for part in found]) for key in found[0]}
 
 
@@ -162,3 +171,12 @@ def _close(model: AqsNet, shards: Shards, number: int) -> Parts:
         frames = np.stack([shards.frames(n, LOOKED_AT) for n in range(first, first + BATCH)])
         found.append(model.close(model.shallow(transform(frames))))
     return {"close": torch.cat(found)}
+
+
+@torch.no_grad()
+def _trails(_: AqsNet, shards: Shards, number: int) -> Parts:
+    found = []
+    for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
+        tiles = np.stack([shards.tile(n).pixels for n in range(first, first + BATCH)])
+        found.append(facts.of_trails(transform(tiles)))
+    return {"trails": torch.cat(found)}

@@ -19,6 +19,7 @@ import numpy as np
 
 from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
+from training.command import plainly
 from training.document import table
 from training.encodes import made
 from training.judge import auc
@@ -28,6 +29,7 @@ from training.sources import NATIVE_CLEAN, Source, read_manifest
 SECONDS = 2.6
 NEARLY_LOSSLESS = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "10")
 PICTURE_SIZE = (1280, 720)
+SEEN = {"test": "training never saw", "val": "each half of the jury has seen half of"}
 EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
 IMPULSES = "geq=lum='if(lt(random(1),{rate}),{value},lum(X,Y))':cb='cb(X,Y)':cr='cr(X,Y)'"
 EITHER_END = "16+219*gt(random(2),0.5)"
@@ -195,14 +197,14 @@ def told(rows: Iterator[tuple[str, Case, dict[str, Any]]]) -> Told:
     )
 
 
-def page(said: Told, checkpoint: str) -> str:
+def page(said: Told, checkpoint: str, split: str = "test") -> str:
     """FIELD.md: by artifact, by case, and what is said of clips that are still good."""
     truth = np.array([[c.artifact is a for a in Artifact] for c in said.cases])
     good = ~truth.any(1)
     lines = [
         "# What the tool says of clips that ffmpeg damaged", "",
-        f"{checkpoint}. {len(said.aqs)} clips of {len(set(said.sources))} sources that training "
-        "never saw; probabilities are whole clips', from `results.json`.",
+        f"{checkpoint}. {len(said.aqs)} clips of {len(set(said.sources))} sources that "
+        f"{SEEN[split]}; probabilities are whole clips', from `results.json`.",
         "Made by `python -m training.field`. A clip counts as damaged whether or not it shows: a "
         "ghost or judder needs motion, banding a slope.", "",
         "| artifact | AUC, good clips | AUC, all others | detected |",
@@ -237,6 +239,18 @@ def page(said: Told, checkpoint: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def damaged(media: Path, cache: Path, split: str) -> list[tuple[str, Case, dict[str, Any]]]:
+    """(source, case, the clip's JSON) of all clips of a split, made and read by the tool."""
+    chosen = [
+        source
+        for source in read_manifest(media)
+        if (source.kind, source.split) == ("clip", split) and source.clean >= NATIVE_CLEAN
+    ]
+    folder = cache / "field" / split
+    make_clips(chosen, folder / "clips")
+    return list(read(folder / "clips", folder / "out"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
@@ -244,21 +258,15 @@ def main() -> None:
     parser.add_argument("--split", choices=["val", "test"], default="test")
     parser.add_argument("--write", type=Path, help="Markdown file to write the page to.")
     args = parser.parse_args()
-    chosen = [
-        source
-        for source in read_manifest(args.media)
-        if (source.kind, source.split) == ("clip", args.split) and source.clean >= NATIVE_CLEAN
-    ]
-    folder = args.cache / "field" / args.split
-    make_clips(chosen, folder / "clips")
-    rows = list(read(folder / "clips", folder / "out"))
+    rows = damaged(args.media, args.cache, args.split)
     seen = make_pictures(args.cache / "field" / "pictures" / "clips")
     drawn = tool(args.cache / "field" / "pictures" / "clips", args.cache / "field/pictures/out")
-    text = page(told(iter(rows)), rows[0][2]["provenance"]["checkpoint"]) + pictures(drawn, seen)
+    text = page(told(iter(rows)), rows[0][2]["provenance"]["checkpoint"], args.split)
+    text += pictures(drawn, seen)
     print(text)
     if args.write:
         args.write.write_text(text)
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

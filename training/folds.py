@@ -57,5 +57,5 @@ def unseen(model: AqsNet, cache: Path, kind: str) -> tuple[Predicted, Truth]:
     for fold in FOLDS:
         rows = np.flatnonzero(check.among([fold + kind]))
         heard = mean_of(strangers(model, fold), *check.features.rows(rows))
-        said.append(model.in_view(heard, check.features.whole[rows].float()))
+        said.append(model.with_heads(heard, *check.features.beside(rows)))
     return Predicted(*(torch.cat(c).numpy() for c in zip(*said, strict=True))), check.truth

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from aqs_batch.errors import MediaError
+from training.command import plainly
 
 LIST = Path(__file__).with_name("found.csv")
 COLUMNS = ("file", "kind", "split", "clean", "content_tag")
@@ -149,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -17,13 +17,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits, mean_of
+from training.command import plainly
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, digests, gather
-from training.folds import PLAIN, fold_of, learned_sets, may_learn, other_than, unseen
+from training.folds import (
+    PLAIN,
+    fold_of,
+    learned_sets,
+    may_learn,
+    other_than,
+    strangers,
+    unseen,
+)
 from training.judge import Judged, Predicted, judge
 from training.losses import held, loss
 from training.sources import FOLDS
@@ -74,10 +83,10 @@ def course(mixed: bool, before: Logits | None) -> Course:
 
 
 @torch.no_grad()
-def word_of(model: AqsNet, pool: Pool) -> Logits:
-    """What the jury says of all samples of a pool."""
+def word_of(jurors: list[nn.Module], pool: Pool) -> Logits:
+    """What some jurors say of all samples of a pool."""
     said = [
-        mean_of(model.jury, *pool.features.rows(slice(first, first + SAID_AT_ONCE)))
+        mean_of(jurors, *pool.features.rows(slice(first, first + SAID_AT_ONCE)))
         for first in range(0, len(pool), SAID_AT_ONCE)
     ]
     return Logits(*(torch.cat(column) for column in zip(*said, strict=True)))
@@ -186,6 +195,7 @@ def judged_on(juror: Juror, check: Pool) -> Judged:
 def trained(juror: Juror, file: Path, fitted: Callable[[], Judged]) -> None:
     """Train a juror, or take it from `file` where a run that was stopped has left it."""
     if file.exists():
+        print(f"{file}: kept")
         juror.load_state_dict(load_file(file))
     else:
         fitted()
@@ -212,16 +222,22 @@ def main() -> None:
     checks = {fold: gather(model, args.cache, [fold]) for fold in FOLDS}
     learned = [name for fold in FOLDS for name in learned_sets(fold)]
     training = gather(model, args.cache, [*SETS, *learned])
-    before = word_of(model, training) if parent else None
-    # Of one backbone and seed: a juror of another would be silently at home on none.
+    # The jurors of a fold are held to what their own kind said: the others have learned from the
+    # very samples that these are judged on.
+    before = {
+        fold: word_of(strangers(model, other_than(fold)), training) if parent else None
+        for fold in FOLDS
+    }
+    # Of one backbone, seed and set of samples: a juror of others would be at home on none.
     lineage = f"-{parent.digest}" if parent else ""
-    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{lineage}"
+    learned_from = training.truth.digest()
+    jurors = args.out.parent / f"{digests(model)[1]}-{args.seed}{lineage}-{learned_from}"
     for number, juror in enumerate(model.jury):
         assert isinstance(juror, Juror)
         # Half and half: the two kinds err differently, and together less than either.
         mixed = number >= len(model.jury) // 2
         file = jurors / f"juror{number}.safetensors"
-        way = course(mixed, before)
+        way = course(mixed, before[fold_of(number)])
         check = checks[other_than(fold_of(number))]
         allowed, seed = may_learn(training, number), args.seed + number
         trained(juror, file, partial(fit, juror, training, allowed, check, seed, way))
@@ -240,4 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

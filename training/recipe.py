@@ -64,7 +64,7 @@ class Recipe:
     judged: float = 1.0
     awkward: float = 0.0  # share of scenes from training.awkward
     varied: bool = False  # mirror, turn and grade the scenes
-    later: bool = False  # draw the generators that came after the test was frozen, too
+    later: int = 0  # draw the generators that came so late, too (training.degrade)
     in_use: bool = False  # encode as the world does: other presets, mid-stream, sometimes scaled
     softened: bool = False  # label the detail that a real encode lost as blur, by its effect
 
@@ -85,7 +85,7 @@ HARD = Recipe(
         (Artifact.DEFOCUS_BLUR, 1.5),
     ),
     judged=0.25,
-    later=True,
+    later=1,
 )
 # As hard, with scenes that differ more than their few sources do.
 VARIED = replace(
@@ -102,8 +102,8 @@ VARIED = replace(
 # What a detector meets outside a laboratory: encodes of every rate, and good footage of every kind.
 WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True, softened=True)
 # As wild, with scenes that differ more: encodes of the same few clips are learned by heart.
-USED = replace(WILD, name="used", varied=True, later=True)
-# Colours right and wrong, for what is judged of whole frames (training.colour).
+USED = replace(WILD, name="used", varied=True, later=1)
+# Colours right and wrong, for what is judged of whole frames (training.beside).
 COLOURS = Recipe(
     "colours",
     clean=0.45,
@@ -111,16 +111,35 @@ COLOURS = Recipe(
     emphasis=((Artifact.COLOR_SATURATION, 30.0),),
     awkward=0.25,
     varied=True,
-    later=True,
+    later=1,
     in_use=True,
 )
+
+
+# Ghosts beside what they are taken for, for what is judged by trails (training.beside).
+GHOSTS = Recipe(
+    "ghosts",
+    clean=0.18,
+    encoded=0.10,
+    emphasis=(
+        (Artifact.GHOSTING, 25.0),
+        (Artifact.MOTION_BLUR, 3.0),
+        (Artifact.JUDDER, 2.0),
+    ),
+    awkward=0.15,
+    varied=True,
+    later=2,
+    in_use=True,
+)
+
+Step = tuple[Generator, float, int]  # what is done, how strongly, and its own seed
 
 
 @dataclass(frozen=True)
 class Plan:
     """One sample's chain: generators with strength and seed each, then perhaps an encoder."""
 
-    steps: tuple[tuple[Generator, float, int], ...] = ()
+    steps: tuple[Step, ...] = ()
     encoder: Encoder | None = None
     subsampled: bool = True
     note: str = "clean"
@@ -145,14 +164,24 @@ def draw_plan(rng: Rng, recipe: Recipe) -> Plan:
     count = int(rng.choice([1, 2, 3], p=[0.45, 0.33, 0.22]))
     weights = np.array([dict(recipe.emphasis).get(a, 1.0) for a in ARTIFACTS])
     chosen = rng.choice(len(ARTIFACTS), count, replace=False, p=weights / weights.sum())
-    steps = []
+    steps: list[Step] = []
     for artifact in sorted((ARTIFACTS[i] for i in chosen), key=ORDER.index):
         options = generators(artifact, held_out=recipe.held_out, later=recipe.later)
         generator = options[rng.integers(len(options))]
         steps.append((generator, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**31))))
+    steps = _lasting(steps)
     encoder = _light_encoder(rng) if rng.random() < 0.3 else None
     words = ", ".join(f"{g.artifact.value}/{g.name}@{s:.2f}" for g, s, _ in steps)
     return Plan(tuple(steps), encoder, rng.random() < 0.85, f"{words} {_say(encoder)}")
+
+
+def _lasting(steps: list[Step]) -> list[Step]:
+    """The steps without what judder wipes out: it takes its frames anew from the clean scene.
+
+    A still that was blurred before it had counted as stuttering, by the blur that was gone.
+    """
+    judder = [n for n, step in enumerate(steps) if step[0].artifact is Artifact.JUDDER]
+    return steps[max(judder, default=0) :]
 
 
 def _in_use(plan: Plan, rng: Rng) -> Plan:

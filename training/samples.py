@@ -58,14 +58,12 @@ class Sample:
 def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sample:
     """Build sample `index` of `split`; deterministic."""
     rng = np.random.default_rng([ord(c) for c in split + recipe.name] + [index])
-    scene, start = _draw_place(library, rng, recipe)
-    times = [float(start + i) for i in range(FRAMES_PER_SEQUENCE)]
-    clean = Clip(scene.sequence(times), scene, tuple(times))
-    plan = draw_plan(rng, recipe)
-    plan = replace(plan, lead=min(plan.lead, start))
-    origin = tuple(int(rng.integers(0, max(n - TILE_PX, 0) + 1)) for n in clean.frames.shape[1:3])
+    clean, plan = draw_clip(library, rng, recipe)
+    scene, times = clean.scene, list(clean.times)
+    assert scene is not None
+    origin = draw_origin(rng, clean)
     full, pitch = degraded(plan, clean)
-    tile, reference = _cut(full, origin), _cut(_as_carried(plan, clean), origin)
+    tile, reference = cut(full, origin), cut(_as_carried(plan, clean), origin)
     judged = not plan.steps or rng.random() < recipe.judged
     vmaf = _target().vmaf(reference, tile) if judged else -1.0
     presence, intensity = _label(plan, clean, full, pitch, origin)
@@ -83,25 +81,21 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
     return Sample(tile, swatch, presence, intensity, quality, vmaf, f"{scene.name}: {plan.note}")
 
 
-def make_swatch(library: Library, seed: list[int], recipe: Recipe) -> tuple[Frames, int]:
-    """A whole frame's swatch, uint8[64,64,3], and whether its colours are off (0, 1, -1 unknown).
-
-    By the same visible effect and floor as a tile's. Deterministic by `seed`.
-    """
-    rng = np.random.default_rng(seed)
-    scene, start = _draw_place(library, rng, recipe)
+def draw_clip(library: Library, rng: Rng, recipe: Recipe) -> tuple[Clip, Plan]:
+    """Seven clean frames and what is to be done with them."""
+    scene, start = draw_place(library, rng, recipe)
+    times = [float(start + i) for i in range(FRAMES_PER_SEQUENCE)]
+    clean = Clip(scene.sequence(times), scene, tuple(times))
     plan = draw_plan(rng, recipe)
-    whole = scene.whole(float(start + FRAMES_PER_SEQUENCE // 2))
-    swatch = swatch_of(plan, whole)
-    steps = tuple(s for s in plan.steps if s[0].artifact is not Artifact.COLOR_SATURATION)
-    if len(steps) == len(plan.steps):
-        return swatch, ABSENT
-    before = swatch_of(replace(plan, steps=steps), whole)
-    size = effect(Artifact.COLOR_SATURATION, swatch[None], before[None])
-    return swatch, _verdict(Artifact.COLOR_SATURATION, size)[0]
+    return clean, replace(plan, lead=min(plan.lead, start))
 
 
-def _draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
+def draw_origin(rng: Rng, clean: Clip) -> tuple[int, int]:
+    y, x = (int(rng.integers(0, max(n - TILE_PX, 0) + 1)) for n in clean.frames.shape[1:3])
+    return y, x
+
+
+def draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
     """A clean scene and the frame at which the seven begin."""
     kind = ""
     # Most awkward scenes begin with a photograph: other libraries would be asked for one for ever.
@@ -136,7 +130,7 @@ def swatch_of(plan: Plan, whole: Frames) -> Frames:
     return PipedFrames(flat, *frames.shape[1:3], PipeFormat.RGB24).swatch()
 
 
-def _cut(frames: Frames, origin: tuple[int, ...]) -> Frames:
+def cut(frames: Frames, origin: tuple[int, ...]) -> Frames:
     y, x = origin
     tile = frames[:, y : y + TILE_PX, x : x + TILE_PX]
     short = TILE_PX - tile.shape[1], TILE_PX - tile.shape[2]
@@ -203,30 +197,39 @@ def _resized(frames: Frames, size: tuple[int, ...], how: int) -> Frames:
     return np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
 
 
+def beside(plan: Plan, clean: Clip, full: Frames, number: int) -> list[tuple[Frames, Frames]]:
+    """Whole frames with a step of the chain and without it; where an encode follows, those before
+    it as well, and the smaller effect counts: an encoder may hide an artifact, and its own noise
+    must not be mistaken for one.
+    """
+    pairs = [(full, degraded(plan, clean, number)[0])]
+    if plan.encoder is not None:
+        bare = Plan(plan.steps, None, False)
+        pairs.append((degraded(bare, clean)[0], degraded(bare, clean, number)[0]))
+    return pairs
+
+
+def effect_at(
+    artifact: Artifact, pair: tuple[Frames, Frames], origin: tuple[int, ...], pitch: int = 0
+) -> float:
+    """The visible effect in the tile at `origin`."""
+    with_it, without = (cut(frames, origin) for frames in pair)
+    return effect(artifact, with_it, without, pitch=pitch, origin=(origin[0], origin[1]))
+
+
 def _label(
     plan: Plan, clean: Clip, full: Frames, pitch: int, origin: tuple[int, ...]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Presence and intensity by visible effect: the result with against without each artifact.
-
-    The effect is taken twice, before and after the final encode, and the smaller one counts: an
-    encoder may hide an artifact, and its own noise must not be mistaken for one.
-    """
+    """Presence and intensity by visible effect: the result with against without each artifact."""
     presence = np.zeros(len(ARTIFACTS), np.int8)
     intensity = np.zeros(len(ARTIFACTS), np.float32)
-    place = (origin[0], origin[1])
-    bare = Plan(plan.steps, None, False)
-    before = _cut(degraded(bare, clean)[0], origin) if plan.steps else None
     for number, (generator, _, _) in enumerate(plan.steps):
-        pairs = [(_cut(full, origin), _cut(degraded(plan, clean, number)[0], origin))]
-        if before is not None and plan.encoder is not None:
-            pairs.append((before, _cut(degraded(bare, clean, number)[0], origin)))
-        size = min(
-            effect(generator.artifact, with_it, without, pitch=pitch, origin=place)
-            for with_it, without in pairs
-        )
+        pairs = beside(plan, clean, full, number)
+        size = min(effect_at(generator.artifact, pair, origin, pitch) for pair in pairs)
         at = ARTIFACTS.index(generator.artifact)
-        presence[at], intensity[at] = _verdict(generator.artifact, size)
-        changed = rms(luma(pairs[0][0]) - luma(pairs[0][1])) > 1.5
+        presence[at], intensity[at] = verdict(generator.artifact, size)
+        with_it, without = (cut(frames, origin) for frames in pairs[0])
+        changed = rms(luma(with_it) - luma(without)) > 1.5
         if generator.artifact is Artifact.BLOCKING and changed and presence[at] == ABSENT:
             presence[at] = UNKNOWN  # coded hard, yet no edges on the grid: nobody could say
         for other in generator.also if changed else ():
@@ -249,13 +252,13 @@ def _label_softness(
     same VMAF (training/LOG.md, 36). Of a good encode it is never said to be there.
     """
     at = ARTIFACTS.index(Artifact.DEFOCUS_BLUR)
-    lost = effect(Artifact.DEFOCUS_BLUR, _cut(full, origin), _cut(clean.frames, origin))
-    presence[at], intensity[at] = _verdict(Artifact.DEFOCUS_BLUR, lost)
+    lost = effect(Artifact.DEFOCUS_BLUR, cut(full, origin), cut(clean.frames, origin))
+    presence[at], intensity[at] = verdict(Artifact.DEFOCUS_BLUR, lost)
     if vmaf >= GOOD_VMAF and presence[at] == PRESENT:
         presence[at], intensity[at] = UNKNOWN, 0.0
 
 
-def _verdict(artifact: Artifact, size: float) -> tuple[int, float]:
+def verdict(artifact: Artifact, size: float) -> tuple[int, float]:
     scale = SCALES[artifact]
     if size < 0.5 * scale.floor:
         return ABSENT, 0.0
@@ -272,14 +275,14 @@ def _label_encode(
     Blocking is present where block edges measurably show. A good encode has no artifact; of a
     visibly coded one the rest of the damage is unknown, since nobody put it there.
     """
-    size = blocking_gain(_cut(full, origin), _cut(clean.frames, origin), 8, (origin[0], origin[1]))
+    size = blocking_gain(cut(full, origin), cut(clean.frames, origin), 8, (origin[0], origin[1]))
     at = ARTIFACTS.index(Artifact.BLOCKING)
-    verdict, intensity = _verdict(Artifact.BLOCKING, size)
+    found, intensity = verdict(Artifact.BLOCKING, size)
     if vmaf >= GOOD_VMAF:
-        verdict, intensity = min(verdict, ABSENT), 0.0
+        found, intensity = min(found, ABSENT), 0.0
     else:
         presence[[ARTIFACTS.index(other) for other in CODING_DAMAGE]] = UNKNOWN
-        if verdict == ABSENT and vmaf < BAD_VMAF:
-            verdict = UNKNOWN  # deblocked, yet plainly coded
-    presence[at] = verdict
+        if found == ABSENT and vmaf < BAD_VMAF:
+            found = UNKNOWN  # deblocked, yet plainly coded
+    presence[at] = found
     return intensity

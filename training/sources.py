@@ -120,10 +120,12 @@ def scaled(frames: Frames, factor: float) -> Frames:
 
 
 def squeezed(frame: Frames) -> Frames:
-    """A frame of any shape as a square: uint8[WHOLE_PX,WHOLE_PX,3]."""
-    smaller = min(frame.shape[:2]) > WHOLE_PX
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return cv2.resize(frame, (WHOLE_PX, WHOLE_PX), interpolation=how)
+    """A frame of any shape as a square of its own pixels: uint8[WHOLE_PX,WHOLE_PX,3].
+
+    Single pixels, as the tool's swatches are: the means that they once were are less pure, and of
+    what was learned from them the tool found no paled film.
+    """
+    return cv2.resize(frame, (WHOLE_PX, WHOLE_PX), interpolation=cv2.INTER_NEAREST)
 
 
 def cut_regions(source: Source, cache: Path) -> list[Path]:
@@ -132,7 +134,7 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     Beside them lies the clip's middle frame, squeezed; written last, it says that all are there.
     """
     folder = cache / "regions" / source.split
-    whole = folder / f"{source.name}.whole.npy"
+    whole = folder / f"{source.name}.points.npy"
     if whole.exists():
         return sorted(folder.glob(f"{source.name}__*.npy"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +198,7 @@ class ClipScene(Scene):
         self._frames = (burst[::-1] if reverse else burst)[::stride]
         self.name = path.stem
         self.length = len(self._frames)
-        self._whole = np.load(path.with_name(f"{path.stem.rpartition('__')[0]}.whole.npy"))
+        self._whole = np.load(path.with_name(f"{path.stem.rpartition('__')[0]}.points.npy"))
 
     def whole(self, t: float) -> Frames:
         return super().whole(t) if self._whole is None else self._whole

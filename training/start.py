@@ -6,10 +6,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_tensors
 from aqs_batch.analysis.model import AqsNet
+from aqs_batch.errors import CheckpointError
 
+HEADS = ("colour.", "trails.")  # younger than the jury; untrained they add nothing
 SE_SPREAD = 0.02
 SE_OPEN = 3.0  # sigmoid(3) = 0.95: the gates start nearly open, since the lite weights have none
 
@@ -43,12 +46,28 @@ def imagenet_start(model: AqsNet) -> str:
 
 
 def further_start(model: AqsNet, checkpoint: Checkpoint) -> str:
-    """Take over what an earlier checkpoint has, in place: backbone and jury, and its colour head
-    where it has one. Returns its label.
+    """Take over what an earlier checkpoint has, in place: backbone and jury, and such heads beside
+    them as it has. Returns its label; raises CheckpointError where it lacks more than these.
     """
     given = load_tensors(checkpoint, checkpoint.card.architecture)
-    model.load_state_dict(model.state_dict() | given)
+    _take_over(model, given, checkpoint.path, may_lack=HEADS)
     return checkpoint.label
+
+
+def _take_over(
+    module: nn.Module, given: dict[str, Tensor], path: Path, may_lack: tuple[str, ...] = ()
+) -> None:
+    """Load tensors in place. What is missing would stay random, and nobody would notice."""
+    own = module.state_dict()
+    needed = {name for name in own if not (may_lack and name.startswith(may_lack))}
+    unlike = sorted(
+        name
+        for name in needed | set(given)
+        if name not in given or name not in own or given[name].shape != own[name].shape
+    )
+    if unlike:
+        raise CheckpointError(f"{path}: {len(unlike)} tensors are not these, {unlike[0]} for one")
+    module.load_state_dict(own | given)
 
 
 def backbone_start(model: AqsNet, checkpoint: Path | None) -> str:
@@ -58,11 +77,10 @@ def backbone_start(model: AqsNet, checkpoint: Path | None) -> str:
     """
     if checkpoint is None:
         return imagenet_start(model)
-    own = model.backbone.state_dict()
     given = {
         name.removeprefix("backbone."): tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in load_file(checkpoint).items()
         if name.startswith("backbone.")
     }
-    model.backbone.load_state_dict(own | given)
+    _take_over(model.backbone, given, checkpoint)
     return checkpoint.stem

@@ -26,6 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from aqs_batch.analysis.checkpoint import ModelCard, save
 from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits, mean_of
 from aqs_batch.analysis.transform import transform
+from training.command import plainly
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, gather
 from training.heads import Noise
@@ -297,4 +298,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_model
+from aqs_batch.analysis.facts import TRAIL_FACTS
 from aqs_batch.analysis.model import STAGE_CHANNELS
 from aqs_batch.records import SWATCH_PX, Artifact
 
@@ -111,14 +112,16 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
     seen, seen_spread = _drawn(network.jury[0].frame_in, (SAMPLES, frames))
     moved, moved_spread = _drawn(network.jury[0].change_in, (SAMPLES, frames - 1))
     whole, whole_spread = _drawn(network.colour, (SAMPLES,))
-    logits = network.judge(seen, moved, whole)
+    trails, trails_spread = _drawn(network.trails, (SAMPLES,), TRAIL_FACTS)
+    logits = network.judge(seen, moved, trails, whole)
     columns = {"quality": logits.quality}
     for number, artifact in enumerate(Artifact):
         columns[artifact.value] = logits.presence[:, number]
     shares = {}
     for name, column in columns.items():
-        by_seen, by_moved, by_whole = torch.autograd.grad(
-            column.sum(), (seen, moved, whole), retain_graph=True, materialize_grads=True
+        given = seen, moved, trails, whole
+        by_seen, by_moved, by_trails, by_whole = torch.autograd.grad(
+            column.sum(), given, retain_graph=True, materialize_grads=True
         )
         weights = {
             **_grouped((by_seen.abs() * seen_spread).mean((0, 1)), STAGE_CHANNELS, "map", "pixels"),
@@ -128,6 +131,7 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
                 "change of map",
                 "change of pixels",
             ),
+            "trails": float((by_trails.abs() * trails_spread).mean(0).sum()),
             "whole frame's colours": float((by_whole.abs() * whole_spread).mean(0).sum()),
         }
         total = sum(weights.values()) or 1.0
@@ -135,12 +139,16 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
     return shares
 
 
-def _drawn(entry: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Random features [*shape, F] with the mean and spread of an entry's batch norm."""
+def _drawn(
+    entry: nn.Module, shape: tuple[int, ...], first: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Random features [*shape, F] with the mean and spread of an entry's batch norm, or of the
+    first of them.
+    """
     norm = next(m for m in entry.modules() if isinstance(m, nn.BatchNorm1d))
     assert norm.running_mean is not None and norm.running_var is not None
-    spread = norm.running_var.sqrt()
-    drawn = norm.running_mean + torch.randn(*shape, len(spread)) * spread
+    spread = norm.running_var[:first].sqrt()
+    drawn = norm.running_mean[:first] + torch.randn(*shape, len(spread)) * spread
     return drawn.requires_grad_(), spread
 
 

@@ -115,7 +115,7 @@ def load_tensors(checkpoint: Checkpoint, architecture: str) -> dict[str, Any]:
 
     if checkpoint.card.architecture != architecture:
         raise CheckpointError(
-            f"{checkpoint.path} holds a {checkpoint.card.architecture} model",
+            f"{checkpoint.path} holds a model of the kind {checkpoint.card.architecture}",
             hint=f"This version reads {architecture}; retrain, or use the shipped checkpoint.",
         )
     try:

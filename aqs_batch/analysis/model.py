@@ -21,9 +21,10 @@ from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import LOOKED_AT, STANDS_FOR
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-7"
+ARCHITECTURE = "aqsnet-b0-8"
 ARTIFACTS = len(Artifact)
 SATURATION = list(Artifact).index(Artifact.COLOR_SATURATION)
+GHOSTING = list(Artifact).index(Artifact.GHOSTING)
 LEFT_OUT = 0.12  # share of the runs of features that half of the jurors do without in training
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 MAPS_AFTER = (1, 2, 4, 6)  # the backbone's blocks whose outputs are the deeper four maps
@@ -35,6 +36,17 @@ class Logits(NamedTuple):
     quality: Tensor
     presence: Tensor
     intensity: Tensor
+
+
+class Front(NamedTuple):
+    """Of tiles: the shallowest map pooled [B,T,E], facts of the frames looked at [B,D,S], what
+    changes [B,T-1,G], and facts of trails [B,TRAIL_FACTS].
+    """
+
+    every: Tensor
+    still: Tensor
+    moved: Tensor
+    trails: Tensor
 
 
 class Attend(nn.Module):
@@ -128,6 +140,29 @@ class ColourHead(nn.Module):
         return added
 
 
+class TrailHead(nn.Module):
+    """What trails add to the logit of ghosting: [B,T-1,CHANGE_FACTS] and [B,TRAIL_FACTS] -> [B].
+
+    Beside the jurors, taught with many times as many ghosts as there are whole samples
+    (docs/decisions/022).
+    """
+
+    def __init__(self, width: int = 64, dropout: float = 0.4) -> None:
+        super().__init__()
+        given = facts.TRAIL_FACTS + 2 * facts.CHANGE_FACTS
+        self.norm, self.drop = nn.BatchNorm1d(given), nn.Dropout(dropout)
+        self.hidden, self.second = nn.Linear(given, width), nn.Linear(width, width // 2)
+        self.out = nn.Linear(width // 2, 1)
+        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, moved: Tensor, trails: Tensor) -> Tensor:
+        given = self.norm(torch.cat([trails, moved.mean(1), _spread(moved)], dim=1))
+        seen = self.drop(F.gelu(self.second(self.drop(F.gelu(self.hidden(given))))))
+        added: Tensor = self.out(seen).squeeze(1)
+        return added
+
+
 class AqsNet(nn.Module):
     """Scores tiles float[B,7,3,H,W] with their frames' swatches float[B,1,3,h,w] -> Logits.
 
@@ -152,32 +187,32 @@ class AqsNet(nn.Module):
             Juror(pooled, change, width, dropout, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
             for n in range(jurors)
         )
-        self.colour = ColourHead()
+        self.colour, self.trails = ColourHead(), TrailHead()
 
     def forward(self, tiles: Tensor, swatches: Tensor) -> Logits:
         return self.judge(*self.features(tiles, swatches))
 
-    def features(self, tiles: Tensor, swatches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is seen in each frame [B,T,F], how frames change [B,T-1,G], and what colours the
-        whole frame has [B,SWATCH_FACTS].
+    def features(self, tiles: Tensor, swatches: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is seen in each frame [B,T,F], how frames change [B,T-1,G], their trails
+        [B,TRAIL_FACTS], and what colours the whole frame has [B,SWATCH_FACTS].
         """
         return *self.look(tiles), facts.of_swatches(swatches)
 
-    def look(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of tiles alone: [B,T,F] and [B,T-1,G]."""
-        every, still, moved, shallow = self.front(tiles)
-        return seen(every, self.close(shallow[:, list(LOOKED_AT)]), still), moved
+    def look(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The features of tiles alone: [B,T,F], [B,T-1,G] and [B,TRAIL_FACTS]."""
+        front, shallow = self.front(tiles)
+        close = self.close(shallow[:, list(LOOKED_AT)])
+        return seen(front.every, close, front.still), front.moved, front.trails
 
-    def front(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All that is not the deeper maps: the shallowest map pooled [B,T,E], facts of the frames
-        looked at [B,D,S], what changes [B,T-1,G], and that map itself [B,T,C,h,w].
-        """
+    def front(self, tiles: Tensor) -> tuple[Front, Tensor]:
+        """All that is not the deeper maps, and the shallowest map itself [B,T,C,h,w]."""
         shallow = self.shallow(tiles)
         every = _pool(shallow.flatten(0, 1)).reshape(*shallow.shape[:2], -1)
         # Facts count single levels and thin shares: half precision would wash them out.
         with torch.autocast(tiles.device.type, enabled=False):
-            still, moved = facts.of(tiles)
-        return every, still, torch.cat([_change(shallow), moved], dim=2), shallow
+            still, moved, trails = facts.of(tiles)
+        moved = torch.cat([_change(shallow), moved], dim=2)
+        return Front(every, still, moved, trails), shallow
 
     def shallow(self, frames: Tensor) -> Tensor:
         """The shallowest map: [B,N,3,H,W] -> [B,N,C,h,w]."""
@@ -195,14 +230,18 @@ class AqsNet(nn.Module):
                 pooled.append(_pool(deeper))
         return torch.cat(pooled, dim=1).reshape(*shallow.shape[:2], -1)
 
-    def judge(self, seen: Tensor, moved: Tensor, whole: Tensor) -> Logits:
+    def judge(self, seen: Tensor, moved: Tensor, trails: Tensor, whole: Tensor) -> Logits:
         """The scores of features: the part that can be trained on cached ones."""
-        return self.in_view(mean_of(self.jury, seen, moved), whole)
+        return self.with_heads(mean_of(self.jury, seen, moved), moved, trails, whole)
 
-    def in_view(self, logits: Logits, whole: Tensor) -> Logits:
-        """What jurors say of tiles, with what the colours of their whole frames add to it."""
-        added = F.pad(self.colour(whole)[:, None], (SATURATION, ARTIFACTS - SATURATION - 1))
-        return logits._replace(presence=logits.presence + added)
+    def with_heads(self, logits: Logits, moved: Tensor, trails: Tensor, whole: Tensor) -> Logits:
+        """What jurors say of tiles, with what the heads beside them add to it."""
+        changes = moved[..., -facts.CHANGE_FACTS :]
+        added = (GHOSTING, self.trails(changes, trails)), (SATURATION, self.colour(whole))
+        presence = logits.presence
+        for at, logit in added:
+            presence = presence + F.pad(logit[:, None], (at, ARTIFACTS - at - 1))
+        return logits._replace(presence=presence)
 
 
 def mean_of(jurors: Iterable[nn.Module], seen: Tensor, moved: Tensor) -> Logits:

@@ -205,9 +205,13 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
             self.network = network
 
         def forward(
-            self, seen: torch.Tensor, moved: torch.Tensor, whole: torch.Tensor
+            self,
+            seen: torch.Tensor,
+            moved: torch.Tensor,
+            trails: torch.Tensor,
+            whole: torch.Tensor,
         ) -> tuple[torch.Tensor, ...]:
-            return tuple(self.network.judge(seen, moved, whole))
+            return tuple(self.network.judge(seen, moved, trails, whole))
 
     card = checkpoint.card
     shapes = (1, card.frames, card.tile_px, card.tile_px, 3), (1, SWATCH_PX, SWATCH_PX, 3)

@@ -100,7 +100,7 @@ def score_video(sequences: Rows[SequenceScore], thresholds: Rows[float]) -> Scor
     """One video: the mean of its sequences, with the 5th percentile of their AQS beside it.
 
     An artifact counts as detected when its mean probability exceeds its own of ten `thresholds`:
-    whether it is there, however much it takes away (docs/decisions/019, 022).
+    whether it is there, however much it takes away (docs/decisions/019, 023).
     """
     value = video_aqs(sequences)
     severities = [s.severity for s in sequences]

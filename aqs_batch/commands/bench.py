@@ -118,15 +118,16 @@ def inspect_model(
         found = chosen(settings.model.checkpoint)
         anatomy_of = anatomy.examine(found)
         layers = measure.layer_times(found, settings)
+        named_above = dict(zip(found.card.artifacts, found.card.threshold, strict=True))
     if as_json:
-        parts = {"checkpoint": found.label, **asdict(anatomy_of)}
+        parts = {"checkpoint": found.label, "thresholds": named_above, **asdict(anatomy_of)}
         click.echo(json.dumps(parts | {"layers": [asdict(layer) for layer in layers]}))
     else:
-        click.echo(_anatomy(found.label, anatomy_of, layers))
+        click.echo(_anatomy(found.label, anatomy_of, named_above, layers))
     return 0
 
 
-def _anatomy(label: str, found: Anatomy, layers: list[Layer]) -> str:
+def _anatomy(label: str, found: Anatomy, named_above: dict[str, float], layers: list[Layer]) -> str:
     parameters = sum(p.parameters for p in found.parts)
     work = sum(p.multiply_adds for p in found.parts)
     lines = [f"{label}: {parameters:,} parameters, {work / 1e9:.2f} G multiply-adds a tile", ""]
@@ -140,6 +141,8 @@ def _anatomy(label: str, found: Anatomy, layers: list[Layer]) -> str:
     for head, shares in found.heads.items():
         top = sorted(shares.items(), key=lambda pair: -pair[1])[:4]
         lines.append(f"  {head:<18}" + ", ".join(f"{name} {share:.0%}" for name, share in top))
+    lines += ["", "A video's mean probability above which each artifact is named:"]
+    lines += ["  " + ", ".join(f"{name} {above:.2f}" for name, above in named_above.items())]
     spent = sum(layer.ms for layer in layers)
     lines += ["", f"Slowest layers of {spent:.1f} ms a tile (OpenVINO, one core):"]
     for layer in sorted(layers, key=lambda step: -step.ms)[:SHOWN_LAYERS]:

@@ -11,7 +11,9 @@ from aqs_batch.commands.frame import listed, load, open_store, plain_errors, set
 
 @click.command()
 @settings_flags
-@click.option("--threshold", type=float, help="Probability above which one is detected (its own).")
+@click.option(
+    "--threshold", type=float, help="One probability for all, above which an artifact is detected."
+)
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 def report(
     config: Path | None,

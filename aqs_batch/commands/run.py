@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @click.option("--video", "videos", multiple=True, type=click.Path(), help="One video; repeatable.")
 @settings_flags
 @PROFILE
-@click.option("--threshold", type=float, help="Probability above which one is detected (its own).")
+@click.option(
+    "--threshold", type=float, help="One probability for all, above which an artifact is detected."
+)
 @click.option("--export", help="Comma-separated: json,csv,html (all).")
 @click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
 @click.option("--device", help="auto, cpu, cuda, cuda:N.")

@@ -10,9 +10,7 @@ from aqs_batch.records import Video
 
 MOSTLY = 0.6  # samples that would cover more of a file than this are not worth their seams
 SEEK_MARGIN_S = 2.0
-REORDER_FRAMES = (
-    32  # a keyframe is decoded at most so many frames before it is shown: 16 B, 16 late
-)
+REORDER_FRAMES = 32  # a keyframe is decoded at most so many early: 16 B-frames, 16 late ones
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import pairwise
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -9,6 +12,7 @@ import torch
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import levels, spectrum
+from aqs_batch.analysis.facts.trails import SHARES, TRAIL_FACTS, trail_facts
 from aqs_batch.analysis.transform import transform
 
 PX = 224
@@ -49,6 +53,20 @@ def test_a_tile_of_one_level_has_no_cepstrum() -> None:
     assert spectrum.cepstrum_facts(spectrum.log_power(flat)).abs().max() < 0.02
 
 
+class Facts(torch.nn.Module):
+    def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return facts.of(transform(tiles))
+
+
+def assert_same_everywhere(tile: np.ndarray) -> None:
+    facts.prepare(PX)
+    graph = ov.convert_model(Facts().eval(), example_input=torch.from_numpy(tile))
+    graph.reshape(tile.shape)
+    run = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for one, two in zip(run([tile]).values(), Facts()(torch.from_numpy(tile)), strict=True):
+        assert np.abs(one - two.numpy()).max() < 1e-3
+
+
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_whole_grey_levels_are_counted_alike_by_every_backend() -> None:
     """Thresholds that met levels exactly were decided by rounding, each backend having its own.
@@ -62,17 +80,7 @@ def test_whole_grey_levels_are_counted_alike_by_every_backend() -> None:
     frames[3:, 60:90, 60:90] += 5
     frames[5:, 100:130, 60:90] += 2
     tile = np.repeat(frames.clip(0, 255).astype(np.uint8)[..., None], 3, -1)[None]
-
-    class Facts(torch.nn.Module):
-        def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return facts.of(transform(tiles))
-
-    facts.prepare(PX)
-    graph = ov.convert_model(Facts().eval(), example_input=torch.from_numpy(tile))
-    graph.reshape(tile.shape)
-    run = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for one, two in zip(run([tile]).values(), Facts()(torch.from_numpy(tile)), strict=True):
-        assert np.abs(one - two.numpy()).max() < 1e-3
+    assert_same_everywhere(tile)
 
 
 def test_a_swatch_tells_pale_frames_from_colourful_ones() -> None:
@@ -83,3 +91,34 @@ def test_a_swatch_tells_pale_frames_from_colourful_ones() -> None:
     assert vivid.shape == (1, facts.SWATCH_FACTS)
     above_32_levels = levels.CHROMA.index(32 + levels.BETWEEN)
     assert vivid[0, above_32_levels] > faded[0, above_32_levels] + 1
+
+
+def test_what_moves_leaves_a_trail_only_where_frames_are_mixed() -> None:
+    """Of an edge that went on, a ghost keeps a share at its old place, and none before it came."""
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(0, 255, (PX // 32, PX // 32 + 3)).repeat(32, 0).repeat(32, 1)
+    shown = [coarse[:PX, 9 * n : 9 * n + PX].astype(np.float32) for n in range(8)]
+    clean = torch.from_numpy(np.stack(shown[1:]))[None]
+    ghost = torch.from_numpy(np.stack([0.65 * a + 0.35 * b for b, a in pairwise(shown)]))[None]
+    cells = len(SHARES) + 1
+    told = [trail_facts(luma)[0] for luma in (clean, ghost)]
+    assert told[0].shape == (TRAIL_FACTS,)
+    half_left = bisect_left(SHARES, 0.35 / 0.65)
+    tables = [facts_of[cells**2 : 2 * cells**2].reshape(cells, cells) for facts_of in told]
+    of_clean, of_ghost = (float(table[half_left].sum()) for table in tables)
+    assert of_ghost > 0.2 > 0.1 > abs(of_clean)
+
+
+def test_a_still_picture_has_no_trail_to_speak_of() -> None:
+    rng = np.random.default_rng(5)
+    frame = rng.integers(0, 255, (PX, PX)).astype(np.float32)
+    told = trail_facts(torch.from_numpy(np.repeat(frame[None], 7, 0))[None])[0]
+    cells = (len(SHARES) + 1) ** 2
+    assert told[cells : 2 * cells].abs().max() == 0.0
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_coloured_pixels_at_a_threshold_are_counted_alike_by_every_backend() -> None:
+    """The luma of (225, 237, 229) is 232.5 to the last digit: facts differed by 6.5."""
+    tile = np.broadcast_to(np.array([225, 237, 229], np.uint8), (1, 7, PX, PX, 3)).copy()
+    assert_same_everywhere(tile)

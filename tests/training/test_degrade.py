@@ -59,7 +59,8 @@ def test_every_artifact_has_two_generators_and_one_held_out(artifact: Artifact) 
 def test_later_generators_are_drawn_only_where_asked_for() -> None:
     """The frozen test's draws depend on how many there are."""
     names_of = lambda later: {g.name for g in generators(Artifact.GHOSTING, later=later)}  # noqa: E731
-    assert names_of(True) - names_of(False) == {"bright_trail"}
+    assert names_of(1) - names_of(0) == {"bright_trail"}
+    assert names_of(2) - names_of(1) == {"mean_of_many"}
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=names)

@@ -171,11 +171,13 @@ class Photos:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_hard_negative_is_a_tile_and_the_same_each_time(kind: str) -> None:
+def test_every_hard_negative_is_some_tiles_and_the_same_each_time(kind: str) -> None:
     one, two = (draw(Photos(), kind, 3) for _ in range(2))
-    assert (one.tile.pixels.shape, one.tile.swatch.shape) == ((7, 224, 224, 3), (64, 64, 3))
-    assert np.array_equal(one.tile.pixels, two.tile.pixels)
-    assert np.array_equal(one.tile.swatch, two.tile.swatch)
+    assert len(one.tiles) == len(two.tiles) == 4
+    for tile, again in zip(one.tiles, two.tiles, strict=True):
+        assert (tile.pixels.shape, tile.swatch.shape) == ((7, 224, 224, 3), (64, 64, 3))
+        assert np.array_equal(tile.pixels, again.pixels)
+        assert np.array_equal(tile.swatch, again.swatch)
 
 
 def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,13 +187,16 @@ def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch
 
     def read(tiles: list[Tile]) -> Read:
         probability = np.zeros((len(tiles), 10))
-        probability[0, BLOCKING] = 1.0 if not asked else 0.0
+        if not asked:
+            probability[:3, BLOCKING] = 1.0  # three of four tiles of the first scene
+            probability[4, JUDDER] = 1.0  # one, the middle, of the second
         asked.append(len(tiles))
         return read_of(probability)
 
     found = hard_negatives(Photos(), read, (0.5,) * 10, each=2)
     fog, gradient = (found["kinds"][kind] for kind in kinds)
     assert (fog["with_detection"], fog["artifacts"]) == (0.5, {"blocking": 1})
+    assert fog["middle_tile_alone"] == 1.0
     assert gradient["with_detection"] == 0
     assert found["with_detection"] == 0.25
 
@@ -257,7 +262,9 @@ def results(seen: Read, truth: Truth) -> dict[str, Any]:
     part = figures(seen, truth, [0.5] * 10)
     beside = against_rivals(seen, truth, {"blockdetect": np.arange(5.0)})
     rows = [Encode("a", "libx264", q, 90.0 - q, 0.9 - q / 100) for q in (10, 20, 30)]
-    kind = {"tiles": 2, "with_detection": 0.5, "artifacts": {"blocking": 1}}
+    kind = {
+        "scenes": 2, "with_detection": 0.5, "middle_tile_alone": 0.5, "artifacts": {"blocking": 1}
+    }  # fmt: skip
     clip = {"aqs": 0.9, "level": "Excellent", "detected": []}
     found: dict[str, Any] = {
         "checkpoint": "m 1",
@@ -268,7 +275,12 @@ def results(seen: Read, truth: Truth) -> dict[str, Any]:
         "confusion": confusion(seen, truth, [0.5] * 10),
         "encodes": fidelity(rows, {h: {"a": "x"} for h in ("resolution", "codec", "content")}),
         "groups": {"codec": by_group(seen, truth, ["x"] * 5, [0.5] * 10)},
-        "negatives": {"tiles": 2, "with_detection": 0.5, "kinds": {"fog": kind}},
+        "negatives": {
+            "scenes": 2,
+            "with_detection": 0.5,
+            "middle_tile_alone": 0.5,
+            "kinds": {"fog": kind},
+        },
         "clean": {
             "clips": 1,
             "good_or_better": 1.0,

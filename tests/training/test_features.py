@@ -62,9 +62,10 @@ def test_cached_features_are_the_models_own(cache: Path, model: AqsNet) -> None:
     pixels, swatches = np.stack([t.pixels for t in tiles]), np.stack([t.swatch for t in tiles])
     with torch.no_grad():
         expected = model.features(transform(pixels), transform(swatches[:, None]))
-    cached = (*pool.features.rows(slice(None)), pool.features.whole.float())
-    for own, kept in zip(expected, cached, strict=True):
-        assert torch.allclose(own, kept, rtol=2e-3, atol=2e-3)  # kept in half precision
+    kept = pool.features
+    cached = (*kept.rows(slice(None)), kept.trails.float(), kept.whole.float())
+    for own, stored in zip(expected, cached, strict=True):
+        assert torch.allclose(own, stored, rtol=2e-3, atol=2e-3)  # kept in half precision
 
 
 def test_features_are_computed_once_and_anew_for_another_backbone(

@@ -60,7 +60,7 @@ def test_a_juror_learns_all_but_the_fold_it_is_judged_on(tmp_path: Path) -> None
     total = sum(len(f) for f in folders)
     nothing = torch.zeros(total, 1, 1)
     truth = Truth(*(np.zeros(total) for _ in range(5)))  # type: ignore[arg-type]
-    pool = Pool(folders, truth, Features(*[nothing] * 5))
+    pool = Pool(folders, truth, Features(*[nothing] * 6))
     for juror in range(4):
         hidden = set(learned_sets(other_than(fold_of(juror))))
         expected = np.concatenate([np.full(len(f), f.name not in hidden) for f in folders])
@@ -86,9 +86,10 @@ def test_validation_is_asked_of_strangers_alone(
             juror.quality.weight.zero_()  # type: ignore[union-attr]
             juror.quality.bias.fill_(float(FOLDS.index(fold_of(number))))  # type: ignore[union-attr]
     frames = torch.zeros(2, 7, 3, 224, 224)
-    made = [part[:2] for part in model.front(frames)]
-    close = model.close(model.shallow(frames[:, [1, 5]]))
-    found = Features(made[0], close, made[1], made[2], torch.zeros(2, facts.SWATCH_FACTS))
+    front, shallow = model.front(frames)
+    close = model.close(shallow[:, [1, 5]])
+    whole = torch.zeros(2, facts.SWATCH_FACTS)
+    found = Features(front.every, close, front.still, front.moved, whole, front.trails)
     for fold in FOLDS:
         shards(tmp_path / "shards" / fold, 2, float(FOLDS.index(fold)))
 

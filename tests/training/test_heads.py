@@ -10,11 +10,19 @@ import torch
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
-from aqs_batch.analysis.model import SATURATION, STAGE_CHANNELS, AqsNet, Logits, mean_of
+from aqs_batch.analysis.model import (
+    GHOSTING,
+    SATURATION,
+    STAGE_CHANNELS,
+    AqsNet,
+    Logits,
+    mean_of,
+)
+from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
 from training.heads import Lesson, course
 from training.losses import held, loss
-from training.start import further_start
+from training.start import backbone_start, further_start
 
 ARTIFACTS = len(Artifact)
 FACTS = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS
@@ -61,27 +69,40 @@ def test_a_lesson_in_another_order_teaches_the_same() -> None:
 
 
 def test_who_goes_on_begins_with_what_an_older_checkpoint_had(tmp_path: Path) -> None:
-    """One from before the colour head has none, and a new one adds nothing."""
+    """One from before the heads beside the jury has none, and new ones add nothing."""
     torch.manual_seed(0)
     older, model = AqsNet(jurors=1).eval(), AqsNet(jurors=1).eval()
-    tensors = {k: t for k, t in older.state_dict().items() if not k.startswith("colour.")}
+    tensors = {
+        k: t for k, t in older.state_dict().items() if not k.startswith(("colour.", "trails."))
+    }
     save(tmp_path / "older.safetensors", tensors, ModelCard("aqs-b0", "0.8.0", "aqsnet-b0-6", ""))
     assert further_start(model, inspect(tmp_path / "older.safetensors")).startswith("aqs-b0 0.8.0")
-    sizes = ((2, 7, FACTS), (2, 6, CHANGES), (2, facts.SWATCH_FACTS))
+    sizes = (2, 7, FACTS), (2, 6, CHANGES), (2, facts.TRAIL_FACTS), (2, facts.SWATCH_FACTS)
     features = [torch.randn(*size) for size in sizes]
     with torch.no_grad():
         said, plain = model.judge(*features), mean_of(older.jury, *features[:2])
     for one, two in zip(said, plain, strict=True):
         assert torch.allclose(one, two, atol=0.02)  # kept in half precision
-    with pytest.raises(RuntimeError):
-        further_start(AqsNet(width=64, jurors=1), inspect(tmp_path / "older.safetensors"))
+    for other in (AqsNet(width=64, jurors=1), AqsNet(jurors=2)):
+        with pytest.raises(CheckpointError, match="are not these"):
+            further_start(other, inspect(tmp_path / "older.safetensors"))
 
 
-def test_the_colour_head_speaks_of_saturation_alone() -> None:
+def test_a_backbone_that_is_none_is_refused(tmp_path: Path) -> None:
+    """It had stayed as chance drew it, and nobody was told."""
+    card = ModelCard("aqs-b0", "0.8.0", "aqsnet-b0-6", "")
+    save(tmp_path / "other.safetensors", {"net.weight": torch.zeros(3)}, card)
+    with pytest.raises(CheckpointError, match="are not these"):
+        backbone_start(AqsNet(jurors=1), tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(("name", "artifact"), [("colour", SATURATION), ("trails", GHOSTING)])
+def test_a_head_beside_the_jury_speaks_of_one_artifact_alone(name: str, artifact: int) -> None:
     torch.manual_seed(0)
     model = AqsNet(jurors=1).eval()
-    torch.nn.init.normal_(model.colour.out.weight)
+    torch.nn.init.normal_(getattr(model, name).out.weight)
     said = scores(1)
-    seen = model.in_view(said, torch.randn(4, facts.SWATCH_FACTS))
+    sizes = (4, 6, CHANGES), (4, facts.TRAIL_FACTS), (4, facts.SWATCH_FACTS)
+    seen = model.with_heads(said, *(torch.randn(*size) for size in sizes))
     assert torch.equal(seen.quality, said.quality) and torch.equal(seen.intensity, said.intensity)
-    assert (seen.presence != said.presence).any(0).nonzero().tolist() == [[SATURATION]]
+    assert (seen.presence != said.presence).any(0).nonzero().tolist() == [[artifact]]

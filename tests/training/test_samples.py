@@ -147,3 +147,12 @@ def test_what_needs_time_leaves_a_swatch_alone() -> None:
     for artifact in (Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR):
         step = (generators(artifact)[0], 1.0, 1)
         assert np.array_equal(swatch_of(Plan((step,)), whole), swatch_of(Plan(), whole))
+
+
+def test_what_judder_wipes_out_is_not_in_the_chain() -> None:
+    """It takes its frames anew: a still that was blurred before had counted as stuttering."""
+    rng = np.random.default_rng(3)
+    plans = [draw_plan(rng, VARIED) for _ in range(400)]
+    kinds = [[generator.artifact for generator, _, _ in plan.steps] for plan in plans]
+    assert sum(Artifact.JUDDER in steps for steps in kinds) > 10
+    assert all(steps.index(Artifact.JUDDER) == 0 for steps in kinds if Artifact.JUDDER in steps)

@@ -112,7 +112,7 @@ def _over_sharpened(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(base + amount * (base - gaussian_blur(base, sigma)))
 
 
-@generator(Artifact.RINGING, later=True)
+@generator(Artifact.RINGING, later=1)
 def _box_sharpened(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Luma sharpened against the mean of a square, as players do: halos with corners."""
     amount, side = between(1.0, 4.0, strength), 2 * int(rng.integers(2, 7)) + 1

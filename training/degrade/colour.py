@@ -127,7 +127,7 @@ def _clipped_colour(clip: Clip, strength: float, rng: Rng) -> Clip:
     return each(clip, stretch)
 
 
-@generator(Artifact.COLOR_SATURATION, later=True)
+@generator(Artifact.COLOR_SATURATION, later=1)
 def _stepped_chroma(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Colour differences multiplied as filters do it on 8-bit video: rounded, and clipped there."""
     gain = between(1.6, 3.5, strength) if rng.random() < 0.4 else between(0.45, 0.08, strength)

@@ -65,14 +65,14 @@ class Generator:
     apply: Apply
     held_out: bool = False
     also: tuple[Artifact, ...] = ()  # what it may cause besides: neither present nor absent
-    later: bool = False  # made after the test was frozen: drawn only by recipes that ask for it
+    later: int = 0  # how late it came; recipes draw what had come when they were written
 
 
 GENERATORS: list[Generator] = []
 
 
 def generator(
-    artifact: Artifact, *also: Artifact, held_out: bool = False, later: bool = False
+    artifact: Artifact, *also: Artifact, held_out: bool = False, later: int = 0
 ) -> Callable[[Apply], Apply]:
     def register(apply: Apply) -> Apply:
         name = apply.__name__.strip("_")
@@ -103,12 +103,10 @@ def gaussian_blur(frames: Floats | Frames, sigma: float) -> Floats:
     )
 
 
-def generators(
-    artifact: Artifact, *, held_out: bool = False, later: bool = False
-) -> list[Generator]:
+def generators(artifact: Artifact, *, held_out: bool = False, later: int = 0) -> list[Generator]:
     """The training generators of one artifact, or the ones held out for evaluation."""
     return [
         g
         for g in GENERATORS
-        if g.artifact is artifact and g.held_out == held_out and (later or not g.later)
+        if g.artifact is artifact and g.held_out == held_out and g.later <= later
     ]

@@ -78,6 +78,16 @@ def _multiple_exposure(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(clip.frames * (1 - weight) + copies * np.float32(weight))
 
 
+@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, later=2)
+def _mean_of_many(clip: Clip, strength: float, rng: Rng) -> Clip:
+    """The mean of three to nine frames in a row: what moves is a mist, and nothing of it sharp.
+
+    Of such clips the jury, which knew five copies at most, thought the better the more there were.
+    """
+    count = round(between(3, PAST + 1, strength))
+    return clip.replaced(np.mean([_delayed(clip, lag) for lag in range(count)], axis=0))
+
+
 @generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, held_out=True)
 def _decaying_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
     """A recursive noise reducer that is too strong: each frame keeps part of the last output."""
@@ -93,7 +103,7 @@ def _decaying_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(np.stack(out))
 
 
-@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, later=True)
+@generator(Artifact.GHOSTING, Artifact.MOTION_BLUR, later=1)
 def _bright_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Phosphor that glows on: what was brighter before fades away instead of being gone.
 
@@ -109,7 +119,9 @@ def _bright_trail(clip: Clip, strength: float, rng: Rng) -> Clip:
 
 
 def _retimed(clip: Clip, index: list[int]) -> Clip:
-    """The same start shown at other times; frames past the sequence come from the scene."""
+    """The scene shown at other times, from the same start: what was done to its frames before is
+    gone (training.recipe).
+    """
     if clip.scene is None:
         return clip.replaced(clip.frames[np.clip(index, 0, len(clip.frames) - 1)])
     start, step = clip.times[0], clip.times[1] - clip.times[0]

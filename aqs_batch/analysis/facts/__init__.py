@@ -1,7 +1,8 @@
 """Parameter-free facts about the pixels: what a convolution would need many samples to learn.
 
 Split by what they look at: levels and their steps, edges and smooth places, the spectrum, colour,
-and motion. Frame facts are taken of two of the frames, change facts of every step between all.
+motion and trails. Frame facts are taken of two of the frames, change facts of every step between
+all.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aqs_batch.analysis.facts import colour, edges, levels, motion, spectrum
+from aqs_batch.analysis.facts import colour, edges, levels, motion, spectrum, trails
 from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
 
 LOOKED_AT = (1, 5)  # of seven frames; what is seen in them stands for their neighbours too
 STANDS_FOR = (0, 0, 0, 0, 1, 1, 1)
 FRAME_FACTS = levels.FRAME_FACTS + edges.EDGE_FACTS + spectrum.SPECTRUM_FACTS + colour.CHROMA_FACTS
 SWATCH_FACTS = levels.COLOURS + colour.CHROMA_FACTS
+TRAIL_FACTS = trails.TRAIL_FACTS
 CHANGE_FACTS = levels.CHANGE_FACTS + motion.MOTION_FACTS + spectrum.CEPSTRUM_FACTS
 
 
@@ -34,14 +36,13 @@ def prepare(side_px: int) -> None:
     spectrum.prepare(side_px)
 
 
-def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Facts of the frames looked at and of the steps between all, from normalised RGB.
+def of(tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Facts of the frames looked at, of the steps between all, and of trails, from normalised RGB.
 
-    [B,T,3,H,W] -> [B,len(LOOKED_AT),FRAME_FACTS] and [B,T-1,CHANGE_FACTS].
+    [B,T,3,H,W] -> [B,len(LOOKED_AT),FRAME_FACTS], [B,T-1,CHANGE_FACTS] and [B,TRAIL_FACTS].
     """
-    batch, frames = tiles.shape[:2]
     luma, blue, red = planes(tiles)
-    chosen = [p[:, list(LOOKED_AT)].flatten(0, 1) for p in (luma, blue, red)]
+    chosen = [_looked_at(p) for p in (luma, blue, red)]
     power = spectrum.log_power(chosen[0])
     parts = [
         levels.frame_facts(*chosen),
@@ -49,7 +50,24 @@ def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
         spectrum.spectrum_facts(power),
         colour.chroma_facts(*chosen),
     ]
-    still = torch.cat(parts, dim=1).reshape(batch, len(LOOKED_AT), -1)
+    still = torch.cat(parts, dim=1).reshape(len(tiles), len(LOOKED_AT), -1)
+    return still, _changes(luma, blue, red, power), trails.trail_facts(luma)
+
+
+def of_changes(tiles: Tensor) -> tuple[Tensor, Tensor]:
+    """The second and third of these alone."""
+    luma, blue, red = planes(tiles)
+    power = spectrum.log_power(_looked_at(luma))
+    return _changes(luma, blue, red, power), trails.trail_facts(luma)
+
+
+def _looked_at(plane: Tensor) -> Tensor:
+    """The frames looked at: [B,T,H,W] -> [B*len(LOOKED_AT),H,W]."""
+    return plane[:, list(LOOKED_AT)].flatten(0, 1)
+
+
+def _changes(luma: Tensor, blue: Tensor, red: Tensor, power: Tensor) -> Tensor:
+    batch, frames = luma.shape[:2]
     mean_power = power.reshape(batch, len(LOOKED_AT), *power.shape[1:]).mean(1)
     repeated = spectrum.cepstrum_facts(mean_power)[:, None].expand(-1, frames - 1, -1)
     steps = luma[:, 1:] - luma[:, :-1]
@@ -58,7 +76,12 @@ def of(tiles: Tensor) -> tuple[Tensor, Tensor]:
         motion.motion_facts(luma, steps),
         repeated,
     ]
-    return still, torch.cat(moved, dim=2)
+    return torch.cat(moved, dim=2)
+
+
+def of_trails(tiles: Tensor) -> Tensor:
+    """Facts of trails alone, from normalised RGB: [B,T,3,H,W] -> [B,TRAIL_FACTS]."""
+    return trails.trail_facts(planes(tiles)[0])
 
 
 def of_swatches(swatches: Tensor) -> Tensor:

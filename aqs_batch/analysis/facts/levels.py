@@ -15,6 +15,7 @@ from torch import Tensor
 BETWEEN = 0.00025
 STEPS = tuple(s + BETWEEN for s in (0.6, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2))  # levels of 255
 CHROMA = tuple(c + BETWEEN for c in (4.0, 8.0, 16.0, 32.0, 48.0, 64.0, 96.0))
+ENDS = tuple(e + BETWEEN for e in (1.5, 19.5, 232.5, 253.5))  # two dark, two bright
 BLOCK_PX = 8
 BASE = 256
 # Of the strongest channel, how much is colour.
@@ -37,7 +38,7 @@ def frame_facts(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
             _shares(bend, STEPS),
             _shares(tint, STEPS),
             colours(luma, blue, red),
-            _rates(luma < 1.5, luma < 19.5, luma > 232.5, luma > 253.5),
+            _rates(*(luma < e for e in ENDS[:2]), *(luma > e for e in ENDS[2:])),
             _grid(across, 2),
             _grid(down, 1),
         ],

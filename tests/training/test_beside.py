@@ -1,0 +1,97 @@
+"""Heads beside the jury: what they learn from by its number, what they learn, their weight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aqs_batch.analysis import facts
+from aqs_batch.analysis.model import ColourHead
+from aqs_batch.records import Artifact
+from training import colour, trails
+from training.beside import SUBJECTS, fitted, lessons, weighed
+from training.content import Gradient
+from training.judge import auc
+from training.parts import make_swatch, make_tiles
+from training.recipe import COLOURS, GHOSTS
+from training.sources import PhotoScene, Scene
+
+
+class Skies:
+    """A library without files."""
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        return Gradient(rng)
+
+
+def test_a_seed_is_a_swatch_and_both_kinds_come() -> None:
+    labels = []
+    for number in range(12):
+        one, two = (make_swatch(Skies(), [1, number], COLOURS) for _ in range(2))  # type: ignore[arg-type]
+        assert np.array_equal(one[0], two[0])
+        assert one[0].shape == (64, 64, 3)
+        labels.append(one[1])
+    assert {0, 1} <= set(labels) <= {-1, 0, 1}
+
+
+class Streets:
+    """A library without files in which squares move by."""
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        coarse = rng.integers(0, 255, (60, 60, 3), np.uint8)
+        return PhotoScene(coarse.repeat(8, 0).repeat(8, 1), None, rng, "squares")
+
+
+def test_a_seed_is_some_tiles_with_ghosts_and_without() -> None:
+    labels = []
+    for number in range(8):
+        one, two = (
+            make_tiles(Streets(), [2, number], GHOSTS, Artifact.GHOSTING, 2)  # type: ignore[arg-type]
+            for _ in range(2)
+        )
+        assert np.array_equal(one[0], two[0]) and one[1] == two[1]
+        assert one[0].shape == (2, 7, 224, 224, 3)
+        labels += one[1]
+    assert {0, 1} <= set(labels) <= {-1, 0, 1}
+
+
+@pytest.mark.parametrize("name", list(SUBJECTS))
+def test_what_is_there_is_not_made_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colour, "AT_ONCE", 6)
+    monkeypatch.setattr(trails, "SCENES", 6)
+    subject = replace(SUBJECTS[name], files={"main": range(2)})
+
+    def library(_: str) -> Any:
+        return Streets()
+
+    *given, label = lessons(subject, tmp_path, library)
+    assert all(len(column) == len(label) for column in given)
+    assert set(label.tolist()) <= {0.0, 1.0}
+    subject.head()(*given)
+    *again, _ = lessons(subject, tmp_path, lambda _: pytest.fail("made again"))
+    assert all(torch.equal(one, two) for one, two in zip(given, again, strict=True))
+
+
+def test_the_head_learns_what_facts_tell() -> None:
+    torch.manual_seed(3)
+    whole = torch.randn(2000, facts.SWATCH_FACTS)
+    label = (whole[:, 5] - whole[:, 9] > 0.5).float()
+    said = fitted(ColourHead(), [whole[:1500]], label[:1500], 0, 300)(whole[1500:])
+    assert auc(said.detach().numpy(), label[1500:].numpy() == 1) > 0.95
+
+
+def test_the_better_of_two_is_given_more_weight() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(4000) < 0.3
+    clue = truth * 2.0 - 1.0
+    good, poor = clue + rng.normal(0, 1, 4000), clue + rng.normal(0, 4, 4000)
+    assert weighed(poor, good, truth)[0] > 3 > weighed(good, poor, truth)[0] > 0
+    with pytest.raises(ValueError, match="worth nothing"):
+        weighed(-good, good, truth)

@@ -1,0 +1,197 @@
+"""Train a head that speaks of one artifact beside the jury, from facts that are its own.
+
+`python -m training.beside colour` (or trails) makes the facts and labels that it learns from
+(resumable; a fraction of the cost of whole samples, and nothing else depends on them), fits a small
+perceptron to them, and weighs it against the jury on validation, whose sources it has not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aqs_batch.analysis.checkpoint import inspect, save
+from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, mean_of
+from training import colour, trails
+from training.command import plainly
+from training.dataset import library_of
+from training.features import Features, gather
+from training.folds import PLAIN, WILD, learned_sets, strangers
+from training.samples import PRESENT
+from training.sources import FOLDS
+from training.start import further_start
+
+STEPS, BATCH, RATE, DECAY = 3000, 256, 3e-3, 0.1
+NOISE = 0.1  # added to facts in training, in their own deviations
+FIRST_GUESS = (1.0, 0.5, 0.0)
+
+Arrays = Mapping[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What one head is about: its artifact, what it learns from, and what it is given.
+
+    `make` fills one numbered file from a library of scenes, `lesson` makes inputs and labels (1, 0,
+    -1 unknown) of it, `given` takes the inputs from cached features of some samples.
+    """
+
+    artifact: int
+    head: Callable[[], nn.Module]
+    files: Mapping[str, Sequence[int]]  # their numbers, by where the scenes come from
+    make: Callable[[Any, str, int], Arrays]
+    lesson: Callable[[Arrays], tuple[list[Tensor], Tensor]]
+    given: Callable[[Features, NDArray[np.int64]], list[Tensor]]
+
+
+SUBJECTS = {
+    "colour": Subject(
+        colour.ARTIFACT, colour.ColourHead, colour.FILES,
+        colour.make, colour.lesson, colour.given,
+    ),
+    "trails": Subject(
+        trails.ARTIFACT, trails.TrailHead, trails.FILES,
+        trails.make, trails.lesson, trails.given,
+    ),
+}  # fmt: skip
+
+
+def lessons(subject: Subject, folder: Path, library: Callable[[str], Any]) -> list[Tensor]:
+    """The inputs of all that is learned from, and last the labels, 0-1; made where missing."""
+    columns: list[list[Tensor]] = []
+    for data, numbers in subject.files.items():
+        scenes: Any = None
+        for number in numbers:
+            file = folder / f"train-{data}" / f"{number:05d}.npz"
+            if not file.exists():
+                scenes = scenes or library(data)
+                _write(file, lambda n=number, d=data, s=scenes: subject.make(s, d, n))
+            with np.load(file) as arrays:
+                given, label = subject.lesson(arrays)
+            known = label >= 0
+            columns.append([*(g[known] for g in given), (label[known] == PRESENT).float()])
+    return [torch.cat(column) for column in zip(*columns, strict=True)]
+
+
+def _write(file: Path, made: Callable[[], Arrays]) -> None:
+    began = time.monotonic()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.stem}.{os.getpid()}.npz")
+    np.savez_compressed(partial, **made())
+    partial.rename(file)
+    print(f"{file}  {time.monotonic() - began:.0f} s", flush=True)
+
+
+def fitted(
+    head: nn.Module, given: Sequence[Tensor], label: Tensor, seed: int, steps: int = STEPS
+) -> nn.Module:
+    """Train a head until its output is the logit of `label` [N]; `given` are its inputs."""
+    torch.manual_seed(seed)
+    for module in head.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    spreads = [column.std(0) for column in given]
+    optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(label), (BATCH,))
+        blurred = [
+            column[chosen] + NOISE * spread * torch.randn(BATCH, *column.shape[1:])
+            for column, spread in zip(given, spreads, strict=True)
+        ]
+        value = F.binary_cross_entropy_with_logits(head(*blurred), label[chosen])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
+    return head.eval()
+
+
+@torch.no_grad()
+def on_validation(
+    model: AqsNet, head: nn.Module, subject: Subject, cache: Path
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Logits of the jury and of the head, and the truth, of validation's tiles.
+
+    Each fold is asked of the jurors that have not learned from it; the head has seen none of
+    either.
+    """
+    heard, seen, truth = [], [], []
+    for fold in FOLDS:
+        pool = gather(model, cache, [fold + PLAIN, fold + WILD, *learned_sets(fold)])
+        presence = pool.truth.presence[:, subject.artifact]
+        rows = np.flatnonzero(presence >= 0)
+        jury = mean_of(strangers(model, fold), *pool.features.rows(rows))
+        heard.append(jury.presence[:, subject.artifact].numpy())
+        seen.append(head(*subject.given(pool.features, rows)).numpy())
+        truth.append(presence[rows] == PRESENT)
+    return np.concatenate(heard), np.concatenate(seen), np.concatenate(truth)
+
+
+def weighed(heard: Floats, seen: Floats, truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """By what factor and offset `seen` is added to `heard` so that the sum tells the truth best.
+
+    Logistic regression on both; what it multiplies `heard` by is left to calibration.
+    """
+
+    def cost(weights: Floats) -> float:
+        logit = weights[0] * heard + weights[1] * seen + weights[2]
+        return float((np.logaddexp(0, logit) - truth * logit).mean())
+
+    jury, head, offset = minimize(cost, FIRST_GUESS, method="Nelder-Mead").x
+    if jury <= 0:
+        raise ValueError("the jury's word is worth nothing beside the head's")
+    return float(head / jury), float(offset / jury)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("head", choices=list(SUBJECTS))
+    parser.add_argument("--media", type=Path, default=Path("../shared/media"))
+    parser.add_argument("--found", type=Path, default=Path("training/cache/found"))
+    parser.add_argument("--cache", type=Path, default=Path("training/cache"))
+    parser.add_argument("--checkpoint", type=Path, required=True, help="whose jury to join")
+    parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    subject = SUBJECTS[args.head]
+
+    def library(data: str) -> Any:
+        where = None if data == "main" else (data, args.found)
+        return library_of(where, args.media, args.cache, "train")
+
+    *given, label = lessons(subject, args.cache / args.head, library)
+    checkpoint, model = inspect(args.checkpoint), AqsNet()
+    further_start(model, checkpoint)
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head: Any = fitted(subject.head(), given, label, args.seed)
+    factor, offset = weighed(*on_validation(model, head, subject, args.cache))
+    with torch.no_grad():
+        head.out.weight.mul_(factor)
+        head.out.bias.mul_(factor).add_(offset)
+    setattr(model, args.head, head)
+    told = {"learned_from": len(label), "factor": round(factor, 3), "offset": round(offset, 3)}
+    before = {"jury": checkpoint.label} | dict(checkpoint.card.training)
+    card = replace(checkpoint.card, architecture=ARCHITECTURE, training=before | {args.head: told})
+    save(args.out, model.state_dict(), card)
+    print(f"{args.out}: {told}")
+
+
+if __name__ == "__main__":
+    plainly(main)
