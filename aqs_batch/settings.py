@@ -148,7 +148,7 @@ class Analysis(_Section):
             number = float(str(value))
         except ValueError:
             number = math.nan
-        if not 0 <= number <= 1 or isinstance(value, bool):
+        if not 0 <= number <= 1:
             raise ValueError('must be a probability, 0-1, or "model"')
         return number
 

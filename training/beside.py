@@ -8,10 +8,10 @@ perceptron to them, and weighs it against the jury on validation, whose sources 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aqs_batch.analysis.checkpoint import inspect, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, mean_of
+from aqs_batch.analysis.model import (
+    ARCHITECTURE,
+    GHOSTING,
+    SATURATION,
+    AqsNet,
+    ColourHead,
+    TrailHead,
+    mean_of,
+)
 from training import colour, trails
 from training.command import plainly
 from training.dataset import library_of
 from training.features import Features, gather
 from training.folds import PLAIN, WILD, learned_sets, strangers
+from training.recipe import COLOURS, GHOSTS, Recipe
+from training.remembered import remembered
 from training.samples import PRESENT
 from training.sources import FOLDS
 from training.start import further_start
@@ -52,6 +62,7 @@ class Subject:
 
     artifact: int
     head: Callable[[], nn.Module]
+    recipe: Recipe
     files: Mapping[str, Sequence[int]]  # their numbers, by where the scenes come from
     make: Callable[[Any, str, int], Arrays]
     lesson: Callable[[Arrays], tuple[list[Tensor], Tensor]]
@@ -60,40 +71,36 @@ class Subject:
 
 SUBJECTS = {
     "colour": Subject(
-        colour.ARTIFACT, colour.ColourHead, colour.FILES,
-        colour.make, colour.lesson, colour.given,
+        SATURATION, ColourHead, COLOURS, colour.FILES, colour.make, colour.lesson, colour.given
     ),
     "trails": Subject(
-        trails.ARTIFACT, trails.TrailHead, trails.FILES,
-        trails.make, trails.lesson, trails.given,
+        GHOSTING, TrailHead, GHOSTS, trails.FILES, trails.make, trails.lesson, trails.given
     ),
-}  # fmt: skip
+}
 
 
 def lessons(subject: Subject, folder: Path, library: Callable[[str], Any]) -> list[Tensor]:
     """The inputs of all that is learned from, and last the labels, 0-1; made where missing."""
-    columns: list[list[Tensor]] = []
+    scenes, columns = cache(library), []
     for data, numbers in subject.files.items():
-        scenes: Any = None
         for number in numbers:
             file = folder / f"train-{data}" / f"{number:05d}.npz"
-            if not file.exists():
-                scenes = scenes or library(data)
-                _write(file, lambda n=number, d=data, s=scenes: subject.make(s, d, n))
-            with np.load(file) as arrays:
-                given, label = subject.lesson(arrays)
+            given, label = subject.lesson(_kept(subject, file, scenes, data, number))
             known = label >= 0
             columns.append([*(g[known] for g in given), (label[known] == PRESENT).float()])
     return [torch.cat(column) for column in zip(*columns, strict=True)]
 
 
-def _write(file: Path, made: Callable[[], Arrays]) -> None:
-    began = time.monotonic()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.stem}.{os.getpid()}.npz")
-    np.savez_compressed(partial, **made())
-    partial.rename(file)
-    print(f"{file}  {time.monotonic() - began:.0f} s", flush=True)
+def _kept(
+    subject: Subject, file: Path, scenes: Callable[[str], Any], data: str, number: int
+) -> Arrays:
+    def made() -> Arrays:
+        began = time.monotonic()
+        arrays = subject.make(scenes(data), data, number)
+        print(f"{file}  {time.monotonic() - began:.0f} s", flush=True)
+        return arrays
+
+    return remembered(file, repr(subject.recipe), made)
 
 
 def fitted(

@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.model import SATURATION, ColourHead
 from aqs_batch.analysis.transform import transform
 from training.features import Features
 from training.parts import make_swatch
 from training.recipe import COLOURS
 
-__all__ = ["ARTIFACT", "FILES", "ColourHead", "given", "lesson", "make"]
-
-ARTIFACT = SATURATION
 AT_ONCE = 500  # swatches in a file
 FILES = {"main": range(12), "found": range(5), "patterns": range(1)}
 

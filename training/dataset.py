@@ -28,6 +28,7 @@ from training.command import plainly
 from training.effect import SCALES
 from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
+from training.remembered import digest
 from training.samples import make_sample
 from training.sources import FOLDS, Library
 from training.vimeo import VimeoLibrary
@@ -52,10 +53,7 @@ class Truth:
 
     def digest(self) -> str:
         """Changes with the samples and with what is said of them."""
-        total = hashlib.sha256()
-        for column in vars(self).values():
-            total.update(np.ascontiguousarray(column).tobytes())
-        return total.hexdigest()[:12]
+        return digest(vars(self).values())
 
     def of(self, chosen: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the loss is taken against: presence [B,10], intensity [B,10] and quality [B]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -96,8 +95,7 @@ class Detector:
 
 def _code() -> str:
     """Changes with whatever in the analysis could change a reading."""
-    sources = sorted(Path(analysis.__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    return digest(*sorted(Path(analysis.__file__).parent.rglob("*.py")))
 
 
 def _columns(arrays: Arrays) -> tuple[list[float], list[list[float]], list[list[float]]]:

@@ -1,8 +1,8 @@
 """Features of samples kept on disk, so that what stays as it is is computed once.
 
-Three parts by what they depend on: the front (the shallowest map, what changes between frames,
-facts about pixels), the close look (the deeper maps of two frames), and trails, which depend on no
-weights. Tuning the deeper blocks changes the second alone.
+Two parts by what they depend on: the front (the shallowest map, what changes between frames, facts
+about pixels) and the close look (the deeper maps of two frames). Tuning the deeper blocks changes
+the second alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from aqs_batch.analysis.transform import transform
 from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
-KIND = "aqsnet-b0-7"  # the architecture that first had these features; new ones need a new name
-TRAIL_KIND = "aqsnet-b0-8"
+KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
     "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",
@@ -117,7 +116,6 @@ def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features
     for folder, compute in (
         (cache / f"front-{front}" / name, _front),
         (cache / f"close-{deep}" / name, _close),
-        (cache / f"trails-{TRAIL_KIND}" / name, _trails),
     ):
         parts |= _kept(shards, folder, lambda number, c=compute: c(model, shards, number))
     return Features(**parts)
@@ -159,8 +157,7 @@ def _front(model: AqsNet, shards: Shards, number: int) -> Parts:
         swatches = transform(np.stack([tile.swatch[None] for tile in tiles]))
         front, _ = model.front(pixels)
         whole = facts.of_swatches(swatches)
-        parts = {"every": front.every, "still": front.still, "moved": front.moved}
-        found.append(parts | {"whole": whole})
+        found.append(front._asdict() | {"whole": whole})
     return {key: torch.cat([part[key] for part in found]) for key in found[0]}
 
 
@@ -171,12 +168,3 @@ def _close(model: AqsNet, shards: Shards, number: int) -> Parts:
         frames = np.stack([shards.frames(n, LOOKED_AT) for n in range(first, first + BATCH)])
         found.append(model.close(model.shallow(transform(frames))))
     return {"close": torch.cat(found)}
-
-
-@torch.no_grad()
-def _trails(_: AqsNet, shards: Shards, number: int) -> Parts:
-    found = []
-    for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
-        tiles = np.stack([shards.tile(n).pixels for n in range(first, first + BATCH)])
-        found.append(facts.of_trails(transform(tiles)))
-    return {"trails": torch.cat(found)}

@@ -13,16 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.model import GHOSTING, TrailHead
 from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
 from training.features import Features
 from training.parts import make_tiles
 from training.recipe import GHOSTS
 
-__all__ = ["ARTIFACT", "FILES", "TrailHead", "given", "lesson", "make"]
-
-ARTIFACT = GHOSTING
 SCENES = 60  # in a file
 TILES = 3  # of a scene: the scene is what costs
 FILES = {"main": (*range(29), *range(86, 100)), "found": range(12)}  # made from both ends

@@ -63,6 +63,16 @@ def jobs_for(store: Store, settings: Settings) -> EncodeJobs:
     return EncodeJobs(store, settings, "key", "me", clock, Stop(clock, 0.0))
 
 
+def what_keeps(film: Path, settings: Settings) -> str:
+    """Why a file stays that was to be replaced; it has all its bytes."""
+    before, store = film.read_bytes(), Store(settings.output.url)
+    entry = RunFile(film.name, fingerprint(film), "key", Status.SCORED)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    store.close()
+    assert film.read_bytes() == before
+    return after.reason
+
+
 def leftovers(folder: Path) -> list[str]:
     hidden = (".part", ".tmp", ".aqs-encode")
     return [p.name for p in folder.rglob("*") if any(word in p.name for word in hidden)]
@@ -230,14 +240,8 @@ def test_an_original_stays_where_its_encode_would_hold_less(
         clip = make_clip("film.mkv", seconds=4, options=("-c:v", "libx264", "-g", "10"))
         film = film.with_name("film.mkv")
         film.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
-    before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=10)
-    store = Store(settings.output.url)
-    entry = RunFile(film.name, fingerprint(film), "key", Status.SCORED)
-    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
-    assert "the original stays" in after.reason
-    assert film.read_bytes() == before
-    store.close()
+    assert "the original stays" in what_keeps(film, settings)
 
 
 def test_a_kept_encode_that_was_lost_is_made_again(film: Path, tmp_path: Path) -> None:
@@ -294,14 +298,8 @@ def test_replace_alone_keeps_the_best(film: Path, tmp_path: Path) -> None:
 def test_a_larger_encode_does_not_replace_its_original(make_clip, tmp_path: Path) -> None:
     options = ("-c:v", "libx264", "-crf", "40", "-preset", "ultrafast")
     film = Path(shutil.copy(make_clip("small.mp4", seconds=2, options=options), tmp_path))
-    before = film.read_bytes()
     settings = asked(tmp_path, target_vmaf=99.0, codec="x264", replace=True)
-    store = Store(settings.output.url)
-    entry = RunFile("small.mp4", fingerprint(film), "key", Status.SCORED)
-    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
-    assert "the original stays: its encode has" in after.reason
-    assert film.read_bytes() == before
-    store.close()
+    assert "the original stays: its encode has" in what_keeps(film, settings)
 
 
 def test_a_size_that_was_asked_for_is_kept_by_the_whole_file(mixed: Path, tmp_path: Path) -> None:
@@ -323,12 +321,7 @@ def test_an_original_stays_when_no_encode_is_worth_it(make_clip, tmp_path: Path)
     options = ("-c:v", "libx265", "-crf", "45", "-preset", "ultrafast")
     film = Path(shutil.copy(make_clip("small.mp4", options=options), tmp_path / "small.mp4"))
     settings = asked(tmp_path, crf=(10,), replace=True, keep="best")
-    store = Store(settings.output.url)
-    entry = RunFile("small.mp4", fingerprint(film), "key", Status.SCORED)
-    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
-    assert "the original stays" in after.reason
-    assert fingerprint(film) == entry.fingerprint
-    store.close()
+    assert "the original stays" in what_keeps(film, settings)
 
 
 TONE = ("-f", "lavfi", "-t", "88", "-i", "sine")
@@ -475,14 +468,8 @@ def test_a_parameter_that_the_encoder_ignores_is_an_error(
 
 def test_what_looks_too_bad_takes_no_place(film: Path, tmp_path: Path) -> None:
     """The nearest that a ladder came had been good enough to replace an original."""
-    before = film.read_bytes()
     settings = asked(tmp_path, crf=(44,), replace=True, good_vmaf=95)
-    store = Store(settings.output.url)
-    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
-    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
-    assert "the original stays: its encode has a VMAF of" in after.reason
-    assert film.read_bytes() == before
-    store.close()
+    assert "the original stays: its encode has a VMAF of" in what_keeps(film, settings)
 
 
 def test_a_long_name_is_cut_for_what_is_kept(film: Path, tmp_path: Path) -> None:
@@ -518,14 +505,8 @@ HDR = (
 def test_what_was_not_measured_takes_no_place(make_clip, tmp_path: Path) -> None:
     """An HDR original had given way to 120 kbit/s that nobody had judged."""
     film = Path(shutil.copy(make_clip("hdr.mkv", seconds=2, options=HDR), tmp_path / "hdr.mkv"))
-    before = film.read_bytes()
     settings = asked(tmp_path, max_kbps=120, replace=True)
-    store = Store(settings.output.url)
-    entry = RunFile("hdr.mkv", fingerprint(film), "key", Status.SCORED)
-    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
-    assert "the original stays: no VMAF is valid for HDR" in after.reason
-    assert film.read_bytes() == before
-    store.close()
+    assert "the original stays: no VMAF is valid for HDR" in what_keeps(film, settings)
 
 
 def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None:

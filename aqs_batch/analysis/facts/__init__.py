@@ -79,11 +79,6 @@ def _changes(luma: Tensor, blue: Tensor, red: Tensor, power: Tensor) -> Tensor:
     return torch.cat(moved, dim=2)
 
 
-def of_trails(tiles: Tensor) -> Tensor:
-    """Facts of trails alone, from normalised RGB: [B,T,3,H,W] -> [B,TRAIL_FACTS]."""
-    return trails.trail_facts(planes(tiles)[0])
-
-
 def of_swatches(swatches: Tensor) -> Tensor:
     """What colours whole frames have, from normalised RGB: [B,1,3,h,w] -> [B,SWATCH_FACTS]."""
     parts = [p[:, 0] for p in planes(swatches)]
