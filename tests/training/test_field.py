@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
-from training.field import CASES, Case, page, told
+from training.cases import CASES, EXTREMES, Case
+from training.field import Row, extremes, page, told
 
 
-def rows(probability_if_done: float) -> Iterator[tuple[str, Case, dict[str, Any]]]:
+def rows(probability_if_done: float, cases: tuple[Case, ...] = CASES) -> Iterator[Row]:
     """What a detector would say that gives each artifact this probability where it was done."""
     for source in ("a", "b"):
-        for case in CASES:
+        for case in cases:
             detail = {
                 a.value: {"probability": probability_if_done if a is case.artifact else 0.1}
                 for a in Artifact
@@ -40,7 +40,7 @@ def test_every_artifact_is_done_in_more_than_one_way() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + EXTREMES, ids=lambda case: case.name)
 def test_ffmpeg_takes_every_case(case: Case, make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
     target = tmp_path / "clip.mkv"
     argv = case.argv(ffmpeg_path, make_clip(seconds=0.4, size="161x121"), target)
@@ -50,8 +50,16 @@ def test_ffmpeg_takes_every_case(case: Case, make_clip, ffmpeg_path: str, tmp_pa
 
 
 def test_the_page_says_how_well_each_artifact_is_told() -> None:
-    perfect, blind = page(told(rows(0.9)), "aqs-b0 9.9"), page(told(rows(0.1)), "aqs-b0 9.9")
+    perfect, blind = (
+        page(told(list(rows(0.9))), "aqs-b0 9.9"),
+        page(told(list(rows(0.1))), "aqs-b0 9.9"),
+    )
     assert "| blocking | 1.000 | 1.000 | 100% |" in perfect
     assert "| blocking | 0.500 | 0.500 | 0% |" in blind
     assert "Of 6 good clips 0% have a detection." in perfect
     assert "| gblur 2.5 | defocus_blur | 0.90 | 100% | 0.50 |" in perfect
+
+
+def test_what_is_beyond_all_measure_has_rows_of_its_own() -> None:
+    section = extremes(told(list(rows(0.9, EXTREMES))))
+    assert "| gblur 25 | defocus_blur | 0.90 | 100% | 0.40 (0.40 to 0.40) |" in section

@@ -17,7 +17,9 @@ STRONG = 5 + BETWEEN  # levels from one 2x2 mean to the next: an edge
 # Shares of an edge; no simple fractions, which grey edges would meet exactly.
 SHARES = (-0.5503, -0.2507, -0.1009, 0.1009, 0.2003, 0.3011, 0.4201, 0.5801, 0.7507, 0.9203, 1.1003)
 FEW = 100.0  # edges: so many tell little
-TRAIL_FACTS = 2 * (len(SHARES) + 1) ** 2 + 1
+PLACES = len(SHARES) + 1  # below the first share, between two, above the last
+CELLS = PLACES**2
+TRAIL_FACTS = 2 * CELLS + 1
 
 
 def trail_facts(luma: Tensor) -> Tensor:
@@ -29,32 +31,29 @@ def trail_facts(luma: Tensor) -> Tensor:
         now, next_, second = edge[:, :-2], edge[:, 1:-1], edge[:, 2:]
         later.append(_left(now, next_, second))
         earlier.append(_left(second, next_, now))
-    total = torch.log((later[0] + later[1])[:, 0, :1] + FEW)
-    after, before = (_shares(across + down) for across, down in (later, earlier))
+    after, before = (across + down for across, down in (later, earlier))
+    total = torch.log(after.sum(1, keepdim=True) + FEW)
+    after, before = _shares(after), _shares(before)
     return torch.cat([after + before, after - before, total], dim=1)
 
 
 def _left(edge: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """How many edges have more than each share left at two times: three [B,T,h,w] -> [B,S+1,S+1].
-
-    Row and column 0 count all of them.
-    """
-    size, side = edge.abs(), edge.sign()
-    strong = (size > STRONG).float()
-    at = [_reached(size, side * shown, strong) for shown in (first, second)]
-    return (at[0] @ at[1].transpose(2, 3)).sum(1)
+    """How many strong edges have how much left at two times: three [B,T,h,w] -> [B,CELLS]."""
+    size = edge.abs()
+    row, column = (_cell(size, torch.where(edge < 0, -shown, shown)) for shown in (first, second))
+    cell = torch.where(size > STRONG, row * PLACES + column, float(CELLS)).flatten(1)
+    counts = torch.zeros(cell.shape[0], CELLS + 1, device=cell.device)
+    return counts.scatter_add(1, cell.long(), torch.ones_like(cell))[:, :CELLS]
 
 
-def _reached(size: Tensor, shown: Tensor, strong: Tensor) -> Tensor:
-    """Which edges show more than each share of their size: three [B,T,h,w] -> [B,T,S+1,h*w]."""
-    masks = [strong, *((shown > share * size).float() * strong for share in SHARES)]
-    return torch.stack(masks, dim=2).flatten(3)
+def _cell(size: Tensor, shown: Tensor) -> Tensor:
+    """How many of the shares of its size an edge still shows, 0 to all of them: [B,T,h,w]."""
+    count = torch.zeros_like(size)
+    for share in SHARES:
+        count = count + (shown > share * size).float()
+    return count
 
 
 def _shares(counts: Tensor) -> Tensor:
-    """Square roots of the shares of edges in each cell, from counts of what lies above its
-    corner: [B,S+1,S+1] -> [B,(S+1)**2].
-    """
-    rows = counts - F.pad(counts[:, 1:], (0, 0, 0, 1))
-    cells = rows - F.pad(rows[..., 1:], (0, 1))
-    return (cells.clamp(min=0) / (counts[:, :1, :1] + FEW)).sqrt().flatten(1)
+    """Square roots of the shares of edges in each cell: [B,CELLS] -> [B,CELLS]."""
+    return (counts / (counts.sum(1, keepdim=True) + FEW)).sqrt()
