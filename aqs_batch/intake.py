@@ -28,7 +28,7 @@ class _Folder:
 
     profile: WatchFolder
     dir: str
-    known: dict[str, Stamp] = field(default_factory=dict)
+    known: dict[str, Stamp | None] = field(default_factory=dict)  # None: to be recognised anew
     mounted: set[str] = field(default_factory=set)
     identity: tuple[int, int] | None = None  # device and inode at the last look
     trouble: str = ""
@@ -59,7 +59,7 @@ class Intake:
         self._events.__enter__()
         for folder in self._folders:
             for name, stamp, mounted in self._store.stamps(folder.dir, self._key):
-                folder.known[name] = Stamp.parse(stamp)
+                folder.known[name] = Stamp.parse(stamp) if stamp else None
                 if mounted:
                     folder.mounted.add(name)
         return self
@@ -222,17 +222,19 @@ class Intake:
             self._tracker.restart(path, after, self._clock.steady())
             return None
         mounted = is_mounted(folder.dir, info.st_dev)
-        if lasting:  # what the disk refused to read today it may read tomorrow
-            folder.known[name] = stamp
-            if mounted:
-                folder.mounted.add(name)
+        # What the disk refused to read today it may read tomorrow.
+        folder.known[name] = stamp if lasting else None
+        if mounted:
+            folder.mounted.add(name)
         return Place(
             folder.dir, name, stamp.text, print_, self._key, problem=problem, mounted=mounted
         )
 
     def again(self, place: Place) -> None:
         """A file turned out to be another than we knew: it is waited for like a new one."""
-        self.forget(place.folder, place.file)
+        for folder in self._folders:
+            if folder.dir == place.folder:
+                folder.known[place.file] = None
         self._look_at(os.path.join(place.folder, place.file))
 
     def forget(self, folder_dir: str, name: str) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from aqs_batch import intake
 from aqs_batch.config import load
-from aqs_batch.errors import SettingsError
+from aqs_batch.errors import MediaError, SettingsError
 from aqs_batch.events import Event
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
-from aqs_batch.reporting import folders_of, labels, run_record
+from aqs_batch.reporting import folders_of, labels, outcomes, run_record
 from aqs_batch.service import Service, Summary
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
@@ -535,3 +535,56 @@ def test_links_in_a_ring_and_a_folder_that_goes_end_nothing(house: House, monkey
     monkeypatch.setattr(intake.os, "stat", gone)
     assert house.run().unreachable == 1
     assert house.told("vanished")
+
+
+def reported(house: House) -> list[str]:
+    store = house.store()
+    run = store.last_run()
+    assert run is not None
+    files = [outcome.file for outcome in outcomes(store, run, (0.5,) * 10)]
+    store.close()
+    return files
+
+
+def test_a_file_renamed_while_it_is_read_is_reported_once(house: House) -> None:
+    """Its old name had stayed in the report, scored, for as long as the service ran."""
+    file, readings = house.inbox / "a.mp4", []
+    file.write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        readings.append(path)
+        if len(readings) == 1:
+            path = file.rename(house.inbox / "b.mp4")
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    house.run(once=False, until=house.clock.now() + 300)
+    assert reported(house) == ["b.mp4"]
+
+
+def test_what_could_not_be_read_and_went_meanwhile_is_not_reported(house: House) -> None:
+    (house.inbox / "empty.mp4").touch()
+    assert house.run() == Summary(failed=1)
+    (house.inbox / "empty.mp4").unlink()
+    house.run()
+    assert reported(house) == []
+    store = house.store()
+    assert store.unreadable() == []
+    store.close()
+
+
+def test_a_file_whose_disk_was_gone_at_its_turn_is_scored_after_a_restart(house: House) -> None:
+    """Its job was forgotten, and its unchanged file taken for known: for good."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    away = house.place / "away"
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        house.inbox.rename(away)
+        raise MediaError("the disk went away")
+
+    house.process = process
+    house.run(once=False, until=house.clock.now() + 60)
+    assert house.jobs() == []
+    away.rename(house.inbox)
+    house.process = StandIn()
+    assert house.run() == Summary(scored=1)

@@ -137,16 +137,27 @@ class Places(Jobs):
             return [_place(row) for row in connection.execute(query)]
 
     def stamps(self, folder: str, settings_key: str) -> Iterator[tuple[str, str, bool]]:
-        """(name, stamp, mounted) of the files that are there, recognised under one settings key.
+        """(name, stamp, mounted) of the files that are there; "" for those to be recognised anew.
 
-        Files that could not be recognised are left out.
+        Such are those of other settings, with a problem, or that have neither result nor job: one
+        whose disk had gone when it was its turn had been forgotten for ever.
         """
-        query = sa.select(files.c.file, files.c.stamp, files.c.mounted).where(
+        known = [
+            sa.exists().where(
+                (table.c.fingerprint == files.c.fingerprint)
+                & (table.c.settings_key == settings_key)
+            )
+            for table in (analyses, jobs)
+        ]
+        settled = (files.c.settings_key == settings_key) & (files.c.problem == "") & sa.or_(*known)
+        query = sa.select(
+            files.c.file,
+            sa.case((settled, files.c.stamp), else_="").label("stamp"),
+            files.c.mounted,
+        ).where(
             (files.c.folder == os.fsencode(folder))
-            & (files.c.settings_key == settings_key)
             & (files.c.missing_since == 0.0)
             & (files.c.moved_to == b"")
-            & (files.c.problem == "")
         )
         with self._read() as connection:
             for row in connection.execute(query):
