@@ -172,13 +172,13 @@ class Intake:
 
     def _look_at(self, path: str) -> None:
         folder = next((f for f in self._folders if self._rules.takes_path(f.dir, path)), None)
-        if folder is None or (Path(path).is_symlink() and not self._rules.follow_symlinks):
-            self._tracker.forget(path)
-            return
-        try:
-            stamp = Stamp.of(os.stat(path))
+        try:  # on a share that has just gone, both of these raise
+            linked, stamp = Path(path).is_symlink(), Stamp.of(os.stat(path))
         except OSError:
             self._tracker.forget(path)  # the next rescan says whether it is missed
+            return
+        if folder is None or (linked and not self._rules.follow_symlinks):
+            self._tracker.forget(path)
             return
         name = os.path.relpath(path, folder.dir).replace(os.sep, "/")
         self._see(folder, name, stamp, self._clock.steady())

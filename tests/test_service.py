@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -588,3 +589,17 @@ def test_a_file_whose_disk_was_gone_at_its_turn_is_scored_after_a_restart(house:
     away.rename(house.inbox)
     house.process = StandIn()
     assert house.run() == Summary(scored=1)
+
+
+def test_a_share_that_goes_between_two_looks_ends_nothing(house: House, monkeypatch) -> None:
+    """What `lstat` said of a file that was waited for had ended the service."""
+    file, real = house.inbox / "a.mp4", os.stat
+    file.write_bytes(b"one")
+
+    def stale(path: object, **more: bool) -> os.stat_result:
+        if str(path) == str(file):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(intake.os, "stat", stale)
+    assert house.run(once=False, until=house.clock.now() + 60) == Summary()
