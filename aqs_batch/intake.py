@@ -30,6 +30,7 @@ class _Folder:
     dir: str
     known: dict[str, Stamp | None] = field(default_factory=dict)  # None: to be recognised anew
     mounted: set[str] = field(default_factory=set)
+    told: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: stamp, problem
     identity: tuple[int, int] | None = None  # device and inode at the last look
     trouble: str = ""
 
@@ -90,7 +91,7 @@ class Intake:
 
     def idle_s(self) -> float:
         """Seconds until there is something to do here, unless a hint comes first."""
-        if self._ready and not self._is_full():
+        if self._ready and self._room() > 0:
             return 0.0
         due = min(self._rescan_at, self._tracker.next_due_s() or float("inf"))
         return max(0.0, due - self._clock.steady())
@@ -183,24 +184,24 @@ class Intake:
         name = os.path.relpath(path, folder.dir).replace(os.sep, "/")
         self._see(folder, name, stamp, self._clock.steady())
 
-    def _is_full(self) -> bool:
+    def _room(self) -> int:
         # Jobs of other settings may wait for ever, and must not keep these out.
-        return self._store.job_counts(self._key)["queued"] >= self._settings.queue_limit
+        return self._settings.queue_limit - self._store.job_counts(self._key)["queued"]
 
     def _recognise(self) -> list[Place]:
         """Queue some of the complete files; a hard limit keeps the queue from growing for ever."""
-        settled = []
-        for _ in range(min(AT_ONCE, len(self._ready))):
-            if self._is_full():
-                break
+        settled: list[Place] = []
+        if not self._ready:
+            return settled
+        for _ in range(min(AT_ONCE, len(self._ready), self._room())):
             key = next(iter(self._ready))
             (folder, _), name = self._ready[key], key[1]
             place = self._place(folder, name)
             if place is not None:
                 job = self._store.take(place, self._key, again=False)
-                if job is None or job.has_failed:
+                if (job is None or job.has_failed) and _is_news(folder, place):
                     settled.append(place)
-                elif job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
+                elif job is not None and job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                     self._listen(Event("queued", str(place.path)))
             del self._ready[key]  # only now: had the store refused, it would be tried again
         return settled
@@ -243,6 +244,17 @@ class Intake:
             if folder.dir == folder_dir:
                 folder.known.pop(name, None)
                 folder.mounted.discard(name)
+
+
+def _is_news(folder: _Folder, place: Place) -> bool:
+    """Whether nobody was told that this file cannot be read, which is tried every minute."""
+    said = (place.stamp, place.problem)
+    if place.problem and folder.told.get(place.file) == said:
+        return False
+    folder.told.pop(place.file, None)
+    if place.problem:
+        folder.told[place.file] = said
+    return True
 
 
 def own_folders(settings: Settings) -> Iterable[Path]:

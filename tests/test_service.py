@@ -603,3 +603,19 @@ def test_a_share_that_goes_between_two_looks_ends_nothing(house: House, monkeypa
 
     monkeypatch.setattr(intake.os, "stat", stale)
     assert house.run(once=False, until=house.clock.now() + 60) == Summary()
+
+
+def test_what_the_disk_refuses_to_read_is_told_once_and_taken_when_it_can_be_read(
+    house: House, monkeypatch
+) -> None:
+    """It had been told, and counted as failed, every minute."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    sick_until = house.clock.now() + 600
+
+    def refused(path: Path) -> str:
+        if house.clock.now() < sick_until:
+            raise MediaError("cannot be read: Input/output error") from OSError(errno.EIO, "")
+        return fingerprint(path)
+
+    monkeypatch.setattr(intake, "fingerprint", refused)
+    assert house.run(once=False, until=sick_until + 300) == Summary(scored=1, failed=1)
