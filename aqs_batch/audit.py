@@ -17,7 +17,7 @@ from aqs_batch.findings import Finding, Findings
 from aqs_batch.identity import is_gone
 from aqs_batch.ingest.files import Found, Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.ingest.watch import is_mounted, scan
+from aqs_batch.ingest.watch import is_mounted, is_unread, scan
 from aqs_batch.intake import own_folders
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
@@ -63,7 +63,7 @@ class Audit:
         self._listen(Event("found", facts={"files": len(listed)}))
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
-        found.unreachable = list(self._unread)
+        found.unreachable = sorted(self._unread - self._known.keys())
         lost = self._lost(listed, found)
         todo, unlooked = self._compare(listed, lost, found)
         if not unlooked:  # else what is missing may only not have been found again yet
@@ -114,10 +114,10 @@ class Audit:
 
     def _list(self, here: str) -> dict[str, Stamp]:
         listed: dict[str, Stamp] = {}
-        self._unread: list[str] = []
+        self._unread: set[str] = set()
         for name, stamp in scan(here, self._rules):
             if stamp is None:
-                self._unread.append(name)
+                self._unread.add(name)
             else:
                 listed[name] = stamp
         there = sum(not place.missing_since for place in self._known.values())
@@ -134,7 +134,7 @@ class Audit:
         for name, place in self._known.items():
             if name in listed or place.missing_since:
                 continue
-            unread = any(u == "." or name.startswith(f"{u}/") for u in self._unread)
+            unread = is_unread(name, self._unread)
             if unread or not is_lost(self._here, name, mounted=place.mounted):
                 found.unreachable.append(name)
             else:

@@ -13,7 +13,7 @@ from aqs_batch.events import Event, Listener
 from aqs_batch.ingest.files import Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.settle import SettleTracker, is_being_written
-from aqs_batch.ingest.watch import Events, Hints, is_mounted, scan
+from aqs_batch.ingest.watch import Events, Hints, is_mounted, is_unread, scan
 from aqs_batch.records import Stamp
 from aqs_batch.settings import Settings, WatchFolder
 from aqs_batch.store import JobStatus, Place, Store
@@ -122,22 +122,22 @@ class Intake:
 
     def _rescan_one(self, folder: _Folder) -> None:
         seen: set[str] = set()
-        unread: list[str] = []
+        unread: set[str] = set()
         now = self._clock.steady()
         for name, stamp in scan(folder.dir, self._rules):
             if stamp is None:
-                unread.append(name)
+                unread.add(name)
                 continue
             seen.add(name)
             self._see(folder, name, stamp, now)
         self.files += len(seen)
-        lost = [n for n in folder.known if n not in seen and not _is_below(n, unread)]
+        lost = [n for n in folder.known if n not in seen and not is_unread(n, unread)]
         gone = [n for n in lost if is_lost(folder.dir, n, mounted=n in folder.mounted)]
         if len(gone) < len(lost):
             text = f"{folder.dir}: {len(lost) - len(gone)} files are gone together with their mount"
             self._trouble(folder, text, "Is its disk or share mounted?")
         elif unread:
-            self._trouble(folder, f"{folder.dir}: cannot read {unread[0]}", "Look at its rights.")
+            self._trouble(folder, f"{folder.dir}: cannot read {min(unread)}", "Look at its rights.")
         elif folder.trouble:
             folder.trouble = ""
             self._listen(Event("returned", folder.dir))
@@ -285,7 +285,3 @@ def check_folders(settings: Settings) -> None:
                     f"the watched folder {folder} is, or lies in, our own folder {real}",
                     hint="Results must lie beside the videos or below a folder of their own.",
                 )
-
-
-def _is_below(name: str, folders: list[str]) -> bool:
-    return any(folder == "." or name.startswith(f"{folder}/") for folder in folders)

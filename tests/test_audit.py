@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from aqs_batch.audit import Audit, gates
 from aqs_batch.errors import FolderGone
 from aqs_batch.events import Event
 from aqs_batch.findings import Findings
-from aqs_batch.ingest import files
+from aqs_batch.ingest import files, watch
 from aqs_batch.ingest.fingerprint import content_hash, fingerprint
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
@@ -352,3 +353,32 @@ def test_a_folder_that_cannot_be_read_is_told(archive: Archive, monkeypatch) -> 
     found = archive.night()
     assert found.unreachable == ["locked"]
     assert "not to be read" in found.as_text(3600.0)
+
+
+class _Refused:
+    """An entry of a folder whose names may be read, but nothing of what they stand for."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self.is_dir = entry.is_dir
+
+    def stat(self) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_files_that_may_not_be_looked_at_are_not_missing(archive: Archive, monkeypatch) -> None:
+    """`chmod -R 644` takes from folders the right to enter them: all in them had been missing."""
+    for name in ("sub/a.mp4", "sub/b.mp4", "c.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    real = watch.walk
+
+    def walk(*arguments):
+        for name, entry in real(*arguments):
+            yield name, _Refused(entry) if name.startswith("sub/") else entry
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "walk", walk)
+        found = archive.night()
+    assert kinds(found) == {}
+    assert found.unreachable == ["sub/a.mp4", "sub/b.mp4"]
+    assert archive.night().unchanged == 3
