@@ -222,8 +222,8 @@ class Audit:
 
     def _is_rotten(self, before: Place, now: Place) -> bool:
         then, here = Stamp.parse(before.stamp), Stamp.parse(now.stamp)
-        same = (then.size_bytes, then.mtime_ns) == (here.size_bytes, here.mtime_ns)
-        return same and bool(now.fingerprint) and now.fingerprint != before.fingerprint
+        changed = bool(now.fingerprint) and now.fingerprint != before.fingerprint
+        return changed and then.written == here.written
 
     def _corrupt(self, place: Place, found: Findings, why: str) -> None:
         """Report rot every night until the file is restored, or touched to say that it is meant."""

@@ -137,7 +137,10 @@ def test_what_is_missing_is_told_though_the_night_was_cut_off(archive: Archive) 
     assert kinds(archive.night()) == {}
 
 
-def test_rot_is_told_every_night_until_it_is_repaired(archive: Archive) -> None:
+@pytest.mark.parametrize("restored", [True, False])
+def test_rot_is_told_every_night_until_it_is_repaired_or_meant(
+    archive: Archive, restored: bool
+) -> None:
     archive.more["audit__verify_nights"] = 1
     file = archive.write("a.mp4", bytes(20 << 20))  # larger than what the fingerprint reads
     archive.write("b.mp4", b"b")
@@ -161,10 +164,14 @@ def test_rot_is_told_every_night_until_it_is_repaired(archive: Archive) -> None:
         found = archive.night()
         assert kinds(found) == {"corrupt": ["a.mp4"]}
         assert found.unchanged == 1
-    with file.open("r+b") as handle:
-        handle.seek((1 << 20) + 4096)
-        handle.write(b"\x00")
-    assert kinds(archive.night()) == {}
+    if restored:
+        with file.open("r+b") as handle:
+            handle.seek((1 << 20) + 4096)
+            handle.write(b"\x00")
+        os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    else:  # "I meant it"
+        os.utime(file)
+    assert [kinds(archive.night()) for _ in range(2)] == [{}, {}]
 
 
 def test_a_change_that_kept_size_and_time_is_rot(archive: Archive) -> None:
@@ -382,3 +389,27 @@ def test_files_that_may_not_be_looked_at_are_not_missing(archive: Archive, monke
     assert kinds(found) == {}
     assert found.unreachable == ["sub/a.mp4", "sub/b.mp4"]
     assert archive.night().unchanged == 3
+
+
+def test_what_is_read_after_it_was_scored_anew_is_not_told_the_next_night(
+    archive: Archive, monkeypatch
+) -> None:
+    """Reading it to the end had noted it under the settings of the night before."""
+
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return "digest"
+
+    monkeypatch.setattr(bitrot, "content_hash", slow)
+    archive.more["audit__verify_nights"] = 1
+    for number in range(4):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    archive.night()
+    archive.more["analysis__tiles"] = 7
+    found = archive.night(until_s=300.0)
+    assert (found.verified, found.pending) == (3, [])
+    assert kinds(found) == {"re-scored": [f"{n}.mp4" for n in range(4)]}
+    assert kinds(archive.night()) == {}
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    assert all(place.content_hash for place in store.places(str(archive.folder)))
+    store.close()
