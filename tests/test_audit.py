@@ -413,3 +413,24 @@ def test_what_is_read_after_it_was_scored_anew_is_not_told_the_next_night(
     store = Store(settings_for(archive.folder, archive.out).output.url)
     assert all(place.content_hash for place in store.places(str(archive.folder)))
     store.close()
+
+
+def test_what_fails_for_want_of_memory_under_new_settings_is_not_corrupt(archive: Archive) -> None:
+    archive.write("a.mp4", b"a")
+    archive.night()
+    archive.more["analysis__tiles"] = 7
+
+    def broken(path: Path, print_: str, progress: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    archive.process = broken  # type: ignore[method-assign,assignment]
+    assert kinds(archive.night()) == {"failed": ["a.mp4"]}
+
+
+def test_a_touched_file_is_counted_as_unchanged(archive: Archive) -> None:
+    """Its night's counts had not added up."""
+    file = archive.write("a.mp4", b"a")
+    archive.night()
+    os.utime(file, (1, 1))
+    found = archive.night()
+    assert (found.unchanged, kinds(found)) == (1, {})
