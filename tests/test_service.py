@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import intake
+from aqs_batch import intake, service
 from aqs_batch.config import load
-from aqs_batch.errors import MediaError, SettingsError
+from aqs_batch.errors import MediaError, SettingsError, StoreError
 from aqs_batch.events import Event
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
-from aqs_batch.reporting import folders_of, labels, outcomes, run_record
+from aqs_batch.reporting import folders_of, labels, outcomes, run_record, write_reports
 from aqs_batch.service import Service, Summary
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
@@ -619,3 +619,22 @@ def test_what_the_disk_refuses_to_read_is_told_once_and_taken_when_it_can_be_rea
 
     monkeypatch.setattr(intake, "fingerprint", refused)
     assert house.run(once=False, until=sick_until + 300) == Summary(scored=1, failed=1)
+
+
+def test_a_report_that_the_database_did_not_allow_is_written_later(
+    house: House, monkeypatch
+) -> None:
+    """Nothing was written until something else changed."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    refused: list[bool] = []
+
+    def refused_once(*arguments: object) -> list[Path]:
+        if house.told("scored") and not refused:
+            refused.append(True)
+            raise StoreError("cannot be read: disk I/O error")
+        return write_reports(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(service, "write_reports", refused_once)
+    house.run(once=False, until=house.clock.now() + 600)
+    kinds = [event.kind for event in house.events]
+    assert "report" in kinds[kinds.index("scored") :]
