@@ -134,9 +134,9 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
         store.record_file(run, RunFile("a.mp4", "print", KEY, Status.SCORED))
     store.note(Place("/in", "gone.mp4", "1:1:1:1", "p"), KEY)
     store.mark_missing("/in", ["gone.mp4"], 100.0)
-    assert store.prune_runs(2, dry_run=True) == 3
+    assert store.prune_runs(2, "9", dry_run=True) == 3
     assert store.counts()["runs"] == 5
-    assert store.prune_runs(2) == 3
+    assert store.prune_runs(2, "9") == 3
     assert store.prune_missing(99.0) == 0
     assert store.prune_missing(101.0) == 1
     assert store.prune_jobs() == 1
@@ -151,6 +151,17 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     here.unlink()
     assert store.prune_jobs() == 1
     assert store.counts() == {"videos": 1, "runs": 2, "analyses": 1, "sequences": 1}
+
+
+def test_pruning_leaves_a_run_alone_that_goes_on(store: Store) -> None:
+    """A long audit had ended in an internal error when others were started and pruned beside it."""
+    killed = store.start_run("2026-01-01", "", "", {}, "audit")
+    audit = store.start_run("2026-03-01", "", "", {}, "audit")
+    store.finish_run(store.start_run("2026-03-02", "", "", {}), "2026-03-02")
+    store.start_run("2026-03-03", "", "", {})
+    assert store.prune_runs(1, "2026-02-01") == 2
+    store.record_file(audit, RunFile("a.mp4", "print", KEY, Status.SCORED))
+    assert store.run_files(killed) == []
 
 
 def test_the_head_in_the_file_names_is_alembics() -> None:
