@@ -86,8 +86,8 @@ class Intake:
     def has_looked(self) -> bool:
         return self._rescan_at > -float("inf")
 
-    def profile(self, place: Place) -> WatchFolder:
-        return next(f.profile for f in self._folders if f.dir == place.folder)
+    def profile(self, folder_dir: str) -> WatchFolder:
+        return next(f.profile for f in self._folders if f.dir == folder_dir)
 
     def idle_s(self) -> float:
         """Seconds until there is something to do here, unless a hint comes first."""
