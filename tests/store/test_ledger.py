@@ -233,6 +233,16 @@ def test_an_upgrade_that_cannot_be_backed_up_does_not_happen(tmp_path: Path) -> 
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
 
 
+def test_a_damaged_database_is_called_so_and_left_as_it_is(tmp_path: Path) -> None:
+    """The folder had been blamed, and the disk."""
+    file = tmp_path / "aqs.db"
+    file.write_bytes(bytes(range(256)) * 100)
+    with pytest.raises(StoreError, match="cannot open") as caught:
+        Store(f"sqlite:///{file}")
+    assert "damaged" in caught.value.hint
+    assert file.read_bytes() == bytes(range(256)) * 100
+
+
 def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
     file = tmp_path / "aqs.db"
     Store(f"sqlite:///{file}").close()
