@@ -17,12 +17,12 @@ from aqs_batch.findings import Finding, Findings
 from aqs_batch.identity import is_gone
 from aqs_batch.ingest.files import Found, Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.ingest.watch import is_mounted, scan
+from aqs_batch.ingest.watch import is_mounted, is_unread, scan
 from aqs_batch.intake import own_folders
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
-from aqs_batch.store import Place, RunFile, Store
+from aqs_batch.store import JobStatus, Place, RunFile, Store
 
 AT_ONCE = 500  # files recorded in one transaction where nothing had to be done
 AFTER_HOURS_S = 600.0
@@ -63,7 +63,7 @@ class Audit:
         self._listen(Event("found", facts={"files": len(listed)}))
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
-        found.unreachable = list(self._unread)
+        found.unreachable = sorted(self._unread - self._known.keys())
         lost = self._lost(listed, found)
         todo, unlooked = self._compare(listed, lost, found)
         if not unlooked:  # else what is missing may only not have been found again yet
@@ -114,10 +114,10 @@ class Audit:
 
     def _list(self, here: str) -> dict[str, Stamp]:
         listed: dict[str, Stamp] = {}
-        self._unread: list[str] = []
+        self._unread: set[str] = set()
         for name, stamp in scan(here, self._rules):
             if stamp is None:
-                self._unread.append(name)
+                self._unread.add(name)
             else:
                 listed[name] = stamp
         there = sum(not place.missing_since for place in self._known.values())
@@ -134,7 +134,7 @@ class Audit:
         for name, place in self._known.items():
             if name in listed or place.missing_since:
                 continue
-            unread = any(u == "." or name.startswith(f"{u}/") for u in self._unread)
+            unread = is_unread(name, self._unread)
             if unread or not is_lost(self._here, name, mounted=place.mounted):
                 found.unreachable.append(name)
             else:
@@ -157,21 +157,8 @@ class Audit:
         for number, name in enumerate(names):
             if self._is_over():
                 return todo, names[number:]
-            stamp = listed[name]
             before = self._known.get(name)
-            if before is not None and before.stamp == stamp.text and not before.problem:
-                place = replace(before, missing_since=0.0, settings_key=self._batch.key)
-                if before.missing_since:
-                    self._store.note(place, self._batch.key)
-                if before.settings_key == self._batch.key and self._is_scored(place):
-                    found.unchanged += 1
-                    self._record(
-                        RunFile(name, place.fingerprint, self._batch.key, Status.UNCHANGED)
-                    )
-                else:
-                    todo[name] = place
-                continue
-            place = self._recognise(name, stamp)
+            place = self._recognise(name, listed[name], before)
             if before is None:
                 self._is_new(place, lost, by_print, found)
             elif before.fingerprint and self._is_rotten(before, place):
@@ -179,22 +166,32 @@ class Audit:
                 continue
             elif place.stamp != before.stamp and place.fingerprint != before.fingerprint:
                 found.add("changed", [Finding(name)])
+            elif self._is_as_it_was(before, place):
+                found.unchanged += 1
+                continue
             todo[name] = place
         return todo, []
 
-    def _is_scored(self, place: Place) -> bool:
-        return self._store.aqs(place.fingerprint, self._batch.key) is not None
+    def _is_as_it_was(self, before: Place, now: Place) -> bool:
+        """Whether a file of the same content, touched at most, has its score; it is recorded."""
+        key, print_ = self._batch.key, now.fingerprint
+        if before.settings_key != key or self._store.aqs(print_, key) is None:
+            return False
+        if before.missing_since or now.stamp != before.stamp:
+            self._store.note(now, key)
+        self._record(RunFile(now.file, print_, key, Status.UNCHANGED))
+        return True
 
-    def _recognise(self, name: str, stamp: Stamp) -> Place:
+    def _recognise(self, name: str, stamp: Stamp, before: Place | None) -> Place:
+        if before is not None and before.stamp == stamp.text and not before.problem:
+            return replace(before, missing_since=0.0, settings_key=self._batch.key)
         path = Path(self._here, name)
-        print_, problem = "", ""
+        print_, problem, mounted = "", "", False
         try:
             print_ = fingerprint(path)
-        except MediaError as error:
-            problem = str(error)
-        mounted = False
-        if not problem:
             mounted = is_mounted(self._here, os.stat(path).st_dev)
+        except (MediaError, OSError) as error:  # it may go at any moment
+            problem = str(error)
         return Place(
             self._here, name, stamp.text, print_, self._batch.key, problem=problem, mounted=mounted
         )
@@ -222,8 +219,8 @@ class Audit:
 
     def _is_rotten(self, before: Place, now: Place) -> bool:
         then, here = Stamp.parse(before.stamp), Stamp.parse(now.stamp)
-        same = (then.size_bytes, then.mtime_ns) == (here.size_bytes, here.mtime_ns)
-        return same and bool(now.fingerprint) and now.fingerprint != before.fingerprint
+        changed = bool(now.fingerprint) and now.fingerprint != before.fingerprint
+        return changed and then.written == here.written
 
     def _corrupt(self, place: Place, found: Findings, why: str) -> None:
         """Report rot every night until the file is restored, or touched to say that it is meant."""
@@ -283,7 +280,7 @@ class Audit:
         had = self._store.aqs(before.fingerprint, before.settings_key) if before else None
         if entry.status is Status.FAILED:
             found.add("failed", [Finding(place.file, entry.reason)])
-            if had is not None:
+            if had is not None and self._has_itself_to_blame(place):
                 found.add("corrupt", [Finding(place.file, "it could be read before")])
             return
         if before is None or had is None:
@@ -294,6 +291,12 @@ class Audit:
         now = self._store.aqs(place.fingerprint, self._batch.key)
         if now is not None and now < had - self._settings.audit.degraded_by:
             found.add("degraded", [Finding(place.file, f"AQS {had:.2f} -> {now:.2f}")])
+
+    def _has_itself_to_blame(self, place: Place) -> bool:
+        """Whether a file failed for what it holds: not for want of memory, nor cancelled."""
+        job = self._store.job(place.fingerprint, self._batch.key)
+        lasting = job is not None and job.status is JobStatus.FAILED and job.has_failed
+        return bool(place.problem) or lasting
 
     def _record(self, entry: RunFile) -> None:
         self._unrecorded.append(entry)

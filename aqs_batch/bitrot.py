@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from aqs_batch.clock import Clock
 from aqs_batch.errors import MediaError
@@ -53,10 +52,7 @@ class Reading:
             if not before.content_hash or digest == before.content_hash:
                 found.verified += 1
                 found.verified_bytes += Stamp.parse(before.stamp).size_bytes
-                place = replace(
-                    before, content_hash=digest, hashed_at=clock.now(), missing_since=0.0
-                )
-                self._store.note(place, before.settings_key)
+                self._store.verified(before, digest, clock.now())
             elif _is_untouched(before):
                 tell_rotten(before, "its content changed while nothing wrote to it")
 

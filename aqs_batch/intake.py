@@ -13,7 +13,7 @@ from aqs_batch.events import Event, Listener
 from aqs_batch.ingest.files import Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.settle import SettleTracker, is_being_written
-from aqs_batch.ingest.watch import Events, Hints, is_mounted, scan
+from aqs_batch.ingest.watch import Events, Hints, is_mounted, is_unread, scan
 from aqs_batch.records import Stamp
 from aqs_batch.settings import Settings, WatchFolder
 from aqs_batch.store import JobStatus, Place, Store
@@ -28,8 +28,9 @@ class _Folder:
 
     profile: WatchFolder
     dir: str
-    known: dict[str, Stamp] = field(default_factory=dict)
+    known: dict[str, Stamp | None] = field(default_factory=dict)  # None: to be recognised anew
     mounted: set[str] = field(default_factory=set)
+    told: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: stamp, problem
     identity: tuple[int, int] | None = None  # device and inode at the last look
     trouble: str = ""
 
@@ -59,7 +60,7 @@ class Intake:
         self._events.__enter__()
         for folder in self._folders:
             for name, stamp, mounted in self._store.stamps(folder.dir, self._key):
-                folder.known[name] = Stamp.parse(stamp)
+                folder.known[name] = Stamp.parse(stamp) if stamp else None
                 if mounted:
                     folder.mounted.add(name)
         return self
@@ -85,12 +86,12 @@ class Intake:
     def has_looked(self) -> bool:
         return self._rescan_at > -float("inf")
 
-    def profile(self, place: Place) -> WatchFolder:
-        return next(f.profile for f in self._folders if f.dir == place.folder)
+    def profile(self, folder_dir: str) -> WatchFolder:
+        return next(f.profile for f in self._folders if f.dir == folder_dir)
 
     def idle_s(self) -> float:
         """Seconds until there is something to do here, unless a hint comes first."""
-        if self._ready and not self._is_full():
+        if self._ready and self._room() > 0:
             return 0.0
         due = min(self._rescan_at, self._tracker.next_due_s() or float("inf"))
         return max(0.0, due - self._clock.steady())
@@ -121,22 +122,22 @@ class Intake:
 
     def _rescan_one(self, folder: _Folder) -> None:
         seen: set[str] = set()
-        unread: list[str] = []
+        unread: set[str] = set()
         now = self._clock.steady()
         for name, stamp in scan(folder.dir, self._rules):
             if stamp is None:
-                unread.append(name)
+                unread.add(name)
                 continue
             seen.add(name)
             self._see(folder, name, stamp, now)
         self.files += len(seen)
-        lost = [n for n in folder.known if n not in seen and not _is_below(n, unread)]
+        lost = [n for n in folder.known if n not in seen and not is_unread(n, unread)]
         gone = [n for n in lost if is_lost(folder.dir, n, mounted=n in folder.mounted)]
         if len(gone) < len(lost):
             text = f"{folder.dir}: {len(lost) - len(gone)} files are gone together with their mount"
             self._trouble(folder, text, "Is its disk or share mounted?")
         elif unread:
-            self._trouble(folder, f"{folder.dir}: cannot read {unread[0]}", "Look at its rights.")
+            self._trouble(folder, f"{folder.dir}: cannot read {min(unread)}", "Look at its rights.")
         elif folder.trouble:
             folder.trouble = ""
             self._listen(Event("returned", folder.dir))
@@ -172,35 +173,35 @@ class Intake:
 
     def _look_at(self, path: str) -> None:
         folder = next((f for f in self._folders if self._rules.takes_path(f.dir, path)), None)
-        if folder is None or (Path(path).is_symlink() and not self._rules.follow_symlinks):
-            self._tracker.forget(path)
-            return
-        try:
-            stamp = Stamp.of(os.stat(path))
+        try:  # on a share that has just gone, both of these raise
+            linked, stamp = Path(path).is_symlink(), Stamp.of(os.stat(path))
         except OSError:
             self._tracker.forget(path)  # the next rescan says whether it is missed
+            return
+        if folder is None or (linked and not self._rules.follow_symlinks):
+            self._tracker.forget(path)
             return
         name = os.path.relpath(path, folder.dir).replace(os.sep, "/")
         self._see(folder, name, stamp, self._clock.steady())
 
-    def _is_full(self) -> bool:
+    def _room(self) -> int:
         # Jobs of other settings may wait for ever, and must not keep these out.
-        return self._store.job_counts(self._key)["queued"] >= self._settings.queue_limit
+        return self._settings.queue_limit - self._store.job_counts(self._key)["queued"]
 
     def _recognise(self) -> list[Place]:
         """Queue some of the complete files; a hard limit keeps the queue from growing for ever."""
-        settled = []
-        for _ in range(min(AT_ONCE, len(self._ready))):
-            if self._is_full():
-                break
+        settled: list[Place] = []
+        if not self._ready:
+            return settled
+        for _ in range(min(AT_ONCE, len(self._ready), self._room())):
             key = next(iter(self._ready))
             (folder, _), name = self._ready[key], key[1]
             place = self._place(folder, name)
             if place is not None:
                 job = self._store.take(place, self._key, again=False)
-                if job is None or job.has_failed:
+                if (job is None or job.has_failed) and _is_news(folder, place):
                     settled.append(place)
-                elif job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
+                elif job is not None and job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                     self._listen(Event("queued", str(place.path)))
             del self._ready[key]  # only now: had the store refused, it would be tried again
         return settled
@@ -222,17 +223,19 @@ class Intake:
             self._tracker.restart(path, after, self._clock.steady())
             return None
         mounted = is_mounted(folder.dir, info.st_dev)
-        if lasting:  # what the disk refused to read today it may read tomorrow
-            folder.known[name] = stamp
-            if mounted:
-                folder.mounted.add(name)
+        # What the disk refused to read today it may read tomorrow.
+        folder.known[name] = stamp if lasting else None
+        if mounted:
+            folder.mounted.add(name)
         return Place(
             folder.dir, name, stamp.text, print_, self._key, problem=problem, mounted=mounted
         )
 
     def again(self, place: Place) -> None:
         """A file turned out to be another than we knew: it is waited for like a new one."""
-        self.forget(place.folder, place.file)
+        for folder in self._folders:
+            if folder.dir == place.folder:
+                folder.known[place.file] = None
         self._look_at(os.path.join(place.folder, place.file))
 
     def forget(self, folder_dir: str, name: str) -> None:
@@ -241,6 +244,17 @@ class Intake:
             if folder.dir == folder_dir:
                 folder.known.pop(name, None)
                 folder.mounted.discard(name)
+
+
+def _is_news(folder: _Folder, place: Place) -> bool:
+    """Whether nobody was told that this file cannot be read, which is tried every minute."""
+    said = (place.stamp, place.problem)
+    if place.problem and folder.told.get(place.file) == said:
+        return False
+    folder.told.pop(place.file, None)
+    if place.problem:
+        folder.told[place.file] = said
+    return True
 
 
 def own_folders(settings: Settings) -> Iterable[Path]:
@@ -271,7 +285,3 @@ def check_folders(settings: Settings) -> None:
                     f"the watched folder {folder} is, or lies in, our own folder {real}",
                     hint="Results must lie beside the videos or below a folder of their own.",
                 )
-
-
-def _is_below(name: str, folders: list[str]) -> bool:
-    return any(folder == "." or name.startswith(f"{folder}/") for folder in folders)

@@ -29,7 +29,7 @@ class Onward:
     def is_below_gate(self, place: Place) -> bool:
         """Whether a file scores below the gate of its folder, which is told."""
         aqs = self._store.aqs(place.fingerprint, self._key)
-        gate = self._intake.profile(place).fail_under
+        gate = self._intake.profile(place.folder).fail_under
         if aqs is None or aqs >= gate:
             return False
         facts = {"aqs_score": round(aqs, 4), "fail_under": gate}
@@ -42,6 +42,7 @@ class Onward:
         return [
             place
             for folder in self._intake.folders
+            if self._leads_on(folder)  # or all its files would be listed again and again
             for place in self._store.places(folder)
             if not (place.missing_since or place.moved_to or place.problem)
             and _known_as(place) not in self._passed
@@ -50,11 +51,15 @@ class Onward:
             and self._has_ended(place)
         ]
 
+    def _leads_on(self, folder: str) -> bool:
+        profile = self._intake.profile(folder)
+        is_left = bool(profile.move_done or profile.move_failed)
+        return is_left or is_encoding(profile, self._settings)
+
     def _goes_on(self, place: Place, encoding: Collection[str]) -> bool:
-        """Whether there is somewhere for it to go, and nobody re-encodes it first."""
-        profile = self._intake.profile(place)
-        if not is_encoding(profile, self._settings):
-            return bool(profile.move_done or profile.move_failed)
+        """Whether nobody re-encodes it first."""
+        if not is_encoding(self._intake.profile(place.folder), self._settings):
+            return True
         if place.fingerprint in encoding:
             return False
         job = self._store.job(place.fingerprint, self._encode_key)
@@ -68,7 +73,7 @@ class Onward:
 
     def pass_on(self, place: Place) -> None:
         """Queue a good file's re-encode where that is asked for; when that has ended, move it."""
-        profile = self._intake.profile(place)
+        profile = self._intake.profile(place.folder)
         aqs = self._store.aqs(place.fingerprint, self._key)
         is_good = aqs is not None and aqs >= profile.fail_under
         encodes = is_encoding(profile, self._settings)

@@ -88,6 +88,11 @@ class Stamp(NamedTuple):
     def text(self) -> str:
         return ":".join(str(part) for part in self)
 
+    @property
+    def written(self) -> tuple[int, int]:
+        """What a program changes when it writes to a file, and rot does not."""
+        return self.size_bytes, self.mtime_ns
+
 
 @dataclass(frozen=True)
 class Fraction:

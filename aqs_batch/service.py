@@ -274,6 +274,9 @@ class Service:
             self._listen(Event("report", facts={"written": [str(path) for path in written]}))
         except Stopped:
             self._dirty = True
+        except StoreError:
+            self._dirty = True
+            raise
         except OSError as error:
             self._dirty = True
             reason = f"the report could not be written: {error}"

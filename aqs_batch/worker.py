@@ -135,9 +135,9 @@ class Worker(Generic[T]):
     def _read_whole(self, job: Job, progress: Progress) -> T:
         """Process a file that is, before and after, the one that was queued."""
         before = _look(job.path)
+        if _print_of(job.path) != job.fingerprint:
+            raise _Stale("the file changed after it was queued")
         try:
-            if fingerprint(job.path) != job.fingerprint:
-                raise _Stale("the file changed after it was queued")
             result = self._task.process(job.path, job.fingerprint, progress)
         except self._task.final:
             if _look(job.path) != before:  # what was wrong with it may be that it was being written
@@ -194,6 +194,17 @@ class Worker(Generic[T]):
 
 class _Stale(AqsError):
     """The file is not, or not any more, what the job was made for."""
+
+
+def _print_of(path: Path) -> str:
+    """The fingerprint of a file that could be read when it was queued: what hinders may pass."""
+    try:
+        return fingerprint(path)
+    except MediaError as error:
+        _look(path)
+        if isinstance(error.__cause__, OSError):
+            raise AqsError(str(error), hint="Is its disk or share well?") from error
+        return ""  # empty, or no plain file any more
 
 
 def _look(path: Path) -> Stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from aqs_batch.audit import Audit, gates
 from aqs_batch.errors import FolderGone
 from aqs_batch.events import Event
 from aqs_batch.findings import Findings
-from aqs_batch.ingest import files
+from aqs_batch.ingest import files, watch
 from aqs_batch.ingest.fingerprint import content_hash, fingerprint
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
@@ -136,7 +137,10 @@ def test_what_is_missing_is_told_though_the_night_was_cut_off(archive: Archive) 
     assert kinds(archive.night()) == {}
 
 
-def test_rot_is_told_every_night_until_it_is_repaired(archive: Archive) -> None:
+@pytest.mark.parametrize("restored", [True, False])
+def test_rot_is_told_every_night_until_it_is_repaired_or_meant(
+    archive: Archive, restored: bool
+) -> None:
     archive.more["audit__verify_nights"] = 1
     file = archive.write("a.mp4", bytes(20 << 20))  # larger than what the fingerprint reads
     archive.write("b.mp4", b"b")
@@ -160,10 +164,14 @@ def test_rot_is_told_every_night_until_it_is_repaired(archive: Archive) -> None:
         found = archive.night()
         assert kinds(found) == {"corrupt": ["a.mp4"]}
         assert found.unchanged == 1
-    with file.open("r+b") as handle:
-        handle.seek((1 << 20) + 4096)
-        handle.write(b"\x00")
-    assert kinds(archive.night()) == {}
+    if restored:
+        with file.open("r+b") as handle:
+            handle.seek((1 << 20) + 4096)
+            handle.write(b"\x00")
+        os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    else:  # "I meant it"
+        os.utime(file)
+    assert [kinds(archive.night()) for _ in range(2)] == [{}, {}]
 
 
 def test_a_change_that_kept_size_and_time_is_rot(archive: Archive) -> None:
@@ -352,3 +360,77 @@ def test_a_folder_that_cannot_be_read_is_told(archive: Archive, monkeypatch) -> 
     found = archive.night()
     assert found.unreachable == ["locked"]
     assert "not to be read" in found.as_text(3600.0)
+
+
+class _Refused:
+    """An entry of a folder whose names may be read, but nothing of what they stand for."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self.is_dir = entry.is_dir
+
+    def stat(self) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_files_that_may_not_be_looked_at_are_not_missing(archive: Archive, monkeypatch) -> None:
+    """`chmod -R 644` takes from folders the right to enter them: all in them had been missing."""
+    for name in ("sub/a.mp4", "sub/b.mp4", "c.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    real = watch.walk
+
+    def walk(*arguments):
+        for name, entry in real(*arguments):
+            yield name, _Refused(entry) if name.startswith("sub/") else entry
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "walk", walk)
+        found = archive.night()
+    assert kinds(found) == {}
+    assert found.unreachable == ["sub/a.mp4", "sub/b.mp4"]
+    assert archive.night().unchanged == 3
+
+
+def test_what_is_read_after_it_was_scored_anew_is_not_told_the_next_night(
+    archive: Archive, monkeypatch
+) -> None:
+    """Reading it to the end had noted it under the settings of the night before."""
+
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return "digest"
+
+    monkeypatch.setattr(bitrot, "content_hash", slow)
+    archive.more["audit__verify_nights"] = 1
+    for number in range(4):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    archive.night()
+    archive.more["analysis__tiles"] = 7
+    found = archive.night(until_s=300.0)
+    assert (found.verified, found.pending) == (3, [])
+    assert kinds(found) == {"re-scored": [f"{n}.mp4" for n in range(4)]}
+    assert kinds(archive.night()) == {}
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    assert all(place.content_hash for place in store.places(str(archive.folder)))
+    store.close()
+
+
+def test_what_fails_for_want_of_memory_under_new_settings_is_not_corrupt(archive: Archive) -> None:
+    archive.write("a.mp4", b"a")
+    archive.night()
+    archive.more["analysis__tiles"] = 7
+
+    def broken(path: Path, print_: str, progress: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    archive.process = broken  # type: ignore[method-assign,assignment]
+    assert kinds(archive.night()) == {"failed": ["a.mp4"]}
+
+
+def test_a_touched_file_is_counted_as_unchanged(archive: Archive) -> None:
+    """Its night's counts had not added up."""
+    file = archive.write("a.mp4", b"a")
+    archive.night()
+    os.utime(file, (1, 1))
+    found = archive.night()
+    assert (found.unchanged, kinds(found)) == (1, {})

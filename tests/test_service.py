@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from aqs_batch import intake
+from aqs_batch import intake, service
 from aqs_batch.config import load
-from aqs_batch.errors import SettingsError
+from aqs_batch.errors import MediaError, SettingsError, StoreError
 from aqs_batch.events import Event
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
-from aqs_batch.reporting import folders_of, labels, run_record
+from aqs_batch.reporting import folders_of, labels, outcomes, run_record, write_reports
 from aqs_batch.service import Service, Summary
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
-from aqs_batch.store import Job, JobStatus, Store
+from aqs_batch.store import Job, JobStatus, Place, Store
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
 
@@ -535,3 +536,121 @@ def test_links_in_a_ring_and_a_folder_that_goes_end_nothing(house: House, monkey
     monkeypatch.setattr(intake.os, "stat", gone)
     assert house.run().unreachable == 1
     assert house.told("vanished")
+
+
+def reported(house: House) -> list[str]:
+    store = house.store()
+    run = store.last_run()
+    assert run is not None
+    files = [outcome.file for outcome in outcomes(store, run, (0.5,) * 10)]
+    store.close()
+    return files
+
+
+def test_a_file_renamed_while_it_is_read_is_reported_once(house: House) -> None:
+    """Its old name had stayed in the report, scored, for as long as the service ran."""
+    file, readings = house.inbox / "a.mp4", []
+    file.write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        readings.append(path)
+        if len(readings) == 1:
+            path = file.rename(house.inbox / "b.mp4")
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    house.run(once=False, until=house.clock.now() + 300)
+    assert reported(house) == ["b.mp4"]
+
+
+def test_what_could_not_be_read_and_went_meanwhile_is_not_reported(house: House) -> None:
+    (house.inbox / "empty.mp4").touch()
+    assert house.run() == Summary(failed=1)
+    (house.inbox / "empty.mp4").unlink()
+    house.run()
+    assert reported(house) == []
+    store = house.store()
+    assert store.unreadable() == []
+    store.close()
+
+
+def test_a_file_whose_disk_was_gone_at_its_turn_is_scored_after_a_restart(house: House) -> None:
+    """Its job was forgotten, and its unchanged file taken for known: for good."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    away = house.place / "away"
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        house.inbox.rename(away)
+        raise MediaError("the disk went away")
+
+    house.process = process
+    house.run(once=False, until=house.clock.now() + 60)
+    assert house.jobs() == []
+    away.rename(house.inbox)
+    house.process = StandIn()
+    assert house.run() == Summary(scored=1)
+
+
+def test_a_share_that_goes_between_two_looks_ends_nothing(house: House, monkeypatch) -> None:
+    """What `lstat` said of a file that was waited for had ended the service."""
+    file, real = house.inbox / "a.mp4", os.stat
+    file.write_bytes(b"one")
+
+    def stale(path: object, **more: bool) -> os.stat_result:
+        if str(path) == str(file):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(intake.os, "stat", stale)
+    assert house.run(once=False, until=house.clock.now() + 60) == Summary()
+
+
+def test_what_the_disk_refuses_to_read_is_told_once_and_taken_when_it_can_be_read(
+    house: House, monkeypatch
+) -> None:
+    """It had been told, and counted as failed, every minute."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    sick_until = house.clock.now() + 600
+
+    def refused(path: Path) -> str:
+        if house.clock.now() < sick_until:
+            raise MediaError("cannot be read: Input/output error") from OSError(errno.EIO, "")
+        return fingerprint(path)
+
+    monkeypatch.setattr(intake, "fingerprint", refused)
+    assert house.run(once=False, until=sick_until + 300) == Summary(scored=1, failed=1)
+
+
+def test_a_report_that_the_database_did_not_allow_is_written_later(
+    house: House, monkeypatch
+) -> None:
+    """Nothing was written until something else changed."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    refused: list[bool] = []
+
+    def refused_once(*arguments: object) -> list[Path]:
+        if house.told("scored") and not refused:
+            refused.append(True)
+            raise StoreError("cannot be read: disk I/O error")
+        return write_reports(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(service, "write_reports", refused_once)
+    house.run(once=False, until=house.clock.now() + 600)
+    kinds = [event.kind for event in house.events]
+    assert "report" in kinds[kinds.index("scored") :]
+
+
+def test_an_idle_service_does_not_list_all_files_again_and_again(house: House, monkeypatch) -> None:
+    """With 50,000 of them a folder that passes nothing on took 3 % of a core to do nothing."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    house.run()
+    listed: list[str] = []
+    real = Store.places
+
+    def places(store: Store, folder: str) -> Iterator[Place]:
+        listed.append(folder)
+        return real(store, folder)
+
+    monkeypatch.setattr(Store, "places", places)
+    house.run(once=False, until=house.clock.now() + 3600)
+    assert len(listed) < 10  # a few for the report

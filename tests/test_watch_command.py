@@ -90,12 +90,31 @@ def test_an_audit_tells_the_night_and_hands_it_on(place: Path) -> None:
     assert note["exit_code"] == 3
     assert note["counts"]["missing"] == 1
     (place / "in" / "b.mp4").unlink()
-    empty = aqs("audit", "in", "--output_dir", "out", cwd=place)
+    empty = aqs("audit", "in", "--output_dir", "out", "--notify_cmd", "tee note.json", cwd=place)
     assert empty.returncode == 1
     assert "nothing is taken as missing" in empty.stderr
+    assert "nothing is taken as missing" in json.loads((place / "note.json").read_text())["error"]
     pruned = aqs("prune", "--folder", "in", "--output_dir", "out", cwd=place)
     assert pruned.returncode == 0
     assert aqs("audit", "in", "--output_dir", "out", cwd=place).returncode == 0
+
+
+def test_what_a_night_found_is_told_though_its_report_cannot_be_written(place: Path) -> None:
+    """Nobody had heard of it: the next night took it for told."""
+    (place / "in" / "a.mp4").write_bytes(b"")  # needs no model
+    (place / "in" / "b.mp4").touch()
+    assert aqs("audit", "in", "--output_dir", "out", cwd=place).returncode == 1
+    (place / "in" / "a.mp4").unlink()
+    (place / "out" / "index.html").unlink()
+    (place / "out" / "index.html").mkdir()
+    night = aqs(
+        "audit", "in", "--output_dir", "out", "--fail_on", "missing",
+        "--notify_cmd", "tee note.json", cwd=place,
+    )  # fmt: skip
+    assert night.returncode == 3
+    assert "missing: a.mp4" in night.stdout
+    assert "the report could not be written" in night.stdout
+    assert json.loads((place / "note.json").read_text())["counts"]["missing"] == 1
 
 
 def test_a_notice_that_fails_fails_the_night(place: Path) -> None:

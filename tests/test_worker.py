@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch import worker as workers
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, StoreError
@@ -125,11 +126,12 @@ def test_ctrl_c_releases_the_job(store: Store, tmp_path: Path) -> None:
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
 
 
+@pytest.mark.parametrize("now", [b"something else", b""])
 def test_a_file_that_holds_something_else_now_is_not_scored_under_the_old_name(
-    store: Store, tmp_path: Path
+    store: Store, tmp_path: Path, now: bytes
 ) -> None:
     job = claimed(store, tmp_path / "a.mp4")
-    (tmp_path / "a.mp4").write_bytes(b"something else")
+    (tmp_path / "a.mp4").write_bytes(now)
     ended = worker(store, StandIn()).work(job, quiet, patient=False)
     assert ended.end is End.STALE
     assert store.open_jobs() == []
@@ -171,3 +173,18 @@ def test_a_result_that_cannot_be_saved_is_told_and_a_run_gives_up(
         )
     assert told[0] == ("trouble", "the result is kept until it can be saved: the disk is full")
     assert (len(told) > 20) is patient
+
+
+def test_a_disk_that_refuses_a_read_for_a_moment_condemns_no_file(
+    store: Store, tmp_path: Path, monkeypatch
+) -> None:
+    """The file had failed for good, and was moved to move_failed."""
+    job = claimed(store, tmp_path / "a.mp4")
+
+    def refused(path: Path) -> str:
+        raise MediaError("cannot be read: Input/output error") from OSError("Input/output error")
+
+    monkeypatch.setattr(workers, "fingerprint", refused)
+    assert worker(store, StandIn()).work(job, quiet, patient=True).end is End.LATER
+    (job,) = store.open_jobs()
+    assert job.status is JobStatus.QUEUED

@@ -20,6 +20,7 @@ from aqs_batch.commands.frame import (
 )
 
 if TYPE_CHECKING:
+    from aqs_batch.events import Listener
     from aqs_batch.findings import Findings
     from aqs_batch.settings import Settings
     from aqs_batch.store import Store
@@ -62,11 +63,12 @@ def audit(
 def run(settings: Settings, folder: str) -> int:
     """One night over `folder`: summary, reports, notice; gives the exit code."""
     from aqs_batch import audit as audits
-    from aqs_batch import console, reporting
+    from aqs_batch import console
     from aqs_batch.clock import SystemClock, next_at
-    from aqs_batch.events import Event
+    from aqs_batch.errors import FolderGone
     from aqs_batch.stop import Stop
     from aqs_batch.store import Store
+    from aqs_batch.wording import shown
 
     clock, at = SystemClock(), settings.audit.until
     stop = Stop(clock, settings.watch.stop_grace_s)
@@ -80,10 +82,14 @@ def run(settings: Settings, folder: str) -> int:
         with stop.on_signals():
             audit = audits.Audit(store, settings, listen, clock, stop)
             found = audit.run(folder, command=shlex.join(sys.argv), until=until)
-        if not stop.requested:
-            written = reporting.write_reports(store, store.run(found.run), settings)
-            listen(Event("report", facts={"written": [str(path) for path in written]}))
+        is_written = stop.requested or _report(store, found, settings, listen)
         code, why = _verdict(store, found, settings)
+        code = code if is_written else max(code, EXIT_FAILED)
+    except FolderGone as error:  # of all nights' news the one that must not stay unheard
+        here = shown(str(Path(folder).absolute()))
+        gone = {"folder": here, "error": shown(str(error)), "exit_code": EXIT_FAILED}
+        _notify(settings.audit.notify_cmd, gone)
+        raise
     finally:
         store.close()
     if stop.requested:  # what was found is told all the same: the next night finds it settled
@@ -95,6 +101,22 @@ def run(settings: Settings, folder: str) -> int:
     else:
         click.echo("\n".join([found.as_text(night_s), *(f"  gate: {text}" for text in why)]))
     return max(code, _notify(settings.audit.notify_cmd, summary))
+
+
+def _report(store: Store, found: Findings, settings: Settings, listen: Listener) -> bool:
+    """Write the reports; False when they could not be: the next night does not tell it again."""
+    from aqs_batch import reporting
+    from aqs_batch.events import Event
+
+    try:
+        written = reporting.write_reports(store, store.run(found.run), settings)
+    except OSError as error:
+        reason = f"the report could not be written: {error.strerror or error}"
+        hint = "`aqs-batch report` writes it from the database."
+        listen(Event("trouble", facts={"reason": reason, "hint": hint}))
+        return False
+    listen(Event("report", facts={"written": [str(path) for path in written]}))
+    return True
 
 
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:

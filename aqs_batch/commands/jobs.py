@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aqs_batch.store import Store
 
 FOLLOW_S = 2.0
+LONGEST_RUN_S = 30 * 86400.0  # a run that began before and has no end was killed
 
 
 @click.command()
@@ -119,12 +120,15 @@ def prune(
     dry_run: bool,
 ) -> int:
     """Forget old runs and files long gone. Results are kept."""
+    from aqs_batch.clock import iso
+
     with plain_errors(debug):
+        now_s = time.time()
         settings = load(config, output_dir, db).settings
         with open_store(settings) as store:
             gone: list[tuple[str, Callable[..., int], tuple[object, ...]]] = [
-                ("runs", store.prune_runs, (keep_runs,)),
-                ("missing files", store.prune_missing, (time.time() - missing_days * 86400,)),
+                ("runs", store.prune_runs, (keep_runs, iso(now_s - LONGEST_RUN_S))),
+                ("missing files", store.prune_missing, (now_s - missing_days * 86400,)),
             ]
             if folder:
                 place = os.path.abspath(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from aqs_batch.errors import MediaError
@@ -53,8 +52,8 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def content_hash(path: Path, moved: Callable[[], None] = lambda: None) -> str:
-    """A 32-digit hash of every byte of a file; `moved` hears of every 8 MiB.
+def content_hash(path: Path) -> str:
+    """A 32-digit hash of every byte of a file.
 
     Raises MediaError when the file cannot be read to its end.
     """
@@ -64,7 +63,6 @@ def content_hash(path: Path, moved: Callable[[], None] = lambda: None) -> str:
         with path.open("rb", buffering=0) as handle:
             while block := handle.read(8 * SAMPLE_BYTES):
                 digest.update(block)
-                moved()
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()

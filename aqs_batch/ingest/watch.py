@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from aqs_batch.ingest.files import Rules, walk
 from aqs_batch.records import Stamp
 
 MOST_HINTS = 10_000
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # vanished, or a link that leads nowhere
 
 # Events of these do not cross the network (or the boundary of a virtual machine).
 _REMOTE = frozenset(
@@ -129,7 +131,7 @@ def file_system(folder: str) -> str:
 
 
 def scan(folder: str, rules: Rules) -> Iterator[tuple[str, Stamp | None]]:
-    """(name, stamp) of every file taken; None for a folder inside that could not be read.
+    """(name, stamp) of every file taken; None for a file or folder that could not be looked at.
 
     Raises FolderGone when `folder` itself is not there or cannot be read.
     """
@@ -145,10 +147,17 @@ def scan(folder: str, rules: Rules) -> Iterator[tuple[str, Stamp | None]]:
         try:
             if not entry.is_dir():
                 yield name, Stamp.of(entry.stat())
-        except OSError:  # vanished between listing and look: the next scan knows more
-            continue
+        except OSError as error:
+            if error.errno not in _NOT_THERE:  # else the next scan knows more
+                unread.append(name)
     for name in unread:
         yield name, None
+
+
+def is_unread(name: str, unread: Set[str]) -> bool:
+    """Whether a file is, or lies in, one of the places that a scan could not look at."""
+    parts = name.split("/")
+    return "." in unread or any("/".join(parts[:n]) in unread for n in range(1, len(parts) + 1))
 
 
 def is_mounted(folder: str, device: int) -> bool:

@@ -58,7 +58,8 @@ class Database:
         except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError) as error:
             raise StoreError(
                 f"cannot open the database {self.url}: {_first_line(error)}",
-                hint="Check that the folder exists, is writable and has free space.",
+                hint=_damage(error)
+                or "Check that the folder exists, is writable and has free space.",
             ) from error
 
     def _migrate(self) -> None:
@@ -112,7 +113,8 @@ class Database:
                 ) from error
             raise StoreError(
                 f"the database {self.url} refused a write: {_first_line(error)}",
-                hint="Free disk space, or wait for the other program; nothing finished is lost.",
+                hint=_damage(error)
+                or "Free disk space, or wait for the other program; nothing finished is lost.",
             ) from error
 
     @contextmanager
@@ -123,7 +125,8 @@ class Database:
         except sa.exc.DatabaseError as error:
             raise StoreError(
                 f"the database {self.url} cannot be read: {_first_line(error)}",
-                hint="Wait for the other program, or check the disk; nothing was changed.",
+                hint=_damage(error)
+                or "Wait for the other program, or check the disk; nothing was changed.",
             ) from error
 
 
@@ -205,9 +208,20 @@ def _to_wal(connection: Any, busy_timeout_s: float) -> None:
             time.sleep(_RETRY_S)
 
 
-def _is_readonly(error: sa.exc.DatabaseError) -> bool:
-    code: int = getattr(error.orig, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_READONLY  # the higher bits say why
+def _is_readonly(error: Exception) -> bool:
+    return _code(error) == sqlite3.SQLITE_READONLY
+
+
+def _damage(error: Exception) -> str:
+    """What to do about a file that is damaged, or no database; "" where it is neither."""
+    if _code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ""
+    return "The file is damaged. Put a copy of it back, or move it away: all is then scored anew."
+
+
+def _code(error: Exception) -> int:
+    code: int = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0)
+    return code & 0xFF  # the higher bits say why
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aqs_batch.records import Stamp
 from aqs_batch.store.database import insert_unless_there
 from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, files, jobs
@@ -76,11 +77,19 @@ class Places(Jobs):
             before = connection.execute(sa.select(files).where(where)).one()
         if before.fingerprint == place.fingerprint:
             values["previous_fingerprint"] = before.previous_fingerprint
-            if not place.content_hash:
+            # Who wrote to a file meant it, though a large one's fingerprint may not tell.
+            if Stamp.parse(before.stamp).written == Stamp.parse(place.stamp).written:
                 values |= {"content_hash": before.content_hash, "hashed_at": before.hashed_at}
         else:
             values["previous_fingerprint"] = before.fingerprint or before.previous_fingerprint
         connection.execute(sa.update(files).where(where).values(values))
+
+    def verified(self, place: Place, content_hash: str, at: float) -> None:
+        """Note what every byte of a file comes to, unless another lies there by now."""
+        where = _is(place.folder, place.file) & (files.c.stamp == place.stamp)
+        found = {"content_hash": content_hash, "hashed_at": at}
+        with self._write() as connection:
+            connection.execute(sa.update(files).where(where).values(found))
 
     def moved(self, place: Place, to: Path) -> None:
         """Remember where a processed file was put; its jobs find it there when tried again."""
@@ -137,16 +146,27 @@ class Places(Jobs):
             return [_place(row) for row in connection.execute(query)]
 
     def stamps(self, folder: str, settings_key: str) -> Iterator[tuple[str, str, bool]]:
-        """(name, stamp, mounted) of the files that are there, recognised under one settings key.
+        """(name, stamp, mounted) of the files that are there; "" for those to be recognised anew.
 
-        Files that could not be recognised are left out.
+        Such are those of other settings, with a problem, or that have neither result nor job: one
+        whose disk had gone when it was its turn had been forgotten for ever.
         """
-        query = sa.select(files.c.file, files.c.stamp, files.c.mounted).where(
+        known = [
+            sa.exists().where(
+                (table.c.fingerprint == files.c.fingerprint)
+                & (table.c.settings_key == settings_key)
+            )
+            for table in (analyses, jobs)
+        ]
+        settled = (files.c.settings_key == settings_key) & (files.c.problem == "") & sa.or_(*known)
+        query = sa.select(
+            files.c.file,
+            sa.case((settled, files.c.stamp), else_="").label("stamp"),
+            files.c.mounted,
+        ).where(
             (files.c.folder == os.fsencode(folder))
-            & (files.c.settings_key == settings_key)
             & (files.c.missing_since == 0.0)
             & (files.c.moved_to == b"")
-            & (files.c.problem == "")
         )
         with self._read() as connection:
             for row in connection.execute(query):

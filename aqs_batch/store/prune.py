@@ -15,13 +15,15 @@ _AT_ONCE = 500  # of a list in a query; SQLite takes 32,766
 class Pruning(Database):
     """Deletes history; each method returns how many rows went, or would with `dry_run`."""
 
-    def prune_runs(self, keep: int, *, dry_run: bool = False) -> int:
+    def prune_runs(self, keep: int, going_since: str, *, dry_run: bool = False) -> int:
         """Forget all but the newest `keep` runs, and what they said of each file.
 
-        A service's run lasts as long as the service, and is written to until it ends.
+        What goes on is written to until it ends: a service's run for as long as the service, others
+        that have no end and began after `going_since` (as every record keeps time).
         """
         newest = sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(keep)
-        goes_on = (runs.c.kind == "watch") & (runs.c.finished_at == "")
+        may_go_on = (runs.c.kind == "watch") | (runs.c.started_at > going_since)
+        goes_on = may_go_on & (runs.c.finished_at == "")
         old = runs.c.id.not_in(newest.scalar_subquery())
         return self._prune(runs, old & ~goes_on, dry_run)
 

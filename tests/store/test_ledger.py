@@ -109,7 +109,7 @@ def test_a_place_remembers_what_it_held_before(store: Store) -> None:
     assert (place.fingerprint, place.previous_fingerprint) == ("second", "first")
     assert {job.fingerprint for job in store.open_jobs()} == {"first", "second"}
     assert list(store.stamps("/in", KEY)) == [("a.mp4", "2:2:2:2", False)]
-    assert list(store.stamps("/in", "other key")) == []
+    assert list(store.stamps("/in", "other key")) == [("a.mp4", "", False)]
 
 
 def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatch) -> None:
@@ -134,9 +134,9 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
         store.record_file(run, RunFile("a.mp4", "print", KEY, Status.SCORED))
     store.note(Place("/in", "gone.mp4", "1:1:1:1", "p"), KEY)
     store.mark_missing("/in", ["gone.mp4"], 100.0)
-    assert store.prune_runs(2, dry_run=True) == 3
+    assert store.prune_runs(2, "9", dry_run=True) == 3
     assert store.counts()["runs"] == 5
-    assert store.prune_runs(2) == 3
+    assert store.prune_runs(2, "9") == 3
     assert store.prune_missing(99.0) == 0
     assert store.prune_missing(101.0) == 1
     assert store.prune_jobs() == 1
@@ -151,6 +151,17 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     here.unlink()
     assert store.prune_jobs() == 1
     assert store.counts() == {"videos": 1, "runs": 2, "analyses": 1, "sequences": 1}
+
+
+def test_pruning_leaves_a_run_alone_that_goes_on(store: Store) -> None:
+    """A long audit had ended in an internal error when others were started and pruned beside it."""
+    killed = store.start_run("2026-01-01", "", "", {}, "audit")
+    audit = store.start_run("2026-03-01", "", "", {}, "audit")
+    store.finish_run(store.start_run("2026-03-02", "", "", {}), "2026-03-02")
+    store.start_run("2026-03-03", "", "", {})
+    assert store.prune_runs(1, "2026-02-01") == 2
+    store.record_file(audit, RunFile("a.mp4", "print", KEY, Status.SCORED))
+    assert store.run_files(killed) == []
 
 
 def test_the_head_in_the_file_names_is_alembics() -> None:
@@ -220,6 +231,16 @@ def test_an_upgrade_that_cannot_be_backed_up_does_not_happen(tmp_path: Path) -> 
         Store(f"sqlite:///{file}")
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+def test_a_damaged_database_is_called_so_and_left_as_it_is(tmp_path: Path) -> None:
+    """The folder had been blamed, and the disk."""
+    file = tmp_path / "aqs.db"
+    file.write_bytes(bytes(range(256)) * 100)
+    with pytest.raises(StoreError, match="cannot open") as caught:
+        Store(f"sqlite:///{file}")
+    assert "damaged" in caught.value.hint
+    assert file.read_bytes() == bytes(range(256)) * 100
 
 
 def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
