@@ -86,6 +86,15 @@ def test_a_threshold_of_a_later_report_stands_in_it(clip: Path, tmp_path: Path) 
     assert document["run"]["settings"]["analysis"]["threshold"] == 0.01
 
 
+def test_a_database_that_is_only_asked_about_is_not_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'typo.db'}"
+    for arguments in (["status", "--json"], ["status", "--check"], ["report"], ["retry"]):
+        done = aqs(*arguments, "--db", url, cwd=tmp_path)
+        assert done.returncode == 1 and "no results in" in done.stderr, arguments
+    assert "will be made by the first run" in aqs("doctor", "--db", url, cwd=tmp_path).stdout
+    assert not (tmp_path / "typo.db").exists()
+
+
 def test_passwords_are_neither_shown_nor_kept(clip: Path, tmp_path: Path) -> None:
     url = "postgresql://me:secret@localhost/x"
     done = aqs("run", "in", "--output_dir", "out", "--db", url, cwd=tmp_path)
