@@ -214,6 +214,14 @@ def test_an_unreadable_file_says_so(make_clip, tmp_path: Path) -> None:
     assert "Permission denied" in results(tmp_path / "out")["x.mp4"]["reason"]
 
 
+def test_dolby_vision_that_no_other_player_shows_is_labelled(media: Path, tmp_path: Path) -> None:
+    files = [str(media / "odd" / f"fate_dovi-{profile}.mp4") for profile in ("p5", "p81")]
+    done = aqs("run", *files, "--output_dir", "out", "--export", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (alone,), (based,) = (video["warnings"] for video in results(tmp_path / "out").values())
+    assert alone.startswith("Dolby Vision without") and based.startswith("HDR (PQ) tone-mapped")
+
+
 def test_a_killed_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
     command = [*COMMAND, "run", "in", "--output_dir", "out", "--json"]
     process = subprocess.Popen(

@@ -29,6 +29,7 @@ _AFTERMATH = (
     "Could not open encoder",
     "Cannot determine format",
 )
+_DOLBY_VISION = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] \[info\]   side data - Dolby Vision ")
 _TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
 _COLOUR_WAIT_S = 1.0  # for the last frame's, where those before it are known
@@ -53,6 +54,7 @@ class Stamps:
         self.damage: list[str] = []
         self.cuts = 0  # that the reader found among the selected frames
         self._told = False
+        self.has_dolby_vision = False
 
     def on_line(self, line: str) -> None:
         if match := _FRAME_LINE.match(line):
@@ -64,6 +66,8 @@ class Stamps:
             self._stamp(_number(match[1]))
         elif match := _COLOUR_LINE.match(line):
             self._paint(Colour(matrix=match[2], range=match[1]))
+        elif _DOLBY_VISION.match(line):
+            self.has_dolby_vision = True
         elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):
             self.damage.append(said)
 
