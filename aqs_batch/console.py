@@ -17,7 +17,7 @@ from aqs_batch.events import Event
 from aqs_batch.records import QualityLevel
 from aqs_batch.settings import ENCODE_KEY
 from aqs_batch.store import Job, JobStatus, Store
-from aqs_batch.wording import aqs_words, shown
+from aqs_batch.wording import aqs_words, below_words, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -152,7 +152,8 @@ def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
     if kind == "later":
         return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
     if kind == "gate":
-        return f"{name}  below the gate: AQS {facts['aqs_score']:.3f} < {facts['fail_under']:g}"
+        aqs = below_words(facts["aqs_score"])
+        return f"{name}  below the gate: AQS {aqs} < {facts['fail_under']:g}"
     if kind == "moved":
         return f"{name}  moved to {shown(facts['to'])}"
     if kind == "vanished":

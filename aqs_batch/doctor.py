@@ -12,7 +12,7 @@ from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.errors import AqsError
 from aqs_batch.settings import Settings
-from aqs_batch.store import Store
+from aqs_batch.store import Store, missing_file
 
 LEAST_FREE_BYTES = 1 << 30
 
@@ -80,7 +80,7 @@ def _device(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    if not settings.output.db and not (Path(settings.output.dir) / "aqs.db").exists():
+    if missing_file(settings.output.url):
         return f"{settings.output.url} (will be made by the first run)"
     store = Store(settings.output.url)
     try:

@@ -32,7 +32,7 @@ class Onward:
         gate = self._intake.profile(place.folder).fail_under
         if aqs is None or aqs >= gate:
             return False
-        facts = {"aqs_score": round(aqs, 4), "fail_under": gate}
+        facts = {"aqs_score": round(aqs, 6), "fail_under": gate}
         self._listen(Event("gate", str(place.path), facts))
         return True
 

@@ -219,6 +219,8 @@ def _warnings(
         warnings.append(f"HDR ({video.hdr}) tone-mapped to SDR before scoring")
         if not (video.color_primaries and video.color_matrix):
             warnings.append("its colours are not said to be BT.2020's, but were taken as such")
+    elif stamps.has_dolby_vision and not video.color_transfer:
+        warnings.append("Dolby Vision without an HDR10, HLG or SDR base: scored in wrong colours")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
     if video.sar.num and video.sar.den and abs(video.sar.value - 1) > SQUARE_ENOUGH:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,7 +170,7 @@ class SequenceScore:
     scene: int = 0
     thumbnail: bytes | None = field(repr=False, default=None)  # JPEG, worst moments only
 
-    @property
+    @cached_property  # asked for by score, JSON and each chart: a seventh of a report's time
     def severity(self) -> tuple[float, ...]:
         """Mean over tiles of probability x intensity, in Artifact order."""
         pairs = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from aqs_batch.records import QualityLevel
@@ -27,3 +28,8 @@ def aqs_words(aqs: float, level: QualityLevel) -> str:
     """
     words = f"{aqs:.2f}"
     return words if QualityLevel.of(float(words)) is level else f"{float(words) - 0.01:.2f}"
+
+
+def below_words(aqs: float) -> str:
+    """An AQS that is below a gate, cut to three decimals: 0.69996 had been "0.700, below 0.7"."""
+    return f"{math.floor(aqs * 1000) / 1000:.3f}"

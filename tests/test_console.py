@@ -7,7 +7,7 @@ import io
 from aqs_batch import console
 from aqs_batch.events import Event
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, without_password
+from aqs_batch.wording import aqs_words, below_words, without_password
 
 
 def test_long_work_says_how_far_it_is_once_a_minute() -> None:
@@ -30,9 +30,15 @@ def test_an_event_is_a_line() -> None:
 def test_a_score_is_never_shown_as_one_of_a_better_level() -> None:
     for aqs, words in ((0.696187, "0.69"), (0.7, "0.70"), (0.84996, "0.84"), (0.614, "0.61")):
         assert aqs_words(aqs, QualityLevel.of(aqs)) == words
-    facts = {"aqs_score": 0.7, "quality_level": "Fair"}  # events have four decimals
+    facts = {"aqs_score": 0.7, "quality_level": "Fair"}  # events have six decimals
     facts |= {"detected": [], "processing_time": 1.0}
     assert "AQS 0.69 Fair" in console.describe(Event("scored", "a.mp4", facts))
+
+
+def test_what_is_below_a_gate_is_shown_below_it() -> None:
+    facts = {"aqs_score": 0.69996, "fail_under": 0.7}
+    assert console.describe(Event("gate", "a.mp4", facts)).endswith("AQS 0.699 < 0.7")
+    assert below_words(0.5) == "0.500"
 
 
 def test_a_bar_takes_names_as_they_are() -> None:

@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
+from aqs_batch.analysis.checkpoint import inspect, save, shipped_path
 from tests.test_run import COMMAND, QUICK, aqs, results
 
 
@@ -84,6 +87,31 @@ def test_a_threshold_of_a_later_report_stands_in_it(clip: Path, tmp_path: Path) 
     aqs("report", "--output_dir", "out", "--threshold", "0.01", cwd=tmp_path)
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert document["run"]["settings"]["analysis"]["threshold"] == 0.01
+
+
+def test_a_report_written_again_names_what_the_run_named(clip: Path, tmp_path: Path) -> None:
+    shipped = inspect(shipped_path())
+    other = replace(shipped.card, threshold=(0.01,) * 10)
+    save(tmp_path / "mine.safetensors", load_file(shipped.path), other)
+    for flags in (["--checkpoint", "mine.safetensors"], ["--threshold", "0.02"]):
+        aqs("run", "in", "--output_dir", "out", *flags, cwd=tmp_path)
+        before = results(tmp_path / "out")["a.mp4"]
+        done = aqs("report", "--output_dir", "out", cwd=tmp_path)
+        after = results(tmp_path / "out")["a.mp4"]
+        assert done.returncode == 0 and before["detected"], done.stderr
+        assert (after["detected"], after["artifact_detail"]) == (
+            before["detected"],
+            before["artifact_detail"],
+        )
+
+
+def test_a_database_that_is_only_asked_about_is_not_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'typo.db'}"
+    for arguments in (["status", "--json"], ["status", "--check"], ["report"], ["retry"]):
+        done = aqs(*arguments, "--db", url, cwd=tmp_path)
+        assert done.returncode == 1 and "no results in" in done.stderr, arguments
+    assert "will be made by the first run" in aqs("doctor", "--db", url, cwd=tmp_path).stdout
+    assert not (tmp_path / "typo.db").exists()
 
 
 def test_passwords_are_neither_shown_nor_kept(clip: Path, tmp_path: Path) -> None:

@@ -55,11 +55,14 @@ def test_a_second_run_does_nothing_again(folder: Path, tmp_path: Path) -> None:
         handle.write(b"\0" * 64)  # another content under the same name
     second = aqs("run", "--input-dir", "in", "--output-dir", "out", "--json", cwd=tmp_path)
     assert second.returncode == 0, second.stderr
-    events = {(e["event"], e.get("file")) for e in map(json.loads, second.stdout.splitlines())}
+    lines = [json.loads(line) for line in second.stdout.splitlines()]
+    events = {(e["event"], e.get("file")) for e in lines}
     assert ("unchanged", "renamed.mp4") in events
     assert ("scored", "sub/b.mp4") in events
     after = results(tmp_path / "out")
     assert after["renamed.mp4"]["aqs_score"] == before["a.mp4"]["aqs_score"]
+    scores = {e["file"]: e["aqs_score"] for e in lines if "aqs_score" in e}
+    assert scores == {name: video["aqs_score"] for name, video in after.items()}
     for page in ("index.html", "results.csv", "sequences.csv", "aqs.db"):
         assert (tmp_path / "out" / page).exists()
     assert len(list((tmp_path / "out" / "videos").glob("*.html"))) == 2
@@ -209,6 +212,14 @@ def test_an_unreadable_file_says_so(make_clip, tmp_path: Path) -> None:
     done = aqs("run", "x.mp4", "--output_dir", "out", cwd=tmp_path)
     assert done.returncode == 1
     assert "Permission denied" in results(tmp_path / "out")["x.mp4"]["reason"]
+
+
+def test_dolby_vision_that_no_other_player_shows_is_labelled(media: Path, tmp_path: Path) -> None:
+    files = [str(media / "odd" / f"fate_dovi-{profile}.mp4") for profile in ("p5", "p81")]
+    done = aqs("run", *files, "--output_dir", "out", "--export", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (alone,), (based,) = (video["warnings"] for video in results(tmp_path / "out").values())
+    assert alone.startswith("Dolby Vision without") and based.startswith("HDR (PQ) tone-mapped")
 
 
 def test_a_killed_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def _report(store: Store, found: Findings, settings: Settings, listen: Listener)
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
     from aqs_batch import audit as audits
     from aqs_batch import reporting
-    from aqs_batch.wording import shown
+    from aqs_batch.wording import below_words, shown
 
     why = [
         f"{len(found.kinds[kind])} {kind}" for kind in audits.gates(found, settings.audit.fail_on)
@@ -130,7 +130,7 @@ def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, li
     gate = settings.run.fail_under
     if gate:
         for file, aqs in reporting.scores_below(store, store.run(found.run), gate):
-            why.append(f"{shown(file)} scores {aqs:.3f}, below {gate:g}")
+            why.append(f"{shown(file)} scores {below_words(aqs)}, below {gate:g}")
     if why:
         return EXIT_GATE, why
     failed = found.kinds.get("failed") or found.kinds.get("corrupt") or found.unreachable

@@ -96,11 +96,12 @@ def load(config: Path | None, output_dir: str | None, db: str | None, **more: An
 def open_store(settings: Settings) -> Iterator[Store]:
     """The database of an earlier run; asking about one that is not there does not create it."""
     from aqs_batch.errors import StoreError
-    from aqs_batch.store import Store
+    from aqs_batch.store import Store, missing_file
 
-    if not settings.output.db and not (Path(settings.output.dir) / "aqs.db").exists():
+    if missing := missing_file(settings.output.url):
+        where = missing if settings.output.db else settings.output.dir
         raise StoreError(
-            f"no results in {settings.output.dir}",
+            f"no results in {where}",
             hint="Run `aqs-batch run` first, or name its folder with --output_dir.",
         )
     store = Store(settings.output.url)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aqs_batch.commands.frame import listed, load, open_store, plain_errors, settings_flags
+
+if TYPE_CHECKING:
+    from aqs_batch.config import Loaded
+    from aqs_batch.store import RunRow
 
 
 @click.command()
@@ -28,12 +33,25 @@ def report(
     from aqs_batch.errors import StoreError
 
     with plain_errors(debug):
-        more = {"analysis.threshold": threshold, "output.export": listed(export)}
-        settings = load(config, output_dir, db, **more).settings
-        with open_store(settings) as store:
+        more: dict[str, Any] = {"analysis.threshold": threshold, "output.export": listed(export)}
+        loaded = load(config, output_dir, db, **more)
+        with open_store(loaded.settings) as store:
             last = store.last_run()
             if last is None:
                 raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
+            more |= _as_then(last, loaded)
+            settings = load(config, output_dir, db, **more).settings
             for path in reporting.write_reports(store, last, settings):
                 click.echo(path)
     return 0
+
+
+def _as_then(run: RunRow, loaded: Loaded) -> dict[str, Any]:
+    """What the run named artifacts by, where nothing else is set now: a report that was only
+    written again had named others.
+    """
+    own = {
+        f"{section}.{name}": run.settings.get(section, {}).get(name)
+        for section, name in (("analysis", "threshold"), ("model", "checkpoint"))
+    }
+    return {key: value for key, value in own.items() if loaded.origins[key] == "default"}

@@ -128,12 +128,12 @@ def score(
 def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
     from aqs_batch import reporting
-    from aqs_batch.wording import shown
+    from aqs_batch.wording import below_words, shown
 
     last, gate = store.run(run_id), settings.run.fail_under
     below = reporting.scores_below(store, last, gate) if gate else []
     for file, aqs in below:
-        click.echo(f"gate: {shown(file)} scores {aqs:.3f}, below {gate:g}", err=True)
+        click.echo(f"gate: {shown(file)} scores {below_words(aqs)}, below {gate:g}", err=True)
     if below:
         return EXIT_GATE
     troubled = any(entry.reason for entry in store.run_files(run_id))

@@ -231,6 +231,7 @@ def _one_sequence(
     ) as running:
         read = next(_windows(running, own, video, decoding), None)
     stamps.cuts += own.cuts
+    stamps.has_dolby_vision |= own.has_dolby_vision
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return (*read, own.first_s) if read is not None and read[1] > read[0].t_s else None
 

@@ -73,11 +73,10 @@ def gather(
     taken: set[str] = set()
     for name in names:
         path = Path(name)
-        missing = "" if os.path.lexists(path) else "no such file"
         inside: Iterable[Found] = (
             find_videos(path, extensions, follow_symlinks=follow_symlinks, skip=skip)
-            if path.is_dir()
-            else [Found(path, name.replace(os.sep, "/"), missing)]
+            if _is_folder(path)
+            else [Found(path, name.replace(os.sep, "/"), _missing(path))]
         )
         for item in inside:
             place = os.path.join(os.path.realpath(item.path.parent), item.path.name)
@@ -89,6 +88,24 @@ def gather(
             free = next(n for n in names_of if n not in found)
             found[free] = replace(item, file=free)
     return list(found.values())
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long: `_missing` tells
+        return False
+
+
+def _missing(path: Path) -> str:
+    """Why a file that was named is not there; "": it is."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file"
+    except OSError as error:  # one such name had ended the run over all the others
+        return f"cannot be read: {error.strerror}"
+    return ""
 
 
 def find_videos(

@@ -142,7 +142,7 @@ def _describe(
     frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
-    turned = first.rotation_deg % 180 != 0
+    turned = first.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
     transfer = colour.TRANSFERS.get(int(codec.color_trc), "")
     duration = _duration(packets.times_s, frame_rate)
     warnings = []
@@ -208,8 +208,11 @@ def _pick_stream(
     videos = [s for s in container.streams.video if not s.disposition & cover]
     usable = [s for s in videos if s.codec_context and s.codec_context.width]
     if usable:
-        _check_pixels(usable[0].codec_context.width, usable[0].codec_context.height, limits)
-        return usable[0]
+        # As players choose: of several, the first may be a preview, or a cover that is not said so.
+        best = container.streams.best("video")
+        chosen = next((s for s in usable if best and s.index == best.index), usable[0])
+        _check_pixels(chosen.codec_context.width, chosen.codec_context.height, limits)
+        return chosen
     if videos:
         raise MediaError("the video stream cannot be decoded (no picture size or no decoder)")
     if container.streams.video:

@@ -9,7 +9,7 @@ from aqs_batch.ingest.frames import Colour
 
 # Who says it counts: ffmpeg repeats a file's own tags in its log, whatever they look like.
 _FRAME_LINE = re.compile(
-    r"\[Parsed_metadata_\d+ @ [^]]+\] \[info\] frame:\d+\s+pts:\S+\s+pts_time:(\S+)"
+    r"\[Parsed_metadata_\d+ @ [^]]+\] \[info\] frame:(\d+)\s+pts:\S+\s+pts_time:(\S+)"
 )
 _SCENE_LINE = re.compile(r"\[Parsed_metadata_\d+ @ [^]]+\] \[info\] lavfi\.scene_score=(\S+)")
 _COLOUR_LINE = re.compile(
@@ -29,34 +29,64 @@ _AFTERMATH = (
     "Could not open encoder",
     "Cannot determine format",
 )
+_DOLBY_VISION = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] \[info\]   side data - Dolby Vision ")
 _TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
+_COLOUR_WAIT_S = 1.0  # for the last frame's, where those before it are known
 MOST_DAMAGE = 5
 
 
 class Stamps:
-    """Times, scene scores and colours of the selected frames, read off ffmpeg's log by line."""
+    """Times, scene scores and colours of the selected frames, read off ffmpeg's log by line.
+
+    A line may be torn: ffmpeg's threads write at once, and some lines piece by piece. What a torn
+    line would have told is made up for when the next frame is told of, for each line waited for in
+    vain had cost half a minute, and had put off the times of all frames after it.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.Queue[tuple[float, float]] = queue.Queue()
         self._colours: queue.Queue[Colour] = queue.Queue()
+        self._stamped = self._coloured = 0  # frames told of so far
         self._pending = float("nan")
+        self._colour: Colour | None = None  # the last one told
         self.first_s = 0.0  # time of the first frame told of
         self.damage: list[str] = []
         self.cuts = 0  # that the reader found among the selected frames
         self._told = False
+        self.has_dolby_vision = False
 
     def on_line(self, line: str) -> None:
         if match := _FRAME_LINE.match(line):
-            self._pending = _number(match[1])
+            self._make_up(int(match[1]))
+            self._pending = _number(match[2])
             if not self._told:
                 self._told, self.first_s = True, self._pending
         elif match := _SCENE_LINE.match(line):
-            self._queue.put((self._pending, _number(match[1])))
+            self._stamp(_number(match[1]))
         elif match := _COLOUR_LINE.match(line):
-            self._colours.put(Colour(matrix=match[2], range=match[1]))
+            self._paint(Colour(matrix=match[2], range=match[1]))
+        elif _DOLBY_VISION.match(line):
+            self.has_dolby_vision = True
         elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):
             self.damage.append(said)
+
+    def _make_up(self, frames: int) -> None:
+        """Tell of as many frames, where lines were torn."""
+        while self._stamped < frames:
+            self._stamp(0.0)
+        while self._coloured < frames:
+            self._paint(self._colour or Colour())
+
+    def _stamp(self, score: float) -> None:
+        self._queue.put((self._pending, score))
+        self._pending = float("nan")
+        self._stamped += 1
+
+    def _paint(self, colour: Colour) -> None:
+        self._colour = colour
+        self._colours.put(colour)
+        self._coloured += 1
 
     def next(self) -> tuple[float, float]:
         """(time in s, scene score) of the next frame; nan where ffmpeg could not say."""
@@ -68,9 +98,9 @@ class Stamps:
     def colour(self) -> Colour:
         """How the next frame's planes are to be read: as it was piped, whatever the file says."""
         try:
-            return self._colours.get(timeout=_STAMP_WAIT_S)
+            return self._colours.get(timeout=_COLOUR_WAIT_S if self._colour else _STAMP_WAIT_S)
         except queue.Empty:
-            return Colour()
+            return self._colour or Colour()
 
 
 def _number(text: str) -> float:

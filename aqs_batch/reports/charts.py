@@ -85,7 +85,9 @@ def bit_rate(kbps: Sequence[float], duration_s: float) -> str:
     """Bit rate over time (kbit/s, one value a second), as an area; peaks are kept."""
     groups = svg.slices(len(kbps), _RATES_MAX)
     peaks = [max(kbps[index] for index in group) for group in groups]
-    top_rate, end_s = max(peaks, default=0.0), max(duration_s, float(len(kbps)), 0.1)
+    top_rate = max(peaks, default=0.0)
+    # The last value may be of less than a second: one time is one column, as in the timeline.
+    end_s = max(duration_s if duration_s > len(kbps) - 1 else len(kbps), 0.1)
     left, right, top, bottom = LEFT, WIDTH - RIGHT, 14.0, 96.0
     high = (bottom - top) / top_rate if top_rate > 0 else 0.0
     wide = (right - left) / end_s
@@ -97,7 +99,7 @@ def bit_rate(kbps: Sequence[float], duration_s: float) -> str:
     outline = [(left, bottom)]
     for group, rate in zip(groups, peaks, strict=True):
         outline.append((left + wide * group.start, bottom - rate * high))
-        outline.append((left + wide * group.stop, bottom - rate * high))
+        outline.append((left + wide * min(group.stop, end_s), bottom - rate * high))
     parts.append(svg.path([*outline, (outline[-1][0], bottom)], "area", closed=True))
     for tick in svg.time_ticks(end_s):
         parts.append(svg.line(left + wide * tick, bottom, left + wide * tick, bottom + 4, "axis"))

@@ -125,8 +125,11 @@ def _end(sequences: Sequence[SequenceScore], duration_s: float) -> float:
     """Where the time axis ends: a container's duration may be 0, or short of its last frame."""
     if not sequences:
         return max(duration_s, 0.1)
-    step_s = (sequences[-1].t_s - sequences[0].t_s) / max(1, len(sequences) - 1)
-    return max(duration_s, sequences[-1].t_s + min(step_s, 1.0), 0.1)
+    last_s = sequences[-1].t_s
+    if duration_s > last_s:  # else a step would put it off what the bit rate's chart shows
+        return max(duration_s, 0.1)
+    step_s = (last_s - sequences[0].t_s) / max(1, len(sequences) - 1)
+    return max(last_s + min(step_s, 1.0), 0.1)
 
 
 def _alerts(columns: Sequence[_Slice]) -> list[list[_Slice]]:

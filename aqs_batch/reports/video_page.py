@@ -65,6 +65,7 @@ class Verdict:
     gauge: str
     artifacts: tuple[ArtifactLine, ...]  # detected first, then by severity
     detected: tuple[ArtifactLine, ...]
+    passing: tuple[ArtifactLine, ...]  # detected in some sequences, but not over the whole
     timeline: str
     heat_map: str
     scenes: int
@@ -131,6 +132,7 @@ def _verdict(outcome: Outcome, score: Score, settings: Mapping[str, Any]) -> Ver
         gauge=gauge(score.aqs, score.aqs_p5),
         artifacts=lines,
         detected=tuple(line for line in lines if line.detected),
+        passing=tuple(line for line in lines if line.time_share and not line.detected),
         timeline=aqs_timeline(sequences, duration_s, score.aqs_p5),
         heat_map=artifact_heat_map(sequences, duration_s),
         scenes=scene_count(sequences),

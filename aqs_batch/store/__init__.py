@@ -1,6 +1,7 @@
 """The database: jobs are claimed, results saved and queried here and nowhere else."""
 
 from aqs_batch.store.analyses import Analyses, Analysis
+from aqs_batch.store.database import missing_file
 from aqs_batch.store.jobs import Job, JobStatus, backoff
 from aqs_batch.store.places import Place, Places
 from aqs_batch.store.prune import Pruning
@@ -22,4 +23,5 @@ __all__ = [
     "Store",
     "StoredRung",
     "backoff",
+    "missing_file",
 ]

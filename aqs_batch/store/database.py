@@ -130,6 +130,19 @@ class Database:
             ) from error
 
 
+def missing_file(url: str) -> Path | None:
+    """The file of a database that is not there yet: opening it would make it. None: it is there,
+    or is no file.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        return None  # opening it says what is wrong
+    path = Path(parsed.database or "")
+    is_named = _is_file(parsed) and not str(parsed.database).startswith("file:")
+    return path if is_named and not path.exists() else None
+
+
 def insert_unless_there(
     connection: sa.Connection, table: sa.Table, values: Mapping[str, object]
 ) -> bool:

@@ -120,17 +120,19 @@ class Runs(Database):
     def previous_aqs(self, run_id: int, entry: RunFile) -> float | None:
         """AQS that the same file name had in an earlier run of the same folder and settings key."""
         folder = sa.select(runs.c.input_dir).where(runs.c.id == run_id).scalar_subquery()
+        # From run to run, each asked for the file by its key: to begin with the files of all runs
+        # took a quarter of a second a file in an archive of 10,000 after a hundred runs.
         earlier = (
             sa.select(run_files.c.fingerprint)
             .join(runs, runs.c.id == run_files.c.run_id)
             .where(
-                (run_files.c.run_id < run_id)
+                (runs.c.id < run_id)
                 & (runs.c.input_dir == folder)
                 & (run_files.c.file == os.fsencode(entry.file))
                 & (run_files.c.settings_key == entry.settings_key)
                 & (run_files.c.status != Status.FAILED.value)
             )
-            .order_by(run_files.c.run_id.desc())
+            .order_by(runs.c.id.desc())
             .limit(1)
         )
         with self._read() as connection:

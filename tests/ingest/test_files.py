@@ -113,3 +113,10 @@ def test_a_link_in_a_ring_is_reported_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"a")
     found = gather([str(tmp_path)], ["mp4"], follow_symlinks=True, skip=Path("none"))
     assert [item.file for item in found] == ["a.mp4", "ring.mp4"]
+
+
+def test_a_name_that_is_too_long_ends_no_run(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    names = [f"{'n' * 300}.mp4", str(tmp_path / "a.mp4"), str(tmp_path / "a.mp4" / "b.mp4")]
+    found = gather(names, ["mp4"], follow_symlinks=False, skip=Path("none"))
+    assert [f.problem for f in found] == ["cannot be read: File name too long", "", "no such file"]

@@ -140,6 +140,22 @@ def test_the_histogram_colours_bars_by_level() -> None:
     parsed(histogram([0] * 20))
 
 
+def test_one_time_is_one_column_in_all_charts_of_a_video() -> None:
+    times = (0.0, 1.36, 2.16, 3.52, 4.28, 5.08, 6.44, 7.2, 8.56)  # of every phase
+    sequences = [replace(s, t_s=t) for s, t in zip(flat([0.9] * 9), times, strict=True)]
+    for duration_s in (8.7, 9.0):
+        drawings = (
+            aqs_timeline(sequences, duration_s, 0.9),
+            artifact_heat_map(sequences, duration_s),
+            bit_rate([500.0] * 9, duration_s),
+        )
+        ends = [
+            {n.get("x") for n in parsed(drawing).iter("text") if n.text == "0:08"}
+            for drawing in drawings
+        ]
+        assert ends[0] and ends == [ends[0]] * 3
+
+
 def test_small_charts_draw_their_extremes() -> None:
     for aqs, p5 in ((0.0, 0.0), (1.0, 1.0), (0.5, 0.1)):
         parsed(gauge(aqs, p5))

@@ -117,6 +117,19 @@ def test_the_table_draws_filters_and_sorts(
     assert all(0.695 <= score <= 0.855 for score in scores)
 
 
+def test_a_name_is_found_however_its_letters_are_written(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    run: RunRecord,
+    dump: Callable[[str], tuple[str, str]],
+) -> None:
+    rows = [row_of(build(name)) for name in ("cafe\u0301.mp4", "caf\u00e9 2.mp4", "cafe.mp4")]
+    address = render_index(tmp_path / "report", rows, run).as_uri()
+    for typed in ("caf%C3%A9", "cafe%CC%81", "CAF%C3%89"):
+        document, _ = dump(f"{address}#find={typed}")
+        assert len(body_rows(document)) == 2
+
+
 def test_re_encodes_that_failed_are_among_the_failed(
     tmp_path: Path,
     build: Callable[..., Outcome],

@@ -97,6 +97,24 @@ def test_one_video(
     assert page.tags.count("svg") >= 6
 
 
+def test_what_is_there_for_part_of_the_time_is_told(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    """Two seconds of blur in nine had been "None of the ten artifacts was detected"."""
+    score = build().score
+    assert score is not None
+    seldom = {artifact: replace(d, time_share=0.0) for artifact, d in score.artifacts.items()}
+    blur = replace(seldom[Artifact.DEFOCUS_BLUR], time_share=0.22, worst_t_s=5.08)
+    for share, says in ((seldom, "was detected."), (seldom | {Artifact.DEFOCUS_BLUR: blur}, "")):
+        outcome = build(score=replace(score, detected=(), artifacts=share))
+        render(tmp_path, [outcome], run)
+        words = " ".join(Page(video_path(tmp_path, outcome)).text().split())
+        assert says in words
+        assert (
+            "For part of the time only: Defocus blur in 22 % of it, worst at 0:05" in words
+        ) is (not says)
+
+
 def test_the_filter_is_named_wherever_an_encode_is(
     tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
 ) -> None:

@@ -181,6 +181,19 @@ def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: A
     assert store.previous_aqs(second, dataclasses.replace(entry, file="b.mp4")) is None
 
 
+def test_an_earlier_score_is_not_looked_for_among_all_files(store: Store) -> None:
+    """Counted in steps of SQLite's machine, ten at a time; a scan takes five for each row."""
+    for _ in range(10):
+        last = store.start_run("2026-01-01", "/in", "", {})
+        files = [RunFile(f"{n:04}.mp4", "p", KEY, Status.FAILED) for n in range(300)]
+        store.record_file(last, *files)
+    tens: list[int] = []
+    with store._read() as connection:  # the pool's only one, so that the next asks by it as well
+        connection.connection.driver_connection.set_progress_handler(lambda: tens.append(1), 10)
+    assert store.previous_aqs(last, RunFile("new.mp4", "p", KEY, Status.SCORED)) is None
+    assert 0 < len(tens) < 100
+
+
 def test_a_row_that_breaks_a_rule_is_not_tried_again(store: Store, analysis: Analysis) -> None:
     job = store.claim(queued(store, "odd").id, "w", 0.0, LEASE_S, ATTEMPTS)
     assert job is not None

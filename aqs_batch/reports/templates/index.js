@@ -10,7 +10,9 @@
   const change = element("change"), failed = element("failed");
   const hasEncodes = data.rows.some((row) => row[ENCODE]);
   const statusOf = (row) => data.statuses[row[STATUS]];
-  const text = data.rows.map((row) => `${row[NAME]}\n${data.codecs[row[CODEC]]}`.toLowerCase());
+  // One form of letters with marks: macOS writes an "é" in names as two characters, nobody types it so.
+  const plain = (words) => words.normalize("NFC").toLowerCase();
+  const text = data.rows.map((row) => plain(`${row[NAME]}\n${data.codecs[row[CODEC]]}`));
   const order = new Intl.Collator(undefined, {numeric: true, sensitivity: "base"});
   // Names are ranked once, and not before someone asks: collating 10,000 of them is felt.
   let ranks = null;
@@ -115,7 +117,7 @@
     return delta !== null && (wanted === "worse" ? delta <= -0.01 : delta >= 0.01);
   }
   function select() {
-    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = plain(find.value).split(/\s+/).filter(Boolean);
     const wantedLevel = level.value ? data.levels.indexOf(level.value) : null;
     const wantedArtifact = artifact.value ? Number(artifact.value) : null;
     const chosen = [];

@@ -1,0 +1,34 @@
+"""What probing makes of files whose streams can be taken in more than one way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aqs_batch import ffmpeg
+from aqs_batch.ingest.probe import probe
+
+X264 = ("-c:v", "libx264", "-preset", "ultrafast")
+
+
+def test_of_several_video_streams_the_film_is_taken(make_clip) -> None:
+    still = ("-loop", "1", "-framerate", "1", "-t", "1", "-i", str(make_clip("one.png", options=(
+        "-frames:v", "1"))))  # fmt: skip
+    small = ("-f", "lavfi", "-t", "1", "-i", "testsrc2=size=64x48:rate=5")
+    for name, first in (("cover.mkv", still), ("preview.mkv", small)):
+        first_of_two = ("-map", "1:v", "-map", "0:v", "-disposition:v:0", "0")
+        options = (*first_of_two, "-disposition:v:1", "default", *X264)
+        video = probe(make_clip(name, inputs=first, options=options))
+        assert (video.stream_index, video.width, len(video.frame_times_s)) == (1, 320, 25)
+
+
+def test_a_picture_that_is_turned_aslant_keeps_its_sides(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    sizes = {}
+    for angle in (45, 90):
+        turned = tmp_path / f"{angle}.mp4"
+        argv = [ffmpeg_path, "-display_rotation", str(angle), "-i", str(make_clip())]
+        assert ffmpeg.run([*argv, "-c", "copy", str(turned)], timeout_s=60).returncode == 0
+        video = probe(turned)
+        sizes[angle] = video.width, video.height
+    assert sizes == {45: (320, 240), 90: (240, 320)}
