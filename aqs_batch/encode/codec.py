@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from aqs_batch.encoders import CRF_MAX, refused_crf
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Video
 
@@ -30,22 +31,18 @@ _ENCODERS = {Codec.X265: "libx265", Codec.X264: "libx264", Codec.SVTAV1: "libsvt
 _PARAMS = {Codec.X265: "x265-params", Codec.X264: "x264-params", Codec.SVTAV1: "svtav1-params"}
 # x265 and SVT-AV1 write their own logs past ffmpeg's; only errors are of use to us.
 _QUIET = {Codec.X265: "log-level=error", Codec.X264: "", Codec.SVTAV1: ""}
-_CRF_MAX = {Codec.X265: 51.0, Codec.X264: 51.0, Codec.SVTAV1: 63.0}
 _BIT_DEPTHS = {Codec.X265: (8, 10, 12), Codec.X264: (8, 10), Codec.SVTAV1: (8, 10)}
 
 
 def crf_range(codec: Codec) -> tuple[float, float]:
     """Lowest and highest CRF that a ladder or a search may use."""
-    return 4.0, _CRF_MAX[codec]
+    return 4.0, CRF_MAX[codec.value]
 
 
 def check_crf(codec: Codec, crf: float) -> None:
     """Raises EncodeError for a CRF the encoder does not know."""
-    if not 0 <= crf <= _CRF_MAX[codec]:
-        raise EncodeError(
-            f"CRF {crf:g} is outside 0 to {_CRF_MAX[codec]:g} of {codec.value}",
-            hint="Name other values with --crf.",
-        )
+    if refused := refused_crf(codec.value, [crf]):
+        raise EncodeError(f"{refused}, not {crf:g}", hint="Name other values with --crf.")
 
 
 def pixel_format(video: Video, codec: Codec) -> str:

@@ -107,7 +107,7 @@ def test_every_codec_goes_through_the_same_code() -> None:
     assert codec.options(Recipe(Codec.SVTAV1, "8"), 35) == [
         "-c:v", "libsvtav1", "-preset", "8", "-crf", "35",
     ]  # fmt: skip
-    with pytest.raises(EncodeError, match="outside 0 to 51"):
+    with pytest.raises(EncodeError, match="goes from 0 to 51, not 60"):
         codec.check_crf(Codec.X265, 60)
     codec.check_crf(Codec.SVTAV1, 60)
 
