@@ -45,6 +45,12 @@ def check_crf(codec: Codec, crf: float) -> None:
         raise EncodeError(f"{refused}, not {crf:g}", hint="Name other values with --crf.")
 
 
+def is_rgb(pixel_format: str) -> bool:
+    """Whether pixels are red, green and blue, so that a matrix must be chosen for them."""
+    kinds = ("gbr", "rgb", "bgr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8")
+    return pixel_format.startswith(kinds)
+
+
 def pixel_format(video: Video, codec: Codec) -> str:
     """The format to encode in: the source's chroma and bit depth as far as the encoder goes.
 
@@ -53,13 +59,23 @@ def pixel_format(video: Video, codec: Codec) -> str:
     source = video.pixel_format
     chroma = "420"
     if codec is not Codec.SVTAV1:
-        if source.startswith(("gbr", "rgb", "bgr", "argb", "abgr", "0rgb")) or "444" in source:
+        if is_rgb(source) or "444" in source:
             chroma = "444"
         elif "422" in source or "440" in source or source.startswith(("uyvy", "yuyv")):
             chroma = "422"
     depths = _BIT_DEPTHS[codec]
     depth = next((d for d in depths if d >= video.bit_depth), depths[-1])
     return f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le")
+
+
+def colours(video: Video) -> tuple[str, str]:
+    """(matrix, range) of the frames to encode, by ffmpeg's names; "" where the source says none.
+
+    RGB goes by BT.709, and says so: unsaid it was BT.601, which players take for BT.709 in HD.
+    """
+    if is_rgb(video.pixel_format):
+        return "bt709", "limited"
+    return video.color_matrix, video.color_range
 
 
 def options(recipe: Recipe, crf: float) -> list[str]:

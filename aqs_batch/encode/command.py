@@ -81,9 +81,14 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     """What happens to the source's pixels before the encoder, and before VMAF compares them.
 
     Interlaced frames are deinterlaced one to one; an odd size loses its last row or column, which
-    4:2:0 cannot hold; chroma and bit depth stay as far as the encoder knows them.
+    4:2:0 cannot hold; chroma and bit depth stay as far as the encoder knows them, and levels that
+    are full stay full: grey ones had been squeezed.
     """
-    filters: list[Filter] = [one_size(video.coded_width, video.coded_height)]
+    name, size = one_size(video.coded_width, video.coded_height)
+    matrix, levels = codec.colours(video)
+    turned = {"out_color_matrix": matrix} if codec.is_rgb(video.pixel_format) else {}
+    kept = {"out_range": levels} if turned or levels == "full" else {}
+    filters: list[Filter] = [(name, {**size, **turned, **kept})]
     if video.interlaced:
         filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
     width, height = even_size(video)

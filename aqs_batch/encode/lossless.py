@@ -90,7 +90,7 @@ def encoder_argv(
         f"{-video.frame_times_s[0]:.6f}",
         *command.opened(video.path, plan.whole(video).windows[0]),
     ]
-    argv += ["-map", "0:v:0", *(_FULL if video.color_range == "full" else _FFV1)]
+    argv += ["-map", "0:v:0", *(_FULL if codec.colours(video)[1] == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
         argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]
