@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,9 @@ class EncodeJobs:
         made: list[encoding.Result] = []
 
         def process(path: Path, fingerprint: str, moved: Progress) -> encoding.Result:
-            made.append(encoding.encode(self._order(path, fingerprint, tell, moved, force)))
+            order = self._order(path, fingerprint, tell, moved, force)
+            spare = partial(self._store.spare_rungs, job, created_at=iso(self._clock.now()))
+            made.append(encoding.encode(replace(order, spare=spare)))
             return made[-1]
 
         def save(held: Job, result: encoding.Result) -> None:

@@ -24,7 +24,7 @@ from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
-from aqs_batch.store import JobStatus, RunFile, Store
+from aqs_batch.store import JobStatus, RunFile, Store, StoredRung
 
 
 @pytest.fixture
@@ -182,6 +182,36 @@ def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) 
     assert "VMAF at least 85" in best.recommended
     with pytest.raises(TargetError, match="the best was"):
         encoding.encode(job(film, asked(tmp_path, max_kbps=0.5)))
+
+
+def test_a_target_out_of_reach_is_not_looked_for_twice(film: Path, tmp_path: Path) -> None:
+    """Every night had encoded the same ten CRFs again, and thrown them away."""
+    settings = asked(tmp_path, max_kbps=0.5)
+    store = Store(settings.output.url)
+    entry = RunFile(film.name, fingerprint(film), "key", Status.SCORED)
+    nights = []
+    for _ in range(2):
+        told: list[str] = []
+        after = jobs_for(store, settings).after(
+            film, entry, lambda kind, facts, told=told: told.append(str(facts.get("what", kind)))
+        )
+        assert "no CRF gives kbit/s" in after.reason
+        nights.append([words for words in told if words.startswith("encoding")])
+    assert nights[0] and not nights[1]
+    spared = store.rungs(entry.fingerprint)
+    store.close()
+    assert spared and not any(rung.recommended or rung.output for rung in spared)
+
+
+def test_a_size_that_no_whole_file_keeps_loses_no_sample(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aqs_batch.encode.search._MOST_WHOLE", 1)
+    settings = asked(tmp_path, max_kbps=300, samples=3, sample_s=1.5, keep="best")
+    spared: list[StoredRung] = []
+    with pytest.raises(TargetError, match="though its samples did"):
+        encoding.encode(job(mixed, settings, spare=spared.extend))
+    assert {stored.rung.plan == "full" for stored in spared} == {True, False}
 
 
 @pytest.mark.parametrize(("codec", "preset"), [("x264", "ultrafast"), ("svtav1", "12")])

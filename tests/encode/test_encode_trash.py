@@ -89,12 +89,12 @@ def test_an_encode_that_cannot_take_its_place_stays_where_it_was_kept(
 ) -> None:
     """It had been moved beside the original already, and was deleted there."""
     original, encode = pair
+    rename = Path.rename
 
     def refuse(place: Path, target: Path) -> Path:
         if place == original:  # as in a folder whose files only their owner may rename
             raise PermissionError(1, "Operation not permitted")
-        os.rename(place, target)
-        return target
+        return rename(place, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(EncodeError, match="could not be replaced"):
@@ -107,12 +107,12 @@ def test_an_encode_from_another_disk_is_not_left_there_as_well(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, encode = pair
+    rename = Path.rename
 
     def far(place: Path, target: Path) -> Path:
         if place == encode:
             raise OSError(18, "Invalid cross-device link")
-        os.rename(place, target)
-        return target
+        return rename(place, target)
 
     monkeypatch.setattr(Path, "rename", far)
     entry = trash.replace(original, encode, "f00d", NOW)
