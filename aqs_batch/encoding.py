@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch import preprocessing
-from aqs_batch.encode import admission, choose, inventory, output, plan, vmaf
+from aqs_batch.encode import admission, choose, cropping, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
@@ -72,6 +72,8 @@ def encode(job: Job) -> Result:
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
     container = output.container_for(job.path, held, video.stream_index, recipe.codec)
+    lacks = (*container.left_out, *cropping.told(job.ffmpeg.path, video))
+    container = replace(container, left_out=lacks)
     with scratch(Path(job.settings.output.dir)) as folder:
         seen = seekable(job.ffmpeg.path, video, folder, job.settings.limits)
         is_whole = asked.full or asked.keeps == "all"
