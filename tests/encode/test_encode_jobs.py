@@ -256,6 +256,21 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     store.close()
 
 
+def test_an_original_is_replaced_once_nothing_is_in_the_way(film: Path, tmp_path: Path) -> None:
+    """It had been told once, then "dealt with before"; --force encoded all of it again."""
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
+    store, said = Store(settings.output.url), []
+    jobs = jobs_for(store, settings)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    barrier = film.parent / trash.FOLDER
+    barrier.write_text("not a folder")
+    assert "no trash folder" in jobs.after(film, entry, lambda k, f: None).reason
+    barrier.unlink()
+    assert not jobs.after(film, entry, lambda k, f: said.append(k)).reason
+    store.close()
+    assert "replaced" in said and "encoding" not in said
+
+
 YUV = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
 
 
