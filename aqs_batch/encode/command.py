@@ -93,6 +93,9 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     turned = {"out_color_matrix": matrix} if codec.is_rgb(video.pixel_format) else {}
     kept = {"out_range": levels} if turned or levels == "full" else {}
     filters: list[Filter] = [(name, {**size, **turned, **kept})]
+    if video.interlaced and video.pixel_format.startswith("yuv"):
+        # Or ffmpeg would make 4:2:0 of DV's 4:1:1 here, and mix the colours of both fields.
+        filters.append(("format", {"pix_fmts": video.pixel_format}))
     if video.interlaced:
         filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
     width, height = even_size(video)

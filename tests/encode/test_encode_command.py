@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,22 @@ def test_interlaced_and_odd_sources_go_through_filters_that_measuring_repeats(
     assert filters["bwdif"]["mode"] == "send_frame"
     assert (filters["crop"]["w"], filters["crop"]["h"]) == (320, 240)
     assert list(dict(command.source_filters(video, RECIPE))) == ["scale", "format"]
+
+
+def test_the_colours_of_two_fields_are_not_mixed(video: Video, ffmpeg_path: str) -> None:
+    """DV's 4:1:1 had become 4:2:0 before it was deinterlaced: colours were off by up to 145."""
+    source = replace(
+        video, field_order="bb", pixel_format="yuv411p", coded_width=160, coded_height=120
+    )
+    ours = command.filter_text(command.source_filters(source, RECIPE), WHOLE)
+    fields = "testsrc2=s=160x120:r=50:d=0.4,scroll=h=0.02,tinterlace=interleave_bottom"
+    fields += ",setfield=bff,format=yuv411p"
+    made = []
+    for chain in (ours, "bwdif=send_frame:deint=interlaced,format=yuv420p"):
+        argv = [ffmpeg_path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", f"{fields},{chain}",
+                "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]  # fmt: skip
+        made.append(subprocess.run(argv, capture_output=True, check=True).stdout)
+    assert made[0] and made[0] == made[1]
 
 
 def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:
