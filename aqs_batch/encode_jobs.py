@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from aqs_batch.errors import (
 )
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
+from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import DAMAGED, RE_ENCODE, Rung
 from aqs_batch.settings import Settings
@@ -92,7 +94,9 @@ class EncodeJobs:
     def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:
         queued = self._store.enqueue(fingerprint, self.key, path, force=force)
         if queued.status is JobStatus.DONE and (
-            self._has_lost_files(fingerprint) or self._was_overruled(fingerprint)
+            self._has_lost_files(fingerprint)
+            or self._was_overruled(fingerprint)
+            or self._still_waits(fingerprint)
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
@@ -132,6 +136,17 @@ class EncodeJobs:
         chosen_by = {r.chosen_by for r in self._store.rungs(fingerprint) if r.recommended}
         return not self._settings.encode.replace and not chosen_by <= {"", self.key}
 
+    def _still_waits(self, fingerprint: str) -> bool:
+        """Whether the encode to take lies where it was kept, not in its original's place.
+
+        What stood in its way may be gone: a full disk, a folder that was read-only. It costs no
+        encode to look again. Who brought an original back has the encode in the trash.
+        """
+        taken = [r.output for r in self._store.rungs(fingerprint) if r.recommended and r.output]
+        kept = Path(self._settings.output.dir) / ENCODES
+        waits = any(Path(o).is_relative_to(kept) and Path(o).exists() for o in taken)
+        return self._settings.encode.replace and waits
+
     def work(
         self, job: Job, tell: Tell, progress: Progress, *, patient: bool, force: bool = False
     ) -> Ended:
@@ -142,7 +157,9 @@ class EncodeJobs:
         made: list[encoding.Result] = []
 
         def process(path: Path, fingerprint: str, moved: Progress) -> encoding.Result:
-            made.append(encoding.encode(self._order(path, fingerprint, tell, moved, force)))
+            order = self._order(path, fingerprint, tell, moved, force)
+            spare = partial(self._store.spare_rungs, job, created_at=iso(self._clock.now()))
+            made.append(encoding.encode(replace(order, spare=spare)))
             return made[-1]
 
         def save(held: Job, result: encoding.Result) -> None:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",
 )  # fmt: skip
 AV1_PRESETS = tuple(str(number) for number in range(14))
+CRF_MAX = {"x265": 51.0, "x264": 51.0, "svtav1": 63.0}
 
 _OURS = {
     "crf", "qp", "bitrate", "lossless", "pass", "stats", "rc", "tbr", "qmin", "qmax", "cqp",
     "passes", "crf-max", "crf-min", "qpmin", "qpmax", "qp-min", "qp-max", "input", "output",
     "frames", "seek", "preset", "min-qp", "max-qp",
 }  # fmt: skip
+
+
+def refused_crf(codec: str, crfs: Iterable[float]) -> str:
+    """What a codec wants of its CRFs where it does not take all of these, "" where it does.
+
+    SVT-AV1 gets whole numbers of ffmpeg, and 0 is none to it: 0 and 0.5 had been its own 35.
+    """
+    most, is_av1 = CRF_MAX[codec], codec == "svtav1"
+    if all((1 if is_av1 else 0) <= crf <= most and not (is_av1 and crf % 1) for crf in crfs):
+        return ""
+    said = f"crf of {codec} goes from {'1' if is_av1 else '0'} to {most:g}"
+    return f"{said}, in whole numbers" if is_av1 else said
 
 
 def ours_among(params: str) -> list[str]:

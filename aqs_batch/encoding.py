@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch import preprocessing
-from aqs_batch.encode import admission, choose, inventory, output, plan, vmaf
+from aqs_batch.encode import admission, choose, cropping, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.scratch import scratch
-from aqs_batch.encode.search import Goal, broken, goals, search, together
-from aqs_batch.errors import TargetError
+from aqs_batch.encode.search import Goal, broken, goals, search, together, within
+from aqs_batch.errors import Misaligned, TargetError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
@@ -30,10 +29,7 @@ from aqs_batch.store import StoredRung
 LOGS = "vmaf"
 PICTURE_PX = 644  # two crops of 320 with a seam between them
 _MOST_PARALLEL = 8
-_MOST_WHOLE = 5  # whole encodes until one keeps the size that was asked for
-_CRF_TO_HALVE = 6.0  # CRF steps that about halve the bytes
 _UHD_PIXELS = 2560 * 1440
-_LONGEST_NAME_BYTES = 255  # on nearly every file system
 
 Known = Callable[[str], Rung | None]
 Best = tuple[int, str] | None  # position of the rung to take, and why
@@ -52,6 +48,7 @@ class Job:
     score: ScoreFiles | None  # None: no AQS is asked for
     aqs_key: str = ""  # the settings key of that score
     progress: Progress = lambda done, planned, what: None
+    spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of a job that fails
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def encode(job: Job) -> Result:
     """Make and measure the ladder of one file as [encode] says.
 
     Raises AqsError when the file cannot be encoded, an encode is not what its source is, or the
-    target is out of reach; then nothing is left but finished VMAF logs.
+    target is out of reach; of the last two, which would come again, finished rungs are spared.
     """
     asked = job.settings.encode
     video = probe(job.path, job.settings.limits)
@@ -75,6 +72,8 @@ def encode(job: Job) -> Result:
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
     container = output.container_for(job.path, held, video.stream_index, recipe.codec)
+    lacks = (*container.left_out, *cropping.told(job.ffmpeg.path, video))
+    container = replace(container, left_out=lacks)
     with scratch(Path(job.settings.output.dir)) as folder:
         seen = seekable(job.ffmpeg.path, video, folder, job.settings.limits)
         is_whole = asked.full or asked.keeps == "all"
@@ -88,22 +87,33 @@ def encode(job: Job) -> Result:
         )  # fmt: skip
         if chosen.full and asked.keeps != "none":
             wanted = _complete(wanted, container)
-        work = _Work(job, wanted, container, held, folder)
-        return work.kept(work.rungs(warnings))
+        work = _Work(job, wanted, container, held, folder, warnings)
+        try:
+            return work.kept(work.rungs())
+        except (TargetError, Misaligned):
+            job.spare(work.finished())
+            raise
 
 
 class _Work:
     """One job while its scratch folder is there."""
 
     def __init__(
-        self, job: Job, wanted: Wanted, container: Container, held: Inventory, scratch: Path
+        self,
+        job: Job,
+        wanted: Wanted,
+        container: Container,
+        held: Inventory,
+        scratch: Path,
+        warnings: Sequence[str],
     ) -> None:
         self._job, self._wanted, self._container, self._held = job, wanted, container, held
         self._asked: Encode = job.settings.encode
-        self._scratch, self._verdict = scratch, ""
+        self._scratch, self._verdict, self._warnings = scratch, "", tuple(warnings)
+        self._ladders: list[Ladder] = []
         self._output_dir = Path(job.settings.output.dir)
 
-    def rungs(self, warnings: Sequence[str]) -> list[Made]:
+    def rungs(self) -> list[Made]:
         """Every rung that was asked for or looked at, scored, the best one marked."""
         if preprocessing.applies(self._wanted.video, self._asked):
             made, best, self._verdict = self._with_filter()
@@ -111,12 +121,19 @@ class _Work:
             made, best = self._searched(self._ladder(self._wanted))
         else:
             made, best = self._climbed(self._ladder(self._wanted))
-        made = [self._scored(m) for m in made]
-        made = [_with(m, recommended="", warnings=tuple(warnings)) for m in made]
+        made = [self._told(m) for m in made]
         if best is not None:
             number, why = best
             made[number] = _with(self._pictured(made[number]), recommended=self._why(why))
         return made
+
+    def finished(self) -> list[StoredRung]:
+        """What a job that fails has made, so that asking again encodes none of it again."""
+        made = [self._told(m) for ladder in self._ladders for m in ladder.made]
+        return [StoredRung(m.rung, m.key) for m in made]
+
+    def _told(self, made: Made) -> Made:
+        return _with(self._scored(made), recommended="", warnings=self._warnings)
 
     def _why(self, words: str) -> str:
         """Why a rung is taken, with what is to be said of the filter."""
@@ -185,7 +202,9 @@ class _Work:
             job.ffmpeg.path, job.ffmpeg.version, cores, parallel, scratch,
             self._output_dir / LOGS,
         )  # fmt: skip
-        return Ladder(wanted, tools, self._known(wanted), job.progress, encoder)
+        ladder = Ladder(wanted, tools, self._known(wanted), job.progress, encoder)
+        self._ladders.append(ladder)
+        return ladder
 
     def _known(self, wanted: Wanted) -> Known:
         """Rungs made before; where files are to be kept, only if theirs is still there."""
@@ -262,7 +281,9 @@ class _Work:
         kind = sampled.rung.preprocess
         wanted = replace(self._wanted, plan=plan.whole(self._wanted.video), preprocess=kind)
         self._wanted = wanted = _complete(wanted, self._container)
-        whole = self._scored(self._within_bounds(self._ladder(wanted), sampled.rung.crf))
+        ladder, highest = self._ladder(wanted), crf_range(wanted.recipe.codec)[1]
+        crf = sampled.rung.crf
+        whole = self._scored(within(lambda at: ladder.climb([at])[0], self._asked, crf, highest))
         why, warnings = sampled.rung.recommended, list(sampled.rung.warnings)
         if not self._asked.searches:  # who asks for a quality gets it at any size
             # In the whole file's own figures: its samples were smaller, or looked better.
@@ -275,37 +296,13 @@ class _Work:
         made[number] = _with(sampled, recommended="")
         return [*made, whole]
 
-    def _within_bounds(self, ladder: Ladder, crf: float) -> Made:
-        """The whole file at the CRF that samples promised, or the next that keeps the size asked.
-
-        What was not sampled may be harder to encode. Raises TargetError when no CRF is found.
-        """
-        bounds = [pair for pair in goals(self._asked) if not pair[0].at_least]
-        highest = crf_range(self._wanted.recipe.codec)[1]
-        for _ in range(_MOST_WHOLE):
-            whole = ladder.climb([crf])[0]
-            over = max((value(whole.rung) / goal.bound for goal, value in bounds), default=0.0)
-            if over <= 1:
-                return whole
-            crf = min(crf + math.ceil(_CRF_TO_HALVE * math.log2(over)), highest)
-        told = " and ".join(f"{goal.what} of at most {goal.bound:g}" for goal, _ in bounds)
-        raise TargetError(
-            f"the whole file does not keep {told}, though its samples did",
-            hint="Search with --full, ask for more bytes, or a slower preset.",
-        )
-
     def _place(self) -> int:
         others = self._wanted.others or ()
         return sum(index < self._wanted.source.stream_index for index in others)
 
     def _final(self, rung: Rung, key: str) -> Path:
-        """Where a rung is kept: its key is in the name, or another preset's was taken for it."""
-        kind = "-preprocessed" if rung.preprocess else ""
-        ending = f".{rung.codec}-crf{rung.crf:g}{kind}-{key[:8]}{self._container.suffix}"
-        name = self._job.path.stem
-        while len(os.fsencode(name + ending)) > _LONGEST_NAME_BYTES:
-            name = name[:-1]  # whose it is, its folder says
-        return self._output_dir / ENCODES / self._job.fingerprint[:12] / (name + ending)
+        name = output.kept_name(self._job.path.stem, rung, key, self._container.suffix)
+        return self._output_dir / ENCODES / self._job.fingerprint[:12] / name
 
 
 def _complete(wanted: Wanted, container: Container) -> Wanted:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from aqs_batch.encoders import AV1_PRESETS, X26X_PRESETS, ours_among
+from aqs_batch.encoders import AV1_PRESETS, X26X_PRESETS, ours_among, refused_crf
 from aqs_batch.records import Artifact
 
 _VIDEO_EXTENSIONS = (
@@ -194,9 +194,8 @@ class Encode(_Section):
         if self.preset not in (AV1_PRESETS if is_av1 else X26X_PRESETS):
             known = "0 to 13" if is_av1 else ", ".join(X26X_PRESETS)
             raise ValueError(f"preset {self.preset} is none of {self.codec}, which has {known}")
-        most = 63 if is_av1 else 51
-        if not all(0 <= crf <= most for crf in self.crf):
-            raise ValueError(f"crf of {self.codec} goes from 0 to {most}")
+        if refused := refused_crf(self.codec, self.crf):
+            raise ValueError(refused)
         if taken := ours_among(self.params):  # the rung would not be what it is called
             raise ValueError(f"params must not set {', '.join(taken)}: the ladder does")
         return self

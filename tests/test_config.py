@@ -116,12 +116,17 @@ def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
     assert (mixed.tiles, mixed.interval_s) == (9, 5.0)
 
 
+_AV1 = {"encode.codec": "svtav1", "encode.preset": "8"}
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
         ({"encode.preset": "nonsense"}, "preset nonsense is none of x265"),
         ({"encode.codec": "svtav1"}, "preset medium is none of svtav1, which has 0 to 13"),
         ({"encode.crf": ["60"]}, "crf of x265 goes from 0 to 51"),
+        (_AV1 | {"encode.crf": ["0"]}, "crf of svtav1 goes from 1 to 63, in whole numbers"),
+        (_AV1 | {"encode.crf": ["30", "30.5"]}, "in whole numbers"),
         ({"encode.params": "aq-mode=3:crf=10"}, "params must not set crf"),
         ({"encode.params": "preset=2:min_qp=9"}, "params must not set min-qp, preset"),
         ({"encode.params": "--CRF=10:qp_min=3"}, "params must not set crf, qp-min"),
@@ -139,5 +144,5 @@ def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
     with pytest.raises(SettingsError) as caught:
         load(None, {}, flags)
     assert says in str(caught.value)
-    fine = {"encode.codec": "svtav1", "encode.preset": "8", "encode.crf": ["55"]}
+    fine = _AV1 | {"encode.crf": ["55"]}
     assert load(None, {}, fine).settings.encode.crf == (55.0,)

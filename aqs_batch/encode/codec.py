@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from aqs_batch.encoders import CRF_MAX, refused_crf
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Video
 
@@ -30,22 +31,24 @@ _ENCODERS = {Codec.X265: "libx265", Codec.X264: "libx264", Codec.SVTAV1: "libsvt
 _PARAMS = {Codec.X265: "x265-params", Codec.X264: "x264-params", Codec.SVTAV1: "svtav1-params"}
 # x265 and SVT-AV1 write their own logs past ffmpeg's; only errors are of use to us.
 _QUIET = {Codec.X265: "log-level=error", Codec.X264: "", Codec.SVTAV1: ""}
-_CRF_MAX = {Codec.X265: 51.0, Codec.X264: 51.0, Codec.SVTAV1: 63.0}
 _BIT_DEPTHS = {Codec.X265: (8, 10, 12), Codec.X264: (8, 10), Codec.SVTAV1: (8, 10)}
 
 
 def crf_range(codec: Codec) -> tuple[float, float]:
     """Lowest and highest CRF that a ladder or a search may use."""
-    return 4.0, _CRF_MAX[codec]
+    return 4.0, CRF_MAX[codec.value]
 
 
 def check_crf(codec: Codec, crf: float) -> None:
     """Raises EncodeError for a CRF the encoder does not know."""
-    if not 0 <= crf <= _CRF_MAX[codec]:
-        raise EncodeError(
-            f"CRF {crf:g} is outside 0 to {_CRF_MAX[codec]:g} of {codec.value}",
-            hint="Name other values with --crf.",
-        )
+    if refused := refused_crf(codec.value, [crf]):
+        raise EncodeError(f"{refused}, not {crf:g}", hint="Name other values with --crf.")
+
+
+def is_rgb(pixel_format: str) -> bool:
+    """Whether pixels are red, green and blue, so that a matrix must be chosen for them."""
+    kinds = ("gbr", "rgb", "bgr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8")
+    return pixel_format.startswith(kinds)
 
 
 def pixel_format(video: Video, codec: Codec) -> str:
@@ -56,13 +59,23 @@ def pixel_format(video: Video, codec: Codec) -> str:
     source = video.pixel_format
     chroma = "420"
     if codec is not Codec.SVTAV1:
-        if source.startswith(("gbr", "rgb", "bgr", "argb", "abgr", "0rgb")) or "444" in source:
+        if is_rgb(source) or "444" in source:
             chroma = "444"
         elif "422" in source or "440" in source or source.startswith(("uyvy", "yuyv")):
             chroma = "422"
     depths = _BIT_DEPTHS[codec]
     depth = next((d for d in depths if d >= video.bit_depth), depths[-1])
     return f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le")
+
+
+def colours(video: Video) -> tuple[str, str]:
+    """(matrix, range) of the frames to encode, by ffmpeg's names; "" where the source says none.
+
+    RGB goes by BT.709, and says so: unsaid it was BT.601, which players take for BT.709 in HD.
+    """
+    if is_rgb(video.pixel_format):
+        return "bt709", "limited"
+    return video.color_matrix, video.color_range
 
 
 def options(recipe: Recipe, crf: float) -> list[str]:

@@ -59,14 +59,18 @@ def input_name(path: Path) -> str:
     return f"file:{os.path.abspath(path)}"
 
 
-def opened(path: Path, window: Window) -> list[str]:
+def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
     """Input options that open a media file safely, at the beginning of `window`.
+
+    `cropped`: as its container says, not its stream alone (Final Cut's clean aperture, Matroska's
+    pixel crop). Else every pixel comes: cropped ones had been enlarged to the size in the header.
 
     Where frames change their tags or size half-way, ffmpeg would build its filters anew: trim would
     count from zero, and libvmaf's log would tell only of the last part. So it must not; what reads
     such frames begins with `one_size`.
     """
-    argv = ["-reinit_filter:v", "0", "-protocol_whitelist", "file,pipe"]
+    argv = ["-reinit_filter:v", "0", "-apply_cropping:v", "all" if cropped else "codec"]
+    argv += ["-protocol_whitelist", "file,pipe"]
     argv += ["-format_whitelist", DEMUXERS]
     if window.seek_s is not None:
         # The offset puts nought at `seek_s`, and ffmpeg drops what is shown before nought.
@@ -81,9 +85,17 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     """What happens to the source's pixels before the encoder, and before VMAF compares them.
 
     Interlaced frames are deinterlaced one to one; an odd size loses its last row or column, which
-    4:2:0 cannot hold; chroma and bit depth stay as far as the encoder knows them.
+    4:2:0 cannot hold; chroma and bit depth stay as far as the encoder knows them, and levels that
+    are full stay full: grey ones had been squeezed.
     """
-    filters: list[Filter] = [one_size(video.coded_width, video.coded_height)]
+    name, size = one_size(video.coded_width, video.coded_height)
+    matrix, levels = codec.colours(video)
+    turned = {"out_color_matrix": matrix} if codec.is_rgb(video.pixel_format) else {}
+    kept = {"out_range": levels} if turned or levels == "full" else {}
+    filters: list[Filter] = [(name, {**size, **turned, **kept})]
+    if video.interlaced and video.pixel_format.startswith("yuv"):
+        # Or ffmpeg would make 4:2:0 of DV's 4:1:1 here, and mix the colours of both fields.
+        filters.append(("format", {"pix_fmts": video.pixel_format}))
     if video.interlaced:
         filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
     width, height = even_size(video)
@@ -169,6 +181,14 @@ def decode_check_argv(ffmpeg_path: str, path: Path, *streams: str) -> list[str]:
     for stream in streams:
         argv += ["-map", f"0:{stream}"]
     return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
+
+
+def header_argv(ffmpeg_path: str, video: Video, *, cropped: bool) -> list[str]:
+    """The first frame on stdout behind a line that tells its size; `cropped`: see `opened`."""
+    argv = [*quiet(ffmpeg_path), "-noautorotate"]
+    argv += opened(video.path, Window(0, None, None, 0.0, 0.0), cropped=cropped)
+    argv += ["-map", f"0:{video.stream_index}", "-frames:v", "1", "-vf", "format=yuv420p"]
+    return [*argv, "-f", "yuv4mpegpipe", "pipe:1"]
 
 
 def quiet(ffmpeg_path: str) -> list[str]:

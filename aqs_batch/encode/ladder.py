@@ -100,12 +100,13 @@ class Ladder:
         self._encode_window = encoder or self._with_ffmpeg
         self._done = self._planned = 0.0
         self._stamp = _stamp(wanted.path)
+        self.made: list[Made] = []  # by this ladder, with its files
 
     def climb(self, crfs: Sequence[float]) -> list[Made]:
         """The rungs of these CRFs in their order, those made before without any work.
 
         Raises EncodeError when an encode fails, its frames are not the source's (Misaligned), or
-        the source changes meanwhile; finished rungs of the same call are lost with it.
+        the source changes meanwhile; what was finished before that is in `made`.
         """
         keys = {crf: self.key(crf) for crf in crfs}
         made: dict[float, Made] = {}
@@ -121,6 +122,7 @@ class Ladder:
             files, encode_fps = self._encode(group)
             for crf in group:
                 made[crf] = self._measured(crf, files[crf], encode_fps)
+                self.made.append(made[crf])
         return [made[crf] for crf in crfs]
 
     def key(self, crf: float) -> str:

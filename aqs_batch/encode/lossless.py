@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aqs_batch.encode import codec, command, filtered, inventory, output, plan
+from aqs_batch.encode import codec, command, cropping, filtered, inventory, output, plan
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.filtered import LumaFilter
@@ -70,6 +70,7 @@ def write(
         partial.unlink(missing_ok=True)
     left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
     lost = [f"{words} was left out: Matroska has none" for words in left]
+    lost += [f"{words} was left out" for words in cropping.told(ffmpeg_path, video)]
     return count, (*lost, *([OPAQUE] if held.picture.transparent else []))
 
 
@@ -90,7 +91,7 @@ def encoder_argv(
         f"{-video.frame_times_s[0]:.6f}",
         *command.opened(video.path, plan.whole(video).windows[0]),
     ]
-    argv += ["-map", "0:v:0", *(_FULL if video.color_range == "full" else _FFV1)]
+    argv += ["-map", "0:v:0", *(_FULL if codec.colours(video)[1] == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
         argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]

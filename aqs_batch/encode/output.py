@@ -11,7 +11,7 @@ from aqs_batch.encode import child, command, inventory
 from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.inventory import Inventory, Stream
 from aqs_batch.errors import EncodeError
-from aqs_batch.records import Check
+from aqs_batch.records import Check, Rung
 
 _MP4_FAMILY = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov"}
 _SUBTITLES = {
@@ -33,6 +33,7 @@ _AUDIO = {
             "libopus", "dts", "dca", "truehd", "vorbis"},
     "mov": {"aac", "ac3", "eac3", "mp3", "mp3float", "mp2", "alac", "adpcm_ima_qt", "qdm2", "qdmc"},
 }  # fmt: skip
+_LONGEST_NAME_BYTES = 255  # on nearly every file system
 _PCM_NOT_IN_MOV = {"pcm_bluray", "pcm_dvd", "pcm_s16le_planar", "pcm_s24daud", "pcm_lxf"}
 
 
@@ -67,6 +68,15 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
         flags = tuple(s.disposition for s in held.streams if s.index in {*taken, video_stream})
         found.append(Container(name, ending, taken, flags, lost))
     return min(found, key=lambda c: len(c.left_out))
+
+
+def kept_name(stem: str, rung: Rung, key: str, suffix: str) -> str:
+    """What a rung is kept as: its key is in the name, or another preset's was taken for it."""
+    kind = "-preprocessed" if rung.preprocess else ""
+    ending = f".{rung.codec}-crf{rung.crf:g}{kind}-{key[:8]}{suffix}"
+    while len(os.fsencode(stem + ending)) > _LONGEST_NAME_BYTES:
+        stem = stem[:-1]  # whose it is, its folder says
+    return stem + ending
 
 
 def finish(

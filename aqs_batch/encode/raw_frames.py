@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch.encode import codec
 from aqs_batch.ffmpeg import Child
 from aqs_batch.records import Video
 
@@ -21,6 +22,7 @@ _CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 # ffmpeg's raw tags; those with letters are of 8 bits, the others name chroma and depth in bytes.
 _TAGS = {"yuv420p": b"I420", "yuv422p": b"Y42B", "yuv444p": b"444P"}
 _TRANSFERS = {"srgb": "iec61966-2-1"}  # ffmpeg's names where ours differ
+_MOST_SAR = 65535  # of HEVC's two numbers; unsaid, setsar makes 427/320 a 4/3
 _SUBSAMPLING = {"420": 11, "422": 10, "444": 0}
 
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
@@ -116,15 +118,15 @@ def shown_as(video: Video) -> str:
 
     They only name things; as encoder options the same names would make ffmpeg convert the pixels.
     """
+    matrix, levels = codec.colours(video)
     named = {
         "color_primaries": video.color_primaries,
         "color_trc": _TRANSFERS.get(video.color_transfer, video.color_transfer),
-        # RGB has become YUV on the way; ffmpeg's conversion says by which matrix.
-        "colorspace": "" if video.color_matrix == "rgb" else video.color_matrix,
-        "range": video.color_range,
+        "colorspace": matrix,
+        "range": levels,
     }
     known = ":".join(f"{key}={value}" for key, value in named.items() if value)
     parts = [f"setparams={known}"] if known else []
     if video.sar.value not in (0.0, 1.0):
-        parts.append(f"setsar={video.sar.num}/{video.sar.den}")
+        parts.append(f"setsar={video.sar.num}/{video.sar.den}:max={_MOST_SAR}")
     return ",".join(parts) or "null"

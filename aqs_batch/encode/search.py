@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aqs_batch.encode.ladder import Made
 from aqs_batch.errors import TargetError
 from aqs_batch.records import Rung
 from aqs_batch.settings import Encode
 
 MOST_STEPS = 10
 GUESSES = 3
+_MOST_WHOLE = 5  # whole encodes until one keeps the size that was asked for
+_CRF_TO_HALVE = 6.0  # CRF steps that about halve the bytes
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,25 @@ def _unmet(known: dict[int, float], goal: Goal, crf_of: Callable[[int], float]) 
         f"no CRF gives {goal.what} of {sign} {goal.bound:g}; "
         f"the best was {known[best]:.2f} at CRF {crf_of(best):g}",
         hint="Ask for less, or for another preset.",
+    )
+
+
+def within(climb: Callable[[float], Made], asked: Encode, crf: float, highest: float) -> Made:
+    """The whole file at the CRF that samples promised, or the next that keeps the size asked.
+
+    What was not sampled may be harder to encode. Raises TargetError when no CRF is found.
+    """
+    bounds = [pair for pair in goals(asked) if not pair[0].at_least]
+    for _ in range(_MOST_WHOLE):
+        whole = climb(crf)
+        over = max((value(whole.rung) / goal.bound for goal, value in bounds), default=0.0)
+        if over <= 1:
+            return whole
+        crf = min(crf + math.ceil(_CRF_TO_HALVE * math.log2(over)), highest)
+    told = " and ".join(f"{goal.what} of at most {goal.bound:g}" for goal, _ in bounds)
+    raise TargetError(
+        f"the whole file does not keep {told}, though its samples did",
+        hint="Search with --full, ask for more bytes, or a slower preset.",
     )
 
 

@@ -34,11 +34,13 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     """Move the original to the trash folder beside it, then the encode to its place.
 
     The encode may change the extension. Every step is a rename within one file system, and the
-    manifest is written first: killed at any instant, `restore` finds the original.
+    manifest is written first: killed at any instant, `restore` finds the original. Where a step
+    fails, original and encode are where they were.
     """
     if original.is_symlink():  # its name would be moved, not the video
         raise EncodeError(f"{original} is a link", hint="Name the file that it leads to.")
-    replacement = original.with_suffix(encode.suffix)
+    is_alike = encode.suffix.lower() == original.suffix.lower()  # C0001.MP4 keeps its name
+    replacement = original if is_alike else original.with_suffix(encode.suffix)
     if replacement != original and os.path.lexists(replacement):
         raise EncodeError(f"{replacement} exists already", hint="Move it away and run again.")
     folder = _new_folder(original, now_iso)
@@ -53,11 +55,15 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     except OSError as error:
         if entry.kept.exists() and not original.exists():
             entry.kept.rename(original)
+        if not encode.exists() and beside.exists():  # hours of work, and known to lie there
+            beside.rename(encode)
         beside.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)  # nothing but a manifest, if that
         raise EncodeError(
             f"{original} could not be replaced: {error}", hint="The original is where it was."
         ) from error
+    with suppress(OSError):
+        encode.unlink()  # it was copied where it could not be moved
     return entry
 
 

@@ -35,37 +35,21 @@ class Rungs(Jobs):
         report never names two. Raises LostJob, and saves nothing, when the job is no longer this
         worker's.
         """
-        fingerprint = job.fingerprint
         with self._write() as connection:
             self._done(connection, job)
-            _withdraw(connection, fingerprint)
-            for stored in made:
-                same = rungs.c.rung_key == stored.key
-                before = connection.execute(
-                    sa.select(rungs.c.output_fingerprint, rungs.c.rung).where(same)
-                ).first()
-                ours = stored.output_fingerprint or (before.output_fingerprint if before else "")
-                asked_by = before.rung.get("asked_by", ()) if before else ()
-                connection.execute(sa.delete(rungs).where(same))
-                result = connection.execute(
-                    sa.insert(rungs).values(
-                        fingerprint=fingerprint,
-                        rung_key=stored.key,
-                        crf=stored.rung.crf,
-                        rung=_json(stored.rung, job.settings_key, asked_by),
-                        output_fingerprint=ours,
-                        created_at=created_at,
-                    )
-                )
-                assert result.inserted_primary_key is not None
-                key = result.inserted_primary_key[0]
-                frames = [
-                    {"rung_id": key, "number": n, "t_s": w.t_s, "vmaf": w.vmaf,
-                     "picture": w.picture}
-                    for n, w in enumerate(stored.rung.worst)
-                ]  # fmt: skip
-                if frames:
-                    connection.execute(sa.insert(rung_frames), frames)
+            _withdraw(connection, job.fingerprint)
+            _put(connection, job, made, created_at)
+
+    def spare_rungs(self, job: Job, made: Sequence[StoredRung], created_at: str) -> None:
+        """Commit rungs of a job that fails, so that its next attempt need not make them again.
+
+        What is known stays as it is: it may be kept, or another request's choice.
+        """
+        with self._write() as connection:
+            keys = sa.select(rungs.c.rung_key).where(rungs.c.fingerprint == job.fingerprint)
+            known = set(connection.execute(keys).scalars())
+            new = [stored for stored in made if stored.key not in known]
+            _put(connection, job, new, created_at)
 
     def rung(self, key: str) -> Rung | None:
         """The rung made before with the same key, None where there is none."""
@@ -110,6 +94,37 @@ class Rungs(Jobs):
                 .order_by(rung_frames.c.number)
             ).all()
         return [_rung(row, [f for f in frames if f.rung_id == row.id]) for row in rows]
+
+
+def _put(connection: sa.Connection, job: Job, made: Sequence[StoredRung], created_at: str) -> None:
+    """Write rungs in place of those of the same keys."""
+    for stored in made:
+        same = rungs.c.rung_key == stored.key
+        before = connection.execute(
+            sa.select(rungs.c.output_fingerprint, rungs.c.rung).where(same)
+        ).first()
+        ours = stored.output_fingerprint or (before.output_fingerprint if before else "")
+        asked_by = before.rung.get("asked_by", ()) if before else ()
+        connection.execute(sa.delete(rungs).where(same))
+        result = connection.execute(
+            sa.insert(rungs).values(
+                fingerprint=job.fingerprint,
+                rung_key=stored.key,
+                crf=stored.rung.crf,
+                rung=_json(stored.rung, job.settings_key, asked_by),
+                output_fingerprint=ours,
+                created_at=created_at,
+            )
+        )
+        assert result.inserted_primary_key is not None
+        key = result.inserted_primary_key[0]
+        frames = [
+            {"rung_id": key, "number": n, "t_s": w.t_s, "vmaf": w.vmaf,
+             "picture": w.picture}
+            for n, w in enumerate(stored.rung.worst)
+        ]  # fmt: skip
+        if frames:
+            connection.execute(sa.insert(rung_frames), frames)
 
 
 def _withdraw(connection: sa.Connection, fingerprint: str) -> None:

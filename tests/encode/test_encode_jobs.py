@@ -24,7 +24,7 @@ from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
-from aqs_batch.store import JobStatus, RunFile, Store
+from aqs_batch.store import JobStatus, RunFile, Store, StoredRung
 
 
 @pytest.fixture
@@ -184,6 +184,36 @@ def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) 
         encoding.encode(job(film, asked(tmp_path, max_kbps=0.5)))
 
 
+def test_a_target_out_of_reach_is_not_looked_for_twice(film: Path, tmp_path: Path) -> None:
+    """Every night had encoded the same ten CRFs again, and thrown them away."""
+    settings = asked(tmp_path, max_kbps=0.5)
+    store = Store(settings.output.url)
+    entry = RunFile(film.name, fingerprint(film), "key", Status.SCORED)
+    nights = []
+    for _ in range(2):
+        told: list[str] = []
+        after = jobs_for(store, settings).after(
+            film, entry, lambda kind, facts, told=told: told.append(str(facts.get("what", kind)))
+        )
+        assert "no CRF gives kbit/s" in after.reason
+        nights.append([words for words in told if words.startswith("encoding")])
+    assert nights[0] and not nights[1]
+    spared = store.rungs(entry.fingerprint)
+    store.close()
+    assert spared and not any(rung.recommended or rung.output for rung in spared)
+
+
+def test_a_size_that_no_whole_file_keeps_loses_no_sample(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aqs_batch.encode.search._MOST_WHOLE", 1)
+    settings = asked(tmp_path, max_kbps=300, samples=3, sample_s=1.5, keep="best")
+    spared: list[StoredRung] = []
+    with pytest.raises(TargetError, match="though its samples did"):
+        encoding.encode(job(mixed, settings, spare=spared.extend))
+    assert {stored.rung.plan == "full" for stored in spared} == {True, False}
+
+
 @pytest.mark.parametrize(("codec", "preset"), [("x264", "ultrafast"), ("svtav1", "12")])
 def test_other_encoders_go_through_the_same_code(
     codec: str, preset: str, film: Path, tmp_path: Path
@@ -224,6 +254,21 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     jobs.after(film, entry, lambda k, f: told.update({k: f}), force=True)
     assert "replaced" in told
     store.close()
+
+
+def test_an_original_is_replaced_once_nothing_is_in_the_way(film: Path, tmp_path: Path) -> None:
+    """It had been told once, then "dealt with before"; --force encoded all of it again."""
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
+    store, said = Store(settings.output.url), []
+    jobs = jobs_for(store, settings)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    barrier = film.parent / trash.FOLDER
+    barrier.write_text("not a folder")
+    assert "no trash folder" in jobs.after(film, entry, lambda k, f: None).reason
+    barrier.unlink()
+    assert not jobs.after(film, entry, lambda k, f: said.append(k)).reason
+    store.close()
+    assert "replaced" in said and "encoding" not in said
 
 
 YUV = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")

@@ -114,6 +114,26 @@ def test_hdr_is_refused_for_a_strength_and_left_alone_by_auto(
     assert any("left out" in w for w in result.rungs[0].rung.warnings)
 
 
+@pytest.mark.parametrize("pixels", ["gbrp", "gray"])
+def test_rgb_and_grey_keep_their_levels_through_the_filter(
+    pixels: str, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Both had been squeezed to video levels and called full: VMAF 69 for a true 99, kept grey."""
+    options = ("-vf", f"format={pixels},setsar=427/320:max=1000", "-c:v", "ffv1")
+    source = make_clip(f"{pixels}.mkv", seconds=0.6, size="160x120", options=options)
+    result = encode(source, asked(tmp_path, preprocess="0.01", keep="all", crf=(24,)))
+    plain, filtered = sorted((s.rung for s in result.rungs), key=lambda r: r.preprocess or "")
+    assert plain.vmaf is not None and filtered.vmaf is not None
+    assert filtered.vmaf.mean == pytest.approx(plain.vmaf.mean, abs=1.0)
+    ours, theirs = (probe(Path(rung.output)) for rung in (filtered, plain))
+    assert (ours.sar, ours.color_range) == (theirs.sar, theirs.color_range)
+    assert (ours.sar.num, ours.sar.den) == (427, 320)
+    assert ours.color_matrix == theirs.color_matrix
+    assert {"gbrp": "bt709", "gray": theirs.color_matrix}[pixels] == ours.color_matrix
+    levels = {"gbrp": "limited", "gray": "full"}
+    assert ours.color_range == levels[pixels]
+
+
 def test_auto_leaves_linear_light_alone(make_clip: Callable[..., Path], tmp_path: Path) -> None:
     """The whole re-encode had failed, as if the filter had been asked for."""
     linear = make_clip(

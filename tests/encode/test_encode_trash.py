@@ -84,6 +84,51 @@ def test_a_move_that_fails_leaves_the_original_where_it_was(
     assert [p.name for p in original.parent.iterdir() if ".part" in p.name] == []
 
 
+def test_an_encode_that_cannot_take_its_place_stays_where_it_was_kept(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been moved beside the original already, and was deleted there."""
+    original, encode = pair
+    rename = Path.rename
+
+    def refuse(place: Path, target: Path) -> Path:
+        if place == original:  # as in a folder whose files only their owner may rename
+            raise PermissionError(1, "Operation not permitted")
+        return rename(place, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(EncodeError, match="could not be replaced"):
+        trash.replace(original, encode, "f00d", NOW)
+    assert (original.read_text(), encode.read_text()) == ("original", "encode")
+    assert [p.name for p in original.parent.iterdir() if ".part" in p.name] == []
+
+
+def test_an_encode_from_another_disk_is_not_left_there_as_well(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, encode = pair
+    rename = Path.rename
+
+    def far(place: Path, target: Path) -> Path:
+        if place == encode:
+            raise OSError(18, "Invalid cross-device link")
+        return rename(place, target)
+
+    monkeypatch.setattr(Path, "rename", far)
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert entry.replacement.read_text() == "encode"
+    assert not encode.exists()
+
+
+def test_an_ending_in_capitals_stays(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    original = original.rename(original.with_name("C0001.MKV"))
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert entry.replacement == original
+    assert original.read_text() == "encode"
+    assert trash.restore(entry).read_text() == "original"
+
+
 def test_an_archive_that_was_moved_restores_into_itself(pair: tuple[Path, Path]) -> None:
     """Whole paths in the manifest had brought the original to where the archive once was."""
     original, encode = pair
