@@ -75,7 +75,6 @@ def run(settings: Settings, folder: str) -> int:
     began = clock.now()
     until = next_at(at, began) if at else float("inf")
     night_s = until - began if at else settings.audit.night_h * 3600
-    as_json = settings.log.format == "json"
     listen = console.log_listener(settings.log.format, sys.stdout)
     store = Store(settings.output.url)
     try:
@@ -85,6 +84,12 @@ def run(settings: Settings, folder: str) -> int:
         is_written = stop.requested or _report(store, found, settings, listen)
         code, why = _verdict(store, found, settings)
         code = code if is_written else max(code, EXIT_FAILED)
+        if stop.requested:  # what was found is told all the same: the next night finds it settled
+            click.echo("interrupted: what was finished is saved; run again to go on", err=True)
+            code = EXIT_INTERRUPTED
+        code = _tell(found, settings, night_s, code, why)
+        store.told(found.run)
+        return code
     except FolderGone as error:  # of all nights' news the one that must not stay unheard
         here = shown(str(Path(folder).absolute()))
         gone = {"folder": here, "error": shown(str(error)), "exit_code": EXIT_FAILED}
@@ -92,15 +97,6 @@ def run(settings: Settings, folder: str) -> int:
         raise
     finally:
         store.close()
-    if stop.requested:  # what was found is told all the same: the next night finds it settled
-        click.echo("interrupted: what was finished is saved; run again to go on", err=True)
-        code = EXIT_INTERRUPTED
-    summary = found.as_json(night_s) | {"exit_code": code, "gates": why}
-    if as_json:
-        click.echo(json.dumps({"event": "summary"} | summary))
-    else:
-        click.echo("\n".join([found.as_text(night_s), *(f"  gate: {text}" for text in why)]))
-    return max(code, _notify(settings.audit.notify_cmd, summary))
 
 
 def _report(store: Store, found: Findings, settings: Settings, listen: Listener) -> bool:
@@ -117,6 +113,16 @@ def _report(store: Store, found: Findings, settings: Settings, listen: Listener)
         return False
     listen(Event("report", facts={"written": [str(path) for path in written]}))
     return True
+
+
+def _tell(found: Findings, settings: Settings, night_s: float, code: int, gates: list[str]) -> int:
+    """Summary and notice; gives the exit code."""
+    summary = found.as_json(night_s) | {"exit_code": code, "gates": gates}
+    if settings.log.format == "json":
+        click.echo(json.dumps({"event": "summary"} | summary))
+    else:
+        click.echo("\n".join([found.as_text(night_s), *(f"  gate: {text}" for text in gates)]))
+    return max(code, _notify(settings.audit.notify_cmd, summary))
 
 
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
