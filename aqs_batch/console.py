@@ -15,8 +15,6 @@ import click
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event
 from aqs_batch.records import QualityLevel
-from aqs_batch.settings import ENCODE_KEY
-from aqs_batch.store import Job, JobStatus, Store
 from aqs_batch.wording import aqs_words, shown
 
 if TYPE_CHECKING:
@@ -232,60 +230,6 @@ class _Bar:
         left = f", {(planned - done) / rate:.0f} s left" if rate > 0 else ""
         words = f"{event.facts['what']}  {rate:.1f} fps{left}"
         self._progress.update(self._task, description=words[-60:])
-
-
-def show_status(store: Store, *, as_json: bool) -> None:
-    """Jobs by state, the last run, why jobs failed, and what never became a job."""
-    unreadable = _unreadable(store)
-    counts, last = store.job_counts(), store.last_run()
-    troubled = [j for j in store.open_jobs() if j.status is not JobStatus.RUNNING]
-    if as_json:
-        parts = {
-            "jobs": counts,
-            "rows": store.counts(),
-            "last_run": None
-            if last is None
-            else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
-            "open": [
-                {
-                    "file": shown(str(j.path)),
-                    "work": _work_of(j),
-                    "status": j.status.value,
-                    "reason": j.reason,
-                }
-                for j in troubled
-            ],
-            "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
-        }
-        click.echo(json.dumps(parts))
-        return
-    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
-    if unreadable:
-        click.echo(f"unreadable files, which have no job: {len(unreadable)}")
-    rows = store.counts()
-    click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
-    if last is not None:
-        state = f"finished {last.finished_at}" if last.finished_at else "not finished"
-        click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
-    for job in troubled:
-        reason = f": {shown(job.reason)}" if job.reason else ""
-        click.echo(f"  {job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}")
-    for name, why in unreadable:
-        click.echo(f"  unreadable  {name}: {shown(why)}")
-
-
-def _unreadable(store: Store) -> list[tuple[str, str]]:
-    """Files that the last run, or who watches or audits a folder, could not even recognise."""
-    found = [(str(place.path), place.problem) for place in store.unreadable()]
-    last = store.last_run()
-    if last is not None and last.kind == "run":
-        entries = store.run_files(last.id)
-        found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]
-    return [(shown(name), why) for name, why in found]
-
-
-def _work_of(job: Job) -> str:
-    return "re-encode" if job.settings_key.startswith(ENCODE_KEY) else "score"
 
 
 def show_settings(loaded: Loaded, *, as_json: bool) -> None:

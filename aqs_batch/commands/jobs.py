@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from aqs_batch.commands.frame import EXIT_FAILED, load, open_store, plain_errors
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
-    from aqs_batch.store import Store
+    from aqs_batch.store import Job, Store
 
 FOLLOW_S = 2.0
 LONGEST_RUN_S = 30 * 86400.0  # a run that began before and has no end was killed
@@ -35,22 +36,81 @@ def status(
     check: bool,
 ) -> int:
     """Show jobs by state, the last run, and what failed."""
-    from aqs_batch import console
-
     with plain_errors(debug):
         settings = load(config, output_dir, db).settings
         if check:
             return _check(settings)
         with open_store(settings) as store:
-            console.show_status(store, as_json=as_json)
+            _show(store, as_json=as_json)
             shown = store.job_counts()
             while follow:
                 time.sleep(FOLLOW_S)
                 if (now := store.job_counts()) != shown:
                     shown = now
                     click.echo()
-                    console.show_status(store, as_json=as_json)
+                    _show(store, as_json=as_json)
     return 0
+
+
+def _show(store: Store, *, as_json: bool) -> None:
+    """Jobs by state, the last run, why jobs failed, and what never became a job."""
+    from aqs_batch.store import JobStatus
+    from aqs_batch.wording import shown
+
+    unreadable = _unreadable(store)
+    counts, last = store.job_counts(), store.last_run()
+    troubled = [j for j in store.open_jobs() if j.status is not JobStatus.RUNNING]
+    if as_json:
+        parts = {
+            "jobs": counts,
+            "rows": store.counts(),
+            "last_run": None
+            if last is None
+            else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
+            "open": [
+                {
+                    "file": shown(str(j.path)),
+                    "work": _work_of(j),
+                    "status": j.status.value,
+                    "reason": j.reason,
+                }
+                for j in troubled
+            ],
+            "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
+        }
+        click.echo(json.dumps(parts))
+        return
+    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    if unreadable:
+        click.echo(f"unreadable files, which have no job: {len(unreadable)}")
+    rows = store.counts()
+    click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
+    if last is not None:
+        state = f"finished {last.finished_at}" if last.finished_at else "not finished"
+        click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
+    for job in troubled:
+        reason = f": {shown(job.reason)}" if job.reason else ""
+        click.echo(f"  {job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}")
+    for name, why in unreadable:
+        click.echo(f"  unreadable  {name}: {shown(why)}")
+
+
+def _unreadable(store: Store) -> list[tuple[str, str]]:
+    """Files that the last run, or who watches or audits a folder, could not even recognise."""
+    from aqs_batch.wording import shown
+
+    found = [(str(place.path), place.problem) for place in store.unreadable()]
+    last = store.last_run()
+    if last is not None and last.kind == "run":
+        entries = store.run_files(last.id)
+        found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]
+    return [(shown(name), why) for name, why in found]
+
+
+def _work_of(job: Job) -> str:
+    from aqs_batch.settings import ENCODE_KEY
+
+    return "re-encode" if job.settings_key.startswith(ENCODE_KEY) else "score"
 
 
 def _check(settings: Settings) -> int:
