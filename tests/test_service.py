@@ -15,7 +15,7 @@ import pytest
 from aqs_batch import health, intake, service
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
-from aqs_batch.events import Event
+from aqs_batch.events import Event, Unheard
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
@@ -247,6 +247,20 @@ def test_a_stop_releases_the_job_in_hand(house: House) -> None:
     house.run()
     (job,) = house.jobs()
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_a_reader_who_leaves_costs_the_job_in_hand_nothing(house: House) -> None:
+    """`watch --json | head` had noted an internal error against the file."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        raise Unheard
+
+    house.process = process
+    with pytest.raises(Unheard):
+        house.run()
+    (job,) = house.jobs()
+    assert (job.status, job.attempts, job.reason) == (JobStatus.QUEUED, 0, "")
 
 
 def test_cancelled_work_is_not_saved(house: House) -> None:

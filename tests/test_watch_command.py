@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -22,7 +23,9 @@ QUICK = {
 }
 
 
-def aqs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def aqs(
+    *arguments: str, cwd: Path, out: TextIO | int = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "aqs_batch", *arguments]
     if arguments[0] == "daemon":
         command = [sys.executable, str(ROOT / "daemon.py"), *arguments[1:]]
@@ -30,7 +33,8 @@ def aqs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
         command,
         cwd=cwd,
         env={**os.environ, **QUICK, **environment},
-        capture_output=True,
+        stdout=out,
+        stderr=out,
         text=True,
         timeout=300,
     )
@@ -115,6 +119,21 @@ def test_what_a_night_found_is_told_though_its_report_cannot_be_written(place: P
     assert "missing: a.mp4" in night.stdout
     assert "the report could not be written" in night.stdout
     assert json.loads((place / "note.json").read_text())["counts"]["missing"] == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_full_disk_under_the_output_ends_no_night_and_nothing_is_taken_for_told(
+    place: Path,
+) -> None:
+    (place / "in" / "a.mp4").write_bytes(b"")  # needs no model
+    arguments = ("audit", "in", "--output_dir", "out", "--json")
+    with open("/dev/full", "w") as full:
+        night = aqs(*arguments, cwd=place, out=full)
+    assert night.returncode == 1  # a.mp4 has failed; the night is whole
+    again = aqs(*arguments, cwd=place)
+    summary = json.loads(again.stdout.splitlines()[-1])
+    assert [f["file"] for f in summary["found"]["new"]] == ["a.mp4"]
+    assert (summary["run"], summary["pending"]) == (2, 0)
 
 
 def test_a_notice_that_fails_fails_the_night(place: Path) -> None:
