@@ -12,6 +12,8 @@ from typing import TextIO
 
 import pytest
 
+from aqs_batch.store import Store
+
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = {
     "AQS_ANALYSIS_TILES": "1",
@@ -160,9 +162,30 @@ def test_wrong_usage_exits_2(tmp_path: Path, arguments: tuple[str, ...], says: s
     assert says in done.stderr
 
 
-def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
-    from aqs_batch.store import Store
+def test_what_only_waits_does_not_hide_what_failed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
+    for number in range(30):
+        store.enqueue(f"{number}", "key", tmp_path / f"{number}.mp4", force=False)
+    job = store.claim_next("key", "w", 0.0, 60.0)
+    again = store.claim_next("key", "w", 0.0, 60.0)
+    assert job is not None
+    assert again is not None
+    store.postpone(again, "no memory", "", 0.0, 3)
+    store.enqueue("last", "key", tmp_path / "last.mp4", force=False)
+    store.fail(job, "not a video", "")
+    store.close()
+    lines = aqs("status", "--output_dir", "out", cwd=tmp_path).stdout.splitlines()
+    listed = [line for line in lines if line.startswith("  ")]
+    assert listed[0] == f"  failed  score  {tmp_path / '0.mp4'}: not a video"
+    assert listed[1] == f"  queued  score  {tmp_path / '1.mp4'}: no memory"
+    assert listed[-1] == "  queued  and 20 more; --json lists them all"
+    assert len(listed) == 12
+    status = json.loads(aqs("status", "--json", "--output_dir", "out", cwd=tmp_path).stdout)
+    assert len(status["open"]) == 31
 
+
+def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
     for name in ("a.mp4", "b.mp4"):

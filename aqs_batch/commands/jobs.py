@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aqs_batch.store import Job, Store
 
 FOLLOW_S = 2.0
+QUEUED_SHOWN = 10  # thousands that only wait had hidden what failed
 LONGEST_RUN_S = 30 * 86400.0  # a run that began before and has no end was killed
 
 
@@ -42,11 +43,11 @@ def status(
             return _check(settings)
         with open_store(settings) as store:
             _show(store, as_json=as_json)
-            shown = store.job_counts()
+            before = store.job_counts()
             while follow:
                 time.sleep(FOLLOW_S)
-                if (now := store.job_counts()) != shown:
-                    shown = now
+                if (now := store.job_counts()) != before:
+                    before = now
                     click.echo()
                     _show(store, as_json=as_json)
     return 0
@@ -58,41 +59,60 @@ def _show(store: Store, *, as_json: bool) -> None:
     from aqs_batch.wording import shown
 
     unreadable = _unreadable(store)
-    counts, last = store.job_counts(), store.last_run()
-    troubled = [j for j in store.open_jobs() if j.status is not JobStatus.RUNNING]
+    jobs = [job for job in store.open_jobs() if job.status is not JobStatus.RUNNING]
     if as_json:
-        parts = {
-            "jobs": counts,
-            "rows": store.counts(),
-            "last_run": None
-            if last is None
-            else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
-            "open": [
-                {
-                    "file": shown(str(j.path)),
-                    "work": _work_of(j),
-                    "status": j.status.value,
-                    "reason": j.reason,
-                }
-                for j in troubled
-            ],
-            "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
-        }
-        click.echo(json.dumps(parts))
+        click.echo(json.dumps(_as_json(store, jobs, unreadable)))
         return
-    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in store.job_counts().items()))
     if unreadable:
         click.echo(f"unreadable files, which have no job: {len(unreadable)}")
-    rows = store.counts()
+    rows, last = store.counts(), store.last_run()
     click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
     if last is not None:
         state = f"finished {last.finished_at}" if last.finished_at else "not finished"
         click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
-    for job in troubled:
-        reason = f": {shown(job.reason)}" if job.reason else ""
-        click.echo(f"  {job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}")
-    for name, why in unreadable:
-        click.echo(f"  unreadable  {name}: {shown(why)}")
+    queued = [job for job in jobs if job.status is JobStatus.QUEUED]
+    queued.sort(key=lambda job: not job.reason)  # what went wrong before and is tried again
+    for line in [
+        *(_line(job) for job in jobs if job.status is not JobStatus.QUEUED),
+        *(f"unreadable  {name}: {shown(why)}" for name, why in unreadable),
+        *(_line(job) for job in queued[:QUEUED_SHOWN]),
+    ]:
+        click.echo(f"  {line}")
+    if len(queued) > QUEUED_SHOWN:
+        click.echo(f"  queued  and {len(queued) - QUEUED_SHOWN:,} more; --json lists them all")
+
+
+def _line(job: Job) -> str:
+    from aqs_batch.wording import shown
+
+    reason = f": {shown(job.reason)}" if job.reason else ""
+    return f"{job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}"
+
+
+def _as_json(
+    store: Store, jobs: Sequence[Job], unreadable: Sequence[tuple[str, str]]
+) -> dict[str, object]:
+    from aqs_batch.wording import shown
+
+    last = store.last_run()
+    return {
+        "jobs": store.job_counts(),
+        "rows": store.counts(),
+        "last_run": None
+        if last is None
+        else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
+        "open": [
+            {
+                "file": shown(str(job.path)),
+                "work": _work_of(job),
+                "status": job.status.value,
+                "reason": job.reason,
+            }
+            for job in jobs
+        ],
+        "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
+    }
 
 
 def _unreadable(store: Store) -> list[tuple[str, str]]:
@@ -212,7 +232,9 @@ def _ids(store: Store, files: tuple[str, ...]) -> list[int] | None:
         found.setdefault(Path(os.path.abspath(job.path)), []).append(job.id)
     for path, name in wanted.items():
         if path not in found:
-            raise StoreError(f"{name} has no open job", hint="`aqs-batch status` lists them.")
+            raise StoreError(
+                f"{name} has no open job", hint="`aqs-batch status --json` lists them."
+            )
     return [number for path in wanted for number in found[path]]
 
 
