@@ -84,11 +84,22 @@ class Nights(Places):
 
 
 def _add(connection: sa.Connection, run_id: int, found: Iterable[Finding]) -> None:
-    for one in found:
-        key = {"run_id": run_id, "kind": one.kind, "file": os.fsencode(one.file)}
-        connection.execute(sa.delete(findings).filter_by(**key))
-        new = {**key, "why": one.why, "night": one.night, "told": False}
-        connection.execute(sa.insert(findings).values(new))
+    rows = {(one.kind, one.file): one for one in found}  # thousands at once: all in two statements
+    if not rows:
+        return
+    columns = (findings.c.run_id, findings.c.kind, findings.c.file)
+    same = [column == sa.bindparam(f"its_{column.name}") for column in columns]
+    keys = [
+        {"its_run_id": run_id, "its_kind": kind, "its_file": os.fsencode(file)}
+        for kind, file in rows
+    ]
+    new = [
+        {"run_id": run_id, "kind": one.kind, "file": os.fsencode(one.file), "why": one.why,
+         "night": one.night, "told": False}
+        for one in rows.values()
+    ]  # fmt: skip
+    connection.execute(sa.delete(findings).where(*same), keys)
+    connection.execute(sa.insert(findings), new)
 
 
 def _finding(row: Any, night: str) -> Finding:
