@@ -13,16 +13,17 @@ from aqs_batch.bitrot import Reading
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import FolderGone, MediaError
 from aqs_batch.events import Event, Listener
-from aqs_batch.findings import Finding, Findings
-from aqs_batch.identity import is_gone
+from aqs_batch.findings import Findings
+from aqs_batch.identity import is_at_work, is_gone, own_name
 from aqs_batch.ingest.files import Found, Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.watch import is_mounted, is_unread, scan
 from aqs_batch.intake import own_folders
+from aqs_batch.judgement import judge
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
-from aqs_batch.store import JobStatus, Place, RunFile, Store
+from aqs_batch.store import Finding, Place, RunFile, Store
 
 AT_ONCE = 500  # files recorded in one transaction where nothing had to be done
 AFTER_HOURS_S = 600.0
@@ -56,8 +57,10 @@ class Audit:
         listed = self._list(here)
         began = self._clock.steady()
         self._run_id = self._store.start_run(
-            iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"), "audit"
-        )
+            iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"), "audit",
+            own_name(),
+        )  # fmt: skip
+        self._store.inherit(self._run_id, is_at_work)
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
         self._listen(Event("found", facts={"files": len(listed)}))
@@ -67,10 +70,11 @@ class Audit:
         lost = self._lost(listed, found)
         todo, unlooked = self._compare(listed, lost, found)
         if not unlooked:  # else what is missing may only not have been found again yet
-            found.add("missing", lost.values())
+            self._tell(found, *lost.values())
         with suppress(Stopped):
             self._read_and_score(listed, todo, found)
         self._flush()
+        found.add(*self._store.inherited(self._run_id))
         done = {entry.file for entry in self._store.run_files(self._run_id)}
         found.pending = [name for name in (*todo, *unlooked) if name not in done]
         found.pending_bytes = sum(listed[name].size_bytes for name in found.pending)
@@ -138,7 +142,7 @@ class Audit:
             if unread or not is_lost(self._here, name, mounted=place.mounted):
                 found.unreachable.append(name)
             else:
-                lost[name] = Finding(name)
+                lost[name] = Finding("missing", name)
         return lost
 
     def _compare(
@@ -165,7 +169,7 @@ class Audit:
                 self._corrupt(before, found, "its content changed while its size and time did not")
                 continue
             elif place.stamp != before.stamp and place.fingerprint != before.fingerprint:
-                found.add("changed", [Finding(name)])
+                self._tell(found, Finding("changed", name))
             elif self._is_as_it_was(before, place):
                 found.unchanged += 1
                 continue
@@ -205,17 +209,13 @@ class Audit:
     ) -> None:
         names = [n for n in by_print.get(place.fingerprint, []) if n in lost]
         if not place.fingerprint or not names:
-            found.add("new", [Finding(place.file)])
-            self._store.note(place, place.settings_key)
+            self._settle(place, found, Finding("new", place.file))
             return
         was = self._known[names[0]]
         del lost[names[0]]
         self._store.forget(self._here, [was.file])
-        self._store.note(
-            replace(place, content_hash=was.content_hash, hashed_at=was.hashed_at),
-            place.settings_key,
-        )
-        found.add("renamed", [Finding(place.file, f"was {was.file}")])
+        place = replace(place, content_hash=was.content_hash, hashed_at=was.hashed_at)
+        self._settle(place, found, Finding("renamed", place.file, f"was {was.file}"))
 
     def _is_rotten(self, before: Place, now: Place) -> bool:
         then, here = Stamp.parse(before.stamp), Stamp.parse(now.stamp)
@@ -224,7 +224,7 @@ class Audit:
 
     def _corrupt(self, place: Place, found: Findings, why: str) -> None:
         """Report rot every night until the file is restored, or touched to say that it is meant."""
-        found.add("corrupt", [Finding(place.file, why)])
+        self._tell(found, Finding("corrupt", place.file, why))
         hint = "Restore it from a backup; `touch` it if the change was meant."
         entry = RunFile(
             place.file, place.fingerprint, self._batch.key, Status.FAILED, f"corrupt: {why}", hint
@@ -264,39 +264,26 @@ class Audit:
                 continue
             if entry.status is Status.FAILED and self._went(place, todo, found):
                 continue
-            self._store.note(place, self._batch.key)
+            by = self._settings.audit.degraded_by
+            news = list(judge(self._store, self._known.get(name), place, entry, by))
+            self._settle(place, found, *news)
             self._record(entry)
             self._flush()
             self._batch.tell(entry, where)
-            self._judge(place, entry, found)
             if entry.status is Status.SCORED:
                 found.scored += 1
                 found.scored_bytes += listed[name].size_bytes
                 found.scoring_s += self._clock.steady() - began
 
-    def _judge(self, place: Place, entry: RunFile, found: Findings) -> None:
-        """What a file's score says beside the one it had before."""
-        before = self._known.get(place.file)
-        had = self._store.aqs(before.fingerprint, before.settings_key) if before else None
-        if entry.status is Status.FAILED:
-            found.add("failed", [Finding(place.file, entry.reason)])
-            if had is not None and self._has_itself_to_blame(place):
-                found.add("corrupt", [Finding(place.file, "it could be read before")])
-            return
-        if before is None or had is None:
-            return
-        if before.settings_key != self._batch.key:
-            found.add("re-scored", [Finding(place.file)])
-            return
-        now = self._store.aqs(place.fingerprint, self._batch.key)
-        if now is not None and now < had - self._settings.audit.degraded_by:
-            found.add("degraded", [Finding(place.file, f"AQS {had:.2f} -> {now:.2f}")])
+    def _tell(self, found: Findings, *news: Finding) -> None:
+        """Add to what is found, and keep it: a night that was killed had told nobody."""
+        found.add(*news)
+        self._store.find(self._run_id, *news)
 
-    def _has_itself_to_blame(self, place: Place) -> bool:
-        """Whether a file failed for what it holds: not for want of memory, nor cancelled."""
-        job = self._store.job(place.fingerprint, self._batch.key)
-        lasting = job is not None and job.status is JobStatus.FAILED and job.has_failed
-        return bool(place.problem) or lasting
+    def _settle(self, place: Place, found: Findings, *news: Finding) -> None:
+        """The same for what the next night will not find again, as the place is known by then."""
+        found.add(*news)
+        self._store.settle(self._run_id, place, place.settings_key, *news)
 
     def _record(self, entry: RunFile) -> None:
         self._unrecorded.append(entry)

@@ -23,7 +23,7 @@ from aqs_batch.commands import (
     run,
     watch,
 )
-from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE
+from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE, complain
 from aqs_batch.stop import ending_signals
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -56,11 +56,11 @@ def invoke() -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        with suppress(OSError):  # the terminal may be gone
-            click.echo("interrupted: what was finished is saved; run again to go on", err=True)
+        complain("interrupted: what was finished is saved; run again to go on")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from aqs_batch.config import Loaded, flatten
-from aqs_batch.events import Event
+from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.settings import ENCODE_KEY
-from aqs_batch.store import Job, JobStatus, Store
 from aqs_batch.wording import aqs_words, below_words, shown
 
 if TYPE_CHECKING:
@@ -24,6 +23,33 @@ if TYPE_CHECKING:
 
 
 QUIET_S = 60.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Voice:
+    """Says what happens on `stream`. Where its disk is full the words are lost, not the work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._is_lost = stream, False
+
+    def __call__(self, text: str) -> bool:
+        """Write `text`; False: it was lost. Raises Unheard when nobody reads any more."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError as error:
+            raise Unheard from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            if not self._is_lost:
+                with suppress(OSError):  # it may be the same disk
+                    words = f"WARNING the output is lost, the work goes on: {error.strerror}"
+                    click.echo(words, err=True)
+            self._is_lost = True
+            return False
+        self._is_lost = False
+        return True
 
 
 @contextmanager
@@ -32,7 +58,8 @@ def listener(
 ) -> Iterator[Callable[[Event], None]]:
     """A callable that shows events on `stream` in the way that suits it."""
     if as_json:
-        yield lambda event: _json_line(event, stream)
+        say = Voice(stream)
+        yield lambda event: _json_line(event, say)
     elif stream.isatty():
         from rich.console import Console
         from rich.progress import (
@@ -71,19 +98,18 @@ def count_frames(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.update(task, completed=count)
 
 
-def _json_line(event: Event, stream: TextIO, more: Mapping[str, Any] | None = None) -> None:
+def _json_line(event: Event, say: Voice, more: Mapping[str, Any] | None = None) -> None:
     parts: dict[str, Any] = {**(more or {}), "event": event.kind}
     if event.file:
         parts["file"] = shown(event.file)
-    stream.write(json.dumps(parts | event.facts) + "\n")
-    stream.flush()
+    say(json.dumps(parts | event.facts) + "\n")
 
 
 class _Plain:
     """A line an event; long work says now and then how far it is, or a log would look dead."""
 
     def __init__(self, stream: TextIO, now: Callable[[], float]) -> None:
-        self._stream, self._now = stream, now
+        self._say, self._now = Voice(stream), now
         self._said = now()
 
     def __call__(self, event: Event) -> None:
@@ -92,8 +118,7 @@ class _Plain:
             line = self._how_far(event) if self._now() - self._said >= QUIET_S else ""
         if line:
             self._said = self._now()
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self._say(line + "\n")
 
     def _how_far(self, event: Event) -> str:
         share = event.facts["done"] / max(event.facts["planned"], 1)
@@ -178,14 +203,14 @@ def _rung_words(rung: Mapping[str, Any]) -> str:
 
 def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:
     """Events of a service as lines with their time; `form` "text" or "json"."""
+    say = Voice(stream)
 
     def listen(event: Event) -> None:
         at = datetime.now().astimezone().isoformat(timespec="milliseconds")
         if form == "json":
-            _json_line(event, stream, {"at": at})
+            _json_line(event, say, {"at": at})
         elif lines := describe(event).splitlines():
-            stream.write("".join(f"{at[:19].replace('T', ' ')}  {line}\n" for line in lines))
-            stream.flush()
+            say("".join(f"{at[:19].replace('T', ' ')}  {line}\n" for line in lines))
 
     return listen
 
@@ -233,60 +258,6 @@ class _Bar:
         left = f", {(planned - done) / rate:.0f} s left" if rate > 0 else ""
         words = f"{event.facts['what']}  {rate:.1f} fps{left}"
         self._progress.update(self._task, description=words[-60:])
-
-
-def show_status(store: Store, *, as_json: bool) -> None:
-    """Jobs by state, the last run, why jobs failed, and what never became a job."""
-    unreadable = _unreadable(store)
-    counts, last = store.job_counts(), store.last_run()
-    troubled = [j for j in store.open_jobs() if j.status is not JobStatus.RUNNING]
-    if as_json:
-        parts = {
-            "jobs": counts,
-            "rows": store.counts(),
-            "last_run": None
-            if last is None
-            else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
-            "open": [
-                {
-                    "file": shown(str(j.path)),
-                    "work": _work_of(j),
-                    "status": j.status.value,
-                    "reason": j.reason,
-                }
-                for j in troubled
-            ],
-            "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
-        }
-        click.echo(json.dumps(parts))
-        return
-    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
-    if unreadable:
-        click.echo(f"unreadable files, which have no job: {len(unreadable)}")
-    rows = store.counts()
-    click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
-    if last is not None:
-        state = f"finished {last.finished_at}" if last.finished_at else "not finished"
-        click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
-    for job in troubled:
-        reason = f": {shown(job.reason)}" if job.reason else ""
-        click.echo(f"  {job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}")
-    for name, why in unreadable:
-        click.echo(f"  unreadable  {name}: {shown(why)}")
-
-
-def _unreadable(store: Store) -> list[tuple[str, str]]:
-    """Files that the last run, or who watches or audits a folder, could not even recognise."""
-    found = [(str(place.path), place.problem) for place in store.unreadable()]
-    last = store.last_run()
-    if last is not None and last.kind == "run":
-        entries = store.run_files(last.id)
-        found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]
-    return [(shown(name), why) for name, why in found]
-
-
-def _work_of(job: Job) -> str:
-    return "re-encode" if job.settings_key.startswith(ENCODE_KEY) else "score"
 
 
 def show_settings(loaded: Loaded, *, as_json: bool) -> None:

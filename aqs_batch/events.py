@@ -20,5 +20,9 @@ class Event:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+class Unheard(BaseException):
+    """Whoever read what happens has left. No Exception, or the file in hand would be blamed."""
+
+
 Listener = Callable[[Event], None]
 Progress = Callable[[int, int], None]  # sequences done, sequences planned

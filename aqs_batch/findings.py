@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aqs_batch.reports.wording import count, size
+from aqs_batch.store import Finding
 from aqs_batch.wording import shown
 
 KINDS = (
@@ -23,12 +24,9 @@ _NAMED = ("corrupt", "degraded", "missing", "failed", "renamed", "changed", "new
 _MOST_NAMED = 10
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One file and, where it needs saying, why."""
-
-    file: str
-    why: str = ""
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Findings in the order in which a person wants to hear of them."""
+    return sorted(found, key=lambda one: (*_NAMED, "re-scored").index(one.kind))
 
 
 @dataclass
@@ -54,10 +52,10 @@ class Findings:
     scoring_s: float = 0.0
     spent_s: float = 0.0
 
-    def add(self, kind: str, found: Iterable[Finding]) -> None:
-        """Add findings of one of KINDS."""
-        if more := list(found):
-            self.kinds.setdefault(kind, []).extend(more)
+    def add(self, *found: Finding) -> None:
+        """Add findings, each of one of KINDS."""
+        for one in found:
+            self.kinds.setdefault(one.kind, []).append(one)
 
     def nights_left(self, night_s: float) -> float | None:
         """Nights of `night_s` that the rest needs at tonight's rate; None: none was measured."""
@@ -84,10 +82,7 @@ class Findings:
         ]
         for kind in _NAMED:
             found = self.kinds.get(kind, [])
-            for one in found[:_MOST_NAMED]:
-                lines.append(
-                    f"  {kind}: {shown(one.file)}{': ' if one.why else ''}{shown(one.why)}"
-                )
+            lines += [f"  {one.words}" for one in found[:_MOST_NAMED]]
             if len(found) > _MOST_NAMED:
                 lines.append(f"  {kind}: and {len(found) - _MOST_NAMED:,} more")
         if self.unreachable:
@@ -115,7 +110,10 @@ class Findings:
             "bytes": self.bytes,
             "counts": {**self.counts(), "unchanged": self.unchanged},
             "found": {
-                kind: [{"file": shown(f.file), "why": shown(f.why)} for f in found[:1000]]
+                kind: [
+                    {"file": shown(f.file), "why": shown(f.why), "night": f.night or self.at}
+                    for f in found[:1000]
+                ]
                 for kind, found in self.kinds.items()
             },
             "unreachable": len(self.unreachable),

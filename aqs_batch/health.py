@@ -22,6 +22,7 @@ class Pulse:
     """What the service says of itself each time; times in seconds."""
 
     state: str  # "idle", "working", "waiting" (for the database or the disk), "stopped"
+    why: str  # what is waited for
     file: str
     jobs: dict[str, int]
     files: int  # in the watched folders
@@ -47,12 +48,26 @@ class Health:
     def beat(self, pulse: Pulse, now_s: float, steady_s: float) -> None:
         """Write the signs; a disk that is full must not stop the service for want of them."""
         self._last_s = steady_s
-        notify("WATCHDOG=1\nSTATUS=" + f"{pulse.state}, {pulse.jobs.get('queued', 0)} queued")
+        why = f" ({pulse.why})" if pulse.why else ""
+        queued = pulse.jobs.get("queued", 0)
+        notify(f"WATCHDOG=1\nSTATUS={pulse.state}, {queued} queued{why}")
         text = json.dumps({"at": iso(now_s), "at_s": now_s, "pid": os.getpid(), **asdict(pulse)})
         with contextlib.suppress(OSError):
-            replace_text(self._file, text + "\n")
+            _write(self._file, text + "\n")
+        with contextlib.suppress(OSError):
             if self._prometheus is not None:
                 _write_prometheus(self._prometheus, pulse, now_s)
+
+
+def _write(file: Path, text: str) -> None:
+    """Replace the file, or where its disk is full, what it holds: that takes no room, and who asks
+    why nothing goes on had been told that nothing was heard of the service.
+    """
+    try:
+        replace_text(file, text)
+    except OSError:
+        with file.open("r+b", buffering=0) as stream:
+            stream.write(text.encode().ljust(os.fstat(stream.fileno()).st_size))
 
 
 def check(output_dir: Path, now_s: float, most_s: float) -> list[str]:
@@ -71,7 +86,8 @@ def check(output_dir: Path, now_s: float, most_s: float) -> list[str]:
     elif now_s - at_s > most_s:
         found.append(f"the service was last heard of {now_s - at_s:.0f} s ago, {state}")
     elif state == "waiting":
-        found.append("the service waits for its database or disk")
+        why = f": {beat['why']}" if beat.get("why") else ""
+        found.append(f"the service waits for its database or disk{why}")
     if jobs.get("quarantined"):
         found.append(f"{jobs['quarantined']} quarantined (see `aqs-batch status`)")
     return found

@@ -35,6 +35,12 @@ def is_gone(name: str) -> bool:
     return False
 
 
+def is_at_work(name: str) -> bool:
+    """Whether the bearer of `name` is known to go on: another process, and here."""
+    here = name.partition(":")[0] == _here()
+    return here and name != own_name() and not is_gone(name)
+
+
 def _here() -> str:
     host = socket.gethostname()[:_HOST_CHARACTERS].replace(":", "-")
     try:

@@ -318,3 +318,4 @@ class RunRecord:
     command: str
     counts: Mapping[str, int]
     settings: Mapping[str, Any]
+    earlier: tuple[str, ...] = ()  # what audit nights had found that were cut off, in words

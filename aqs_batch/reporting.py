@@ -11,6 +11,7 @@ from typing import Any
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.score import score_video
 from aqs_batch.encode.bd_rate import bd_rates, with_hull
+from aqs_batch.findings import worst_first
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import export
 from aqs_batch.reports.render import render
@@ -166,9 +167,11 @@ def run_record(store: Store, run: RunRow) -> RunRecord:
         for entry in store.run_files(run.id):
             counts[entry.status.value] += 1
     shown_dir = os.pathsep.join(folders_of(run)) if run.kind == "watch" else run.input_dir
+    earlier = worst_first(store.inherited(run.id))
     return RunRecord(
-        run.id, run.started_at, run.finished_at, shown_dir, run.command, counts, run.settings
-    )
+        run.id, run.started_at, run.finished_at, shown_dir, run.command, counts, run.settings,
+        tuple(one.words for one in earlier),
+    )  # fmt: skip
 
 
 def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from aqs_batch.clock import Clock, iso
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import StoreError
 from aqs_batch.events import Event, Listener
-from aqs_batch.health import BEAT_S, Health, Pulse, notify
+from aqs_batch.health import BEAT_S, notify
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
 from aqs_batch.onward import Onward, is_encoding
@@ -21,6 +20,7 @@ from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
+from aqs_batch.vitals import Summary, Vitals
 from aqs_batch.worker import End, Ended, Process, Worker, scoring
 
 BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
@@ -28,16 +28,6 @@ REAP_S = 15.0
 SHARE_FOR_REPORTS = 20  # of the time, one part in so many may go into reports
 AFTER_HOURS_S = 600.0  # how long the job in hand may go on after `until`
 LONGEST_WAIT_S = 60.0
-
-
-@dataclass
-class Summary:
-    """What one invocation of the service did."""
-
-    scored: int = 0
-    failed: int = 0
-    below_gate: int = 0
-    unreachable: int = 0  # folders that were not there at the end
 
 
 class Service:
@@ -65,14 +55,13 @@ class Service:
             self._keys.append(self._encodes.key)
         self._intake = Intake(store, settings, settings_key, listen, clock)
         self._onward = Onward(store, settings, settings_key, self._keys[-1], self._intake, listen)
-        output_dir = Path(settings.output.dir)
-        self._health = Health(output_dir, settings.watch.prometheus_file)
+        self._summary = Summary()
+        self._vitals = Vitals(store, settings, self._intake, self._summary, clock)
         self._until, self._once = float("inf"), False
         self._reap_at = -float("inf")
         self._report_at = clock.steady() + settings.watch.report_s
         self._dirty = True  # something changed since the last report; at first nobody knows
         self._is_news = False  # something was scored, and this process has not reported yet
-        self._summary = Summary()
         self._run_id = 0
         self._delay_s = 1.0
 
@@ -95,7 +84,7 @@ class Service:
         )
         with self._intake:
             notify("READY=1")
-            self._beat("idle")
+            self._vitals.beat("idle")
             try:
                 for place in self._onward.left():
                     self._onward.pass_on(place)
@@ -129,7 +118,7 @@ class Service:
             self._delay_s = 1.0
         except StoreError as error:
             self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
-            self._health.beat(self._pulse("waiting", {}), self._clock.now(), self._clock.steady())
+            self._vitals.beat("waiting", why=str(error), now=True)
             self._clock.wait(self._delay_s)
             self._delay_s = min(2 * self._delay_s, LONGEST_WAIT_S)
             return True
@@ -145,13 +134,13 @@ class Service:
             process = self._make_process()
             limits = self._settings.limits
             task = scoring(self._store, process)
-            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._hear)
         if job := self._claim():
             self._work(job)
             return True
         if self._is_news and not self._intake.waiting and self._report():
             return True  # the first results are shown as soon as there is a moment
-        self._beat("idle")
+        self._vitals.beat("idle")
         idle_s = self._idle_s()
         if idle_s > 0 and not (self._once and self._is_done()):
             self._clock.wait(idle_s)
@@ -192,10 +181,10 @@ class Service:
     def _work(self, job: Job) -> None:
         name = str(job.path)
         self._listen(Event("started", name, {"attempt": job.attempts}))
-        self._beat("working", name, now=True)
+        self._vitals.beat("working", name, now=True)
 
         def progress(done: int, of: int) -> None:
-            self._beat("working", name)
+            self._vitals.beat("working", name)
             self._listen(Event("progress", name, {"done": done, "planned": of}))
             if self._clock.now() >= self._until + AFTER_HOURS_S:
                 raise Stopped
@@ -213,8 +202,16 @@ class Service:
             for place in self._store.places_of(job.fingerprint):
                 self._intake.again(place)
 
+    def _hear(self, event: Event) -> None:
+        """Tell what happens to the job in hand; its result may wait for hours to be saved, and a
+        service that was silent meanwhile had been killed for dead.
+        """
+        self._listen(event)
+        if event.kind == "trouble":
+            self._vitals.beat("waiting", event.file, why=event.facts["reason"], now=True)
+
     def _teller(self, name: str) -> Callable[[str, dict[str, Any]], None]:
-        return lambda kind, facts: self._listen(Event(kind, name, facts))
+        return lambda kind, facts: self._hear(Event(kind, name, facts))
 
     def _tell(self, job: Job, ended: Ended) -> None:
         if ended.end is End.SAVED and job.settings_key != self._key:
@@ -292,29 +289,6 @@ class Service:
             self._store.finish_run(self._run_id, iso(self._clock.now()))
             if once and not self._stop.requested:
                 self._report()  # also where the last one lacks nothing but the end of the run
-            self._beat("stopped", now=True)
+            self._vitals.beat("stopped", now=True)
         except StoreError as error:
             self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
-
-    def _beat(self, state: str, file: str = "", *, now: bool = False) -> None:
-        steady = self._clock.steady()
-        if now or self._health.is_due(steady):
-            try:
-                jobs = self._store.job_counts()
-            except StoreError:  # a job in hand must not end because the database is busy
-                jobs = {}
-            pulse = self._pulse(state, jobs, file)
-            self._health.beat(pulse, self._clock.now(), steady)
-
-    def _pulse(self, state: str, jobs: dict[str, int], file: str = "") -> Pulse:
-        shown = file.encode(errors="backslashreplace").decode()
-        return Pulse(
-            state=state,
-            file=shown,
-            jobs=jobs,
-            files=self._intake.files,
-            waiting=self._intake.waiting,
-            scored=self._summary.scored,
-            failed=self._summary.failed,
-            scan_s=round(self._intake.scan_s, 3),
-        )

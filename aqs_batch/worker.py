@@ -22,7 +22,7 @@ from aqs_batch.errors import (
     SettingsError,
     StoreError,
 )
-from aqs_batch.events import Event, Listener, Progress
+from aqs_batch.events import Event, Listener, Progress, Unheard
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
 from aqs_batch.settings import LimitSettings
@@ -107,7 +107,7 @@ class Worker(Generic[T]):
         except Stopped:
             self._store.release(job)
             return Ended(End.RELEASED)
-        except (KeyboardInterrupt, SettingsError):  # no fault of the file's
+        except (KeyboardInterrupt, Unheard, SettingsError):  # no fault of the file's
             self._store.release(job)
             raise
 

@@ -24,10 +24,11 @@ from aqs_batch.records import (
     TileScores,
     Video,
 )
-from aqs_batch.service import BUSY_TIMEOUT_S, Service, Summary
+from aqs_batch.service import BUSY_TIMEOUT_S, Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
+from aqs_batch.vitals import Summary
 
 KEY = "stand-in"
 BLOCK = 64 * 1024

@@ -93,6 +93,7 @@ def test_imports_go_down_only(path: Path) -> None:
         "reporting",
         "batch",
         "health",
+        "vitals",
         "service",
         "audit",
     ]

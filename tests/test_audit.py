@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,15 +16,22 @@ from aqs_batch import audit as audits
 from aqs_batch import batch as batches
 from aqs_batch import bitrot
 from aqs_batch.audit import Audit, gates
+from aqs_batch.clock import iso
 from aqs_batch.errors import FolderGone
 from aqs_batch.events import Event
 from aqs_batch.findings import Findings
+from aqs_batch.identity import _here, _started
 from aqs_batch.ingest import files, watch
 from aqs_batch.ingest.fingerprint import content_hash, fingerprint
+from aqs_batch.reporting import write_reports
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for
+
+
+class Killed(BaseException):
+    """What nothing catches, so that all that is left of a night is what its database holds."""
 
 
 @dataclass
@@ -46,7 +54,10 @@ class Archive:
         file.write_bytes(content)
         return file
 
-    def night(self, until_s: float = float("inf"), *, cut_off: bool = False) -> Findings:
+    def night(
+        self, until_s: float = float("inf"), *, cut_off: bool = False, killed_at: str = ""
+    ) -> Findings:
+        """One night; `killed_at` is an event ("kind file") that it does not outlive."""
         settings = settings_for(self.folder, self.out, **self.more)
         store, stop = Store(settings.output.url), Stop(self.clock, 1.0)
 
@@ -54,11 +65,15 @@ class Archive:
             self.events.append(event)
             if cut_off and event.kind == "started":
                 stop.request()
+            if killed_at == f"{event.kind} {event.file}":
+                raise Killed
 
         try:
             audit = Audit(store, settings, hear, self.clock, stop)
             until = self.clock.now() + until_s
-            return audit.run(str(self.folder), command="test", until=until)
+            found = audit.run(str(self.folder), command="test", until=until)
+            store.told(found.run)
+            return found
         finally:
             store.close()
             self.clock.advance(86400.0)
@@ -425,6 +440,79 @@ def test_what_fails_for_want_of_memory_under_new_settings_is_not_corrupt(archive
 
     archive.process = broken  # type: ignore[method-assign,assignment]
     assert kinds(archive.night()) == {"failed": ["a.mp4"]}
+
+
+def test_what_a_killed_night_found_is_told_by_the_next_once(archive: Archive) -> None:
+    """Its files were known by then, and nobody was told."""
+    for name in ("a", "b", "c", "d", "e"):
+        archive.write(f"{name}.mp4", b"fine " + name.encode())
+    archive.night()
+    archive.write("a.mp4", b"poor copy")
+    archive.write("b.mp4", b"bad")
+    (archive.folder / "c.mp4").unlink()
+    (archive.folder / "d.mp4").rename(archive.folder / "f.mp4")
+    archive.write("g.mp4", b"fine g")
+    archive.write("z.mp4", b"fine z")
+    killed_at = archive.clock.now()
+    with pytest.raises(Killed):
+        archive.night(killed_at="started z.mp4")
+    found = archive.night()
+    assert kinds(found) == {
+        "degraded": ["a.mp4"], "corrupt": ["b.mp4"], "failed": ["b.mp4"], "missing": ["c.mp4"],
+        "renamed": ["f.mp4"], "new": ["g.mp4", "z.mp4"], "changed": ["a.mp4", "b.mp4"],
+    }  # fmt: skip
+    (worse,), (lost,) = found.kinds["degraded"], found.kinds["missing"]
+    assert (worse.night, lost.night) == (iso(killed_at), "")  # it is still missing tonight
+    assert f"found by the night of {iso(killed_at)}, which was cut off" in found.as_text(3600.0)
+    (told,) = found.as_json(3600.0)["found"]["degraded"]
+    assert (told["night"], told["why"]) == (iso(killed_at), "AQS 0.90 -> 0.10")
+    assert gates(found, ["degraded", "corrupt"]) == ["degraded", "corrupt"]
+    assert kinds(archive.night()) == {"failed": ["b.mp4"]}
+
+
+def test_what_two_killed_nights_found_is_told_with_the_night_of_each(archive: Archive) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, b"fine " + name.encode())
+    archive.night()
+    nights = []
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, b"poor " + name.encode())
+        nights.append(iso(archive.clock.now()))
+        with pytest.raises(Killed):
+            archive.night(killed_at=f"scored {name}")
+    found = archive.night()
+    assert [(f.file, f.night) for f in found.kinds["degraded"]] == [
+        ("a.mp4", nights[0]), ("b.mp4", nights[1]),
+    ]  # fmt: skip
+    assert kinds(archive.night()) == {}
+
+
+def test_the_page_tells_what_a_killed_night_found(archive: Archive) -> None:
+    archive.more["output__export"] = ["html"]
+    archive.write("a.mp4", b"fine")
+    archive.night()
+    archive.write("a.mp4", b"poor <copy>")
+    with pytest.raises(Killed):
+        archive.night(killed_at="scored a.mp4")
+    found = archive.night()
+    settings = settings_for(archive.folder, archive.out, **archive.more)
+    store = Store(settings.output.url)
+    write_reports(store, store.run(found.run), settings)
+    store.close()
+    page = (archive.out / "index.html").read_text()
+    assert "<li>degraded: a.mp4: AQS 0.90 -&gt; 0.10 (found by the night of" in page
+
+
+def test_what_a_night_found_that_goes_on_is_left_to_it(archive: Archive, monkeypatch) -> None:
+    archive.write("a.mp4", b"fine")
+    with subprocess.Popen(["sleep", "100"]) as other:
+        name = f"{_here()}:{other.pid}:{_started(other.pid)}"
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(audits, "own_name", lambda: name)
+            archive.night(killed_at="scored a.mp4")
+        assert kinds(archive.night()) == {}
+        other.kill()
+    assert kinds(archive.night()) == {"new": ["a.mp4"]}  # its process has ended
 
 
 def test_a_touched_file_is_counted_as_unchanged(archive: Archive) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
 
 from aqs_batch import console
-from aqs_batch.events import Event
+from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
 from aqs_batch.wording import aqs_words, below_words, without_password
 
@@ -62,3 +67,26 @@ def test_no_password_of_a_url_is_shown() -> None:
         assert "secret" not in without_password(url) and "host/d" in without_password(url)
     for harmless in ("sqlite:////a:b/c@d.db", "file:///x", "see a@b.c"):
         assert without_password(harmless) == harmless
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_full_disk_under_the_log_loses_words_and_no_work(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file in hand was blamed, or the service ended."""
+    with suppress(OSError), open("/dev/full", "w") as stream:  # closing it fails as well
+        listen = console.log_listener(form, stream)
+        for _ in range(3):
+            listen(Event("returned", "in"))
+    assert capsys.readouterr().err.count("the output is lost, the work goes on: No space") == 1
+
+
+def test_a_reader_who_leaves_is_no_fault_of_a_file() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with suppress(BrokenPipeError), open(writer, "w") as stream:
+        listen = console.log_listener("json", stream)
+        with pytest.raises(Unheard) as caught:
+            listen(Event("progress", "a.mp4", {"done": 1, "planned": 2}))
+    assert caught.type is Unheard  # closing the pipe fails as well, and that is left aside above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import sys
@@ -13,8 +14,8 @@ from aqs_batch import health
 from aqs_batch.errors import SettingsError
 
 PULSE = health.Pulse(
-    state="idle", file="", jobs={"queued": 2, "quarantined": 0}, files=7, waiting=1, scored=3,
-    failed=0, scan_s=0.1,
+    state="idle", file="", why="", jobs={"queued": 2, "quarantined": 0}, files=7, waiting=1,
+    scored=3, failed=0, scan_s=0.1,
 )  # fmt: skip
 
 
@@ -35,7 +36,11 @@ def test_a_fresh_heartbeat_is_well_and_an_old_one_is_not(tmp_path: Path) -> None
     ("changes", "says"),
     [
         ({"state": "stopped"}, "was stopped"),
-        ({"state": "waiting"}, "waits for its database"),
+        ({"state": "waiting"}, "waits for its database or disk"),
+        (
+            {"state": "waiting", "why": "disk is full"},
+            "waits for its database or disk: disk is full",
+        ),
         ({"jobs": {"quarantined": 2}}, "2 quarantined"),
     ],
 )
@@ -56,6 +61,21 @@ def test_no_heartbeat_is_not_well(tmp_path: Path, text: str | None) -> None:
 def test_a_disk_that_is_full_does_not_stop_the_service(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     beat(tmp_path / "file" / "none")
+
+
+def test_where_there_is_no_room_the_heartbeat_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service waited for its disk, and monitoring was told that nothing was heard of it."""
+    beat(tmp_path, file="a long name of a file.mp4")
+
+    def full(file: Path, text: str) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(health, "replace_text", full)
+    beat(tmp_path, now=2000.0, state="waiting")
+    assert "waits for" in health.check(tmp_path, 2001.0, 300.0)[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["heartbeat.json"]
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets")

@@ -12,18 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import intake, service
+from aqs_batch import health, intake, service
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
-from aqs_batch.events import Event
+from aqs_batch.events import Event, Unheard
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
 from aqs_batch.reporting import folders_of, labels, outcomes, run_record, write_reports
-from aqs_batch.service import Service, Summary
+from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Job, JobStatus, Place, Store
+from aqs_batch.vitals import Summary
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
 
@@ -218,16 +219,19 @@ def test_a_finished_result_outlasts_a_full_disk(house: House) -> None:
         lock.execute("BEGIN IMMEDIATE")  # from now on no write succeeds
         return StandIn()(path, print_, progress)
 
-    waits: list[float] = []
+    said: list[str] = []
 
     def on_wait(seconds: float) -> None:
-        waits.append(seconds)
-        if begun and lock is not None and lock.in_transaction and len(waits) > 4:
-            lock.execute("ROLLBACK")
+        if begun and lock is not None and lock.in_transaction:
+            said.extend(health.check(house.out, house.clock.now(), 60.0))
+            if len(said) > 8:  # minutes: the waits double
+                lock.execute("ROLLBACK")
 
     house.process, house.clock.on_wait = process, on_wait
     assert house.run() == Summary(scored=1)
     assert len(begun) == 1  # the work was kept, not done again
+    waits = "the service waits for its database or disk: the result is kept until it can be saved"
+    assert all(words.startswith(waits) and "locked" in words for words in said)
 
 
 def test_a_stop_releases_the_job_in_hand(house: House) -> None:
@@ -243,6 +247,20 @@ def test_a_stop_releases_the_job_in_hand(house: House) -> None:
     house.run()
     (job,) = house.jobs()
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_a_reader_who_leaves_costs_the_job_in_hand_nothing(house: House) -> None:
+    """`watch --json | head` had noted an internal error against the file."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        raise Unheard
+
+    house.process = process
+    with pytest.raises(Unheard):
+        house.run()
+    (job,) = house.jobs()
+    assert (job.status, job.attempts, job.reason) == (JobStatus.QUEUED, 0, "")
 
 
 def test_cancelled_work_is_not_saved(house: House) -> None:

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
+
+from aqs_batch.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = {
@@ -22,7 +25,9 @@ QUICK = {
 }
 
 
-def aqs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def aqs(
+    *arguments: str, cwd: Path, out: TextIO | int = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "aqs_batch", *arguments]
     if arguments[0] == "daemon":
         command = [sys.executable, str(ROOT / "daemon.py"), *arguments[1:]]
@@ -30,7 +35,8 @@ def aqs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
         command,
         cwd=cwd,
         env={**os.environ, **QUICK, **environment},
-        capture_output=True,
+        stdout=out,
+        stderr=out,
         text=True,
         timeout=300,
     )
@@ -117,6 +123,21 @@ def test_what_a_night_found_is_told_though_its_report_cannot_be_written(place: P
     assert json.loads((place / "note.json").read_text())["counts"]["missing"] == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_full_disk_under_the_output_ends_no_night_and_nothing_is_taken_for_told(
+    place: Path,
+) -> None:
+    (place / "in" / "a.mp4").write_bytes(b"")  # needs no model
+    arguments = ("audit", "in", "--output_dir", "out", "--json")
+    with open("/dev/full", "w") as full:
+        night = aqs(*arguments, cwd=place, out=full)
+    assert night.returncode == 1  # a.mp4 has failed; the night is whole
+    again = aqs(*arguments, cwd=place)
+    summary = json.loads(again.stdout.splitlines()[-1])
+    assert [f["file"] for f in summary["found"]["new"]] == ["a.mp4"]
+    assert (summary["run"], summary["pending"]) == (2, 0)
+
+
 def test_a_notice_that_fails_fails_the_night(place: Path) -> None:
     (place / "in" / "a.mp4").unlink()
     done = aqs("audit", "in", "--output_dir", "out", "--notify_cmd", "false", cwd=place)
@@ -141,9 +162,30 @@ def test_wrong_usage_exits_2(tmp_path: Path, arguments: tuple[str, ...], says: s
     assert says in done.stderr
 
 
-def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
-    from aqs_batch.store import Store
+def test_what_only_waits_does_not_hide_what_failed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
+    for number in range(30):
+        store.enqueue(f"{number}", "key", tmp_path / f"{number}.mp4", force=False)
+    job = store.claim_next("key", "w", 0.0, 60.0)
+    again = store.claim_next("key", "w", 0.0, 60.0)
+    assert job is not None
+    assert again is not None
+    store.postpone(again, "no memory", "", 0.0, 3)
+    store.enqueue("last", "key", tmp_path / "last.mp4", force=False)
+    store.fail(job, "not a video", "")
+    store.close()
+    lines = aqs("status", "--output_dir", "out", cwd=tmp_path).stdout.splitlines()
+    listed = [line for line in lines if line.startswith("  ")]
+    assert listed[0] == f"  failed  score  {tmp_path / '0.mp4'}: not a video"
+    assert listed[1] == f"  queued  score  {tmp_path / '1.mp4'}: no memory"
+    assert listed[-1] == "  queued  and 20 more; --json lists them all"
+    assert len(listed) == 12
+    status = json.loads(aqs("status", "--json", "--output_dir", "out", cwd=tmp_path).stdout)
+    assert len(status["open"]) == 31
 
+
+def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
     for name in ("a.mp4", "b.mp4"):

@@ -12,10 +12,11 @@ import pytest
 from aqs_batch import reporting
 from aqs_batch.errors import SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.service import Service, Summary
+from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Store
+from aqs_batch.vitals import Summary
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
 

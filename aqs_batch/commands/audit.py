@@ -14,6 +14,7 @@ from aqs_batch.commands.frame import (
     EXIT_FAILED,
     EXIT_GATE,
     EXIT_INTERRUPTED,
+    complain,
     load,
     plain_errors,
     settings_flags,
@@ -75,7 +76,6 @@ def run(settings: Settings, folder: str) -> int:
     began = clock.now()
     until = next_at(at, began) if at else float("inf")
     night_s = until - began if at else settings.audit.night_h * 3600
-    as_json = settings.log.format == "json"
     listen = console.log_listener(settings.log.format, sys.stdout)
     store = Store(settings.output.url)
     try:
@@ -85,6 +85,13 @@ def run(settings: Settings, folder: str) -> int:
         is_written = stop.requested or _report(store, found, settings, listen)
         code, why = _verdict(store, found, settings)
         code = code if is_written else max(code, EXIT_FAILED)
+        if stop.requested:  # what was found is told all the same: the next night finds it settled
+            complain("interrupted: what was finished is saved; run again to go on")
+            code = EXIT_INTERRUPTED
+        code, is_heard = _tell(found, settings, night_s, code, why)
+        if is_heard:
+            store.told(found.run)
+        return code
     except FolderGone as error:  # of all nights' news the one that must not stay unheard
         here = shown(str(Path(folder).absolute()))
         gone = {"folder": here, "error": shown(str(error)), "exit_code": EXIT_FAILED}
@@ -92,15 +99,6 @@ def run(settings: Settings, folder: str) -> int:
         raise
     finally:
         store.close()
-    if stop.requested:  # what was found is told all the same: the next night finds it settled
-        click.echo("interrupted: what was finished is saved; run again to go on", err=True)
-        code = EXIT_INTERRUPTED
-    summary = found.as_json(night_s) | {"exit_code": code, "gates": why}
-    if as_json:
-        click.echo(json.dumps({"event": "summary"} | summary))
-    else:
-        click.echo("\n".join([found.as_text(night_s), *(f"  gate: {text}" for text in why)]))
-    return max(code, _notify(settings.audit.notify_cmd, summary))
 
 
 def _report(store: Store, found: Findings, settings: Settings, listen: Listener) -> bool:
@@ -117,6 +115,23 @@ def _report(store: Store, found: Findings, settings: Settings, listen: Listener)
         return False
     listen(Event("report", facts={"written": [str(path) for path in written]}))
     return True
+
+
+def _tell(
+    found: Findings, settings: Settings, night_s: float, code: int, gates: list[str]
+) -> tuple[int, bool]:
+    """Summary and notice; gives the exit code, and whether either got out."""
+    from aqs_batch.console import Voice
+
+    summary = found.as_json(night_s) | {"exit_code": code, "gates": gates}
+    if settings.log.format == "json":
+        text = json.dumps({"event": "summary"} | summary)
+    else:
+        text = "\n".join([found.as_text(night_s), *(f"  gate: {words}" for words in gates)])
+    is_said = Voice(sys.stdout)(text + "\n")
+    failed = _notify(settings.audit.notify_cmd, summary)
+    is_heard = is_said or bool(settings.audit.notify_cmd and not failed)
+    return max(code, failed), is_heard
 
 
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
@@ -147,10 +162,10 @@ def _notify(command: str, summary: dict[str, object]) -> int:
     try:
         done = ffmpeg.tell(shlex.split(command), json.dumps(summary), timeout_s=NOTIFY_TIMEOUT_S)
     except (FfmpegError, ValueError) as error:
-        click.echo(f"error: --notify-cmd: {error}", err=True)
+        complain(f"error: --notify-cmd: {error}")
         return EXIT_FAILED
     if done.returncode:
         last = done.tail[-1] if done.tail else "no message"
-        click.echo(f"error: --notify-cmd ended with {done.returncode}: {last}", err=True)
+        complain(f"error: --notify-cmd ended with {done.returncode}: {last}")
         return EXIT_FAILED
     return 0

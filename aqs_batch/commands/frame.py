@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 3, 130, 141
 
 
+def complain(words: str) -> None:
+    """Say what went wrong on standard error; where that is full or gone, the exit code says it."""
+    with suppress(OSError):
+        click.echo(words, err=True)
+
+
 @contextmanager
 def plain_errors(debug: bool) -> Iterator[None]:
     """Our own errors as a message for a person; with --debug as a traceback, and with the log."""
     import logging
 
     from aqs_batch.errors import AqsError, CheckpointError, SettingsError
+    from aqs_batch.events import Unheard
     from aqs_batch.wording import shown
 
     if debug:
@@ -33,19 +40,19 @@ def plain_errors(debug: bool) -> Iterator[None]:
     except AqsError as error:
         if debug:
             raise
-        click.echo(f"error: {shown(str(error))}", err=True)
+        complain(f"error: {shown(str(error))}")
         if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+            complain(f"  {error.hint}")
         raise click.exceptions.Exit(
             EXIT_USAGE if isinstance(error, SettingsError | CheckpointError) else EXIT_FAILED
         ) from error
-    except BrokenPipeError as error:  # `aqs-batch run | head`: not all of it was done
+    except (BrokenPipeError, Unheard) as error:  # `aqs-batch run | head`: not all of it was done
         raise click.exceptions.Exit(EXIT_PIPE) from error
     except OSError as error:
         if debug:
             raise
         where = f": {shown(str(error.filename))}" if error.filename else ""  # a full disk has none
-        click.echo(f"error: {error.strerror or error}{where}", err=True)
+        complain(f"error: {error.strerror or error}{where}")
         raise click.exceptions.Exit(EXIT_FAILED) from error
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from aqs_batch.commands.frame import EXIT_FAILED, load, open_store, plain_errors
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
-    from aqs_batch.store import Store
+    from aqs_batch.store import Job, Store
 
 FOLLOW_S = 2.0
+QUEUED_SHOWN = 10  # thousands that only wait had hidden what failed
 LONGEST_RUN_S = 30 * 86400.0  # a run that began before and has no end was killed
 
 
@@ -35,22 +37,100 @@ def status(
     check: bool,
 ) -> int:
     """Show jobs by state, the last run, and what failed."""
-    from aqs_batch import console
-
     with plain_errors(debug):
         settings = load(config, output_dir, db).settings
         if check:
             return _check(settings)
         with open_store(settings) as store:
-            console.show_status(store, as_json=as_json)
-            shown = store.job_counts()
+            _show(store, as_json=as_json)
+            before = store.job_counts()
             while follow:
                 time.sleep(FOLLOW_S)
-                if (now := store.job_counts()) != shown:
-                    shown = now
+                if (now := store.job_counts()) != before:
+                    before = now
                     click.echo()
-                    console.show_status(store, as_json=as_json)
+                    _show(store, as_json=as_json)
     return 0
+
+
+def _show(store: Store, *, as_json: bool) -> None:
+    """Jobs by state, the last run, why jobs failed, and what never became a job."""
+    from aqs_batch.store import JobStatus
+    from aqs_batch.wording import shown
+
+    unreadable = _unreadable(store)
+    jobs = [job for job in store.open_jobs() if job.status is not JobStatus.RUNNING]
+    if as_json:
+        click.echo(json.dumps(_as_json(store, jobs, unreadable)))
+        return
+    click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in store.job_counts().items()))
+    if unreadable:
+        click.echo(f"unreadable files, which have no job: {len(unreadable)}")
+    rows, last = store.counts(), store.last_run()
+    click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
+    if last is not None:
+        state = f"finished {last.finished_at}" if last.finished_at else "not finished"
+        click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
+    queued = [job for job in jobs if job.status is JobStatus.QUEUED]
+    queued.sort(key=lambda job: not job.reason)  # what went wrong before and is tried again
+    for line in [
+        *(_line(job) for job in jobs if job.status is not JobStatus.QUEUED),
+        *(f"unreadable  {name}: {shown(why)}" for name, why in unreadable),
+        *(_line(job) for job in queued[:QUEUED_SHOWN]),
+    ]:
+        click.echo(f"  {line}")
+    if len(queued) > QUEUED_SHOWN:
+        click.echo(f"  queued  and {len(queued) - QUEUED_SHOWN:,} more; --json lists them all")
+
+
+def _line(job: Job) -> str:
+    from aqs_batch.wording import shown
+
+    reason = f": {shown(job.reason)}" if job.reason else ""
+    return f"{job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}"
+
+
+def _as_json(
+    store: Store, jobs: Sequence[Job], unreadable: Sequence[tuple[str, str]]
+) -> dict[str, object]:
+    from aqs_batch.wording import shown
+
+    last = store.last_run()
+    return {
+        "jobs": store.job_counts(),
+        "rows": store.counts(),
+        "last_run": None
+        if last is None
+        else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
+        "open": [
+            {
+                "file": shown(str(job.path)),
+                "work": _work_of(job),
+                "status": job.status.value,
+                "reason": job.reason,
+            }
+            for job in jobs
+        ],
+        "unreadable": [{"file": name, "reason": why} for name, why in unreadable],
+    }
+
+
+def _unreadable(store: Store) -> list[tuple[str, str]]:
+    """Files that the last run, or who watches or audits a folder, could not even recognise."""
+    from aqs_batch.wording import shown
+
+    found = [(str(place.path), place.problem) for place in store.unreadable()]
+    last = store.last_run()
+    if last is not None and last.kind == "run":
+        entries = store.run_files(last.id)
+        found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]
+    return [(shown(name), why) for name, why in found]
+
+
+def _work_of(job: Job) -> str:
+    from aqs_batch.settings import ENCODE_KEY
+
+    return "re-encode" if job.settings_key.startswith(ENCODE_KEY) else "score"
 
 
 def _check(settings: Settings) -> int:
@@ -152,7 +232,9 @@ def _ids(store: Store, files: tuple[str, ...]) -> list[int] | None:
         found.setdefault(Path(os.path.abspath(job.path)), []).append(job.id)
     for path, name in wanted.items():
         if path not in found:
-            raise StoreError(f"{name} has no open job", hint="`aqs-batch status` lists them.")
+            raise StoreError(
+                f"{name} has no open job", hint="`aqs-batch status --json` lists them."
+            )
     return [number for path in wanted for number in found[path]]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import load, plain_errors
+from aqs_batch.commands.frame import complain, load, plain_errors
 
 
 @click.command()
@@ -40,9 +40,9 @@ def preprocess(
         if not target.absolute().parent.is_dir():
             raise EncodeError(f"{target}: there is no such folder", hint="Make it first.")
         if cut := odd_size(video):
-            click.echo(f"{shown(str(source))}: {cut}", err=True)
+            complain(f"{shown(str(source))}: {cut}")
         for warning in video.warnings:
-            click.echo(f"{shown(str(source))}: {warning}", err=True)
+            complain(f"{shown(str(source))}: {warning}")
         with count_frames(len(video.frame_times_s)) as on_frame:
             count, lost = lossless.write(
                 find(settings.ffmpeg.path).path,
@@ -52,6 +52,6 @@ def preprocess(
                 on_frame,
             )
         for words in lost:
-            click.echo(f"{shown(str(target))}: {words}", err=True)
+            complain(f"{shown(str(target))}: {words}")
         click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")
     return 0

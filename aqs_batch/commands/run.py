@@ -15,6 +15,7 @@ from aqs_batch.commands.frame import (
     EXIT_FAILED,
     EXIT_GATE,
     PROFILE,
+    complain,
     listed,
     load,
     plain_errors,
@@ -133,7 +134,7 @@ def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
     last, gate = store.run(run_id), settings.run.fail_under
     below = reporting.scores_below(store, last, gate) if gate else []
     for file, aqs in below:
-        click.echo(f"gate: {shown(file)} scores {below_words(aqs)}, below {gate:g}", err=True)
+        complain(f"gate: {shown(file)} scores {below_words(aqs)}, below {gate:g}")
     if below:
         return EXIT_GATE
     troubled = any(entry.reason for entry in store.run_files(run_id))

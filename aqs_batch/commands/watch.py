@@ -20,9 +20,9 @@ from aqs_batch.commands.frame import (
 )
 
 if TYPE_CHECKING:
-    from aqs_batch.service import Summary
     from aqs_batch.settings import Settings
     from aqs_batch.stop import Stop
+    from aqs_batch.vitals import Summary
 
 
 @click.command()

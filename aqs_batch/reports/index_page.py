@@ -17,6 +17,7 @@ from aqs_batch.wording import aqs_words
 
 PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table
 _FAILURES_MAX = 100
+_EARLIER_MAX = 100
 _REASON_MAX = 300
 
 
@@ -54,6 +55,7 @@ class IndexPage:
     verdicts: tuple[Segment, ...]
     histogram: str
     troubles: tuple[Trouble, ...]
+    earlier: tuple[str, ...]  # what nights had found that were cut off, at most _EARLIER_MAX
     has_encodes: bool
     rows: tuple[Row, ...]  # the worst, at most PLAIN_ROWS_MAX
     data: str  # every row, as JSON that is safe inside <script>
@@ -77,6 +79,7 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
         verdicts=_verdicts(summary),
         histogram=histogram(summary.histogram),
         troubles=_troubles(ordered),
+        earlier=run.earlier[:_EARLIER_MAX],
         has_encodes=any(row.encode for row in ordered),
         rows=tuple(ordered[:PLAIN_ROWS_MAX]),
         data=table_data(ordered),

@@ -3,18 +3,20 @@
 from aqs_batch.store.analyses import Analyses, Analysis
 from aqs_batch.store.database import missing_file
 from aqs_batch.store.jobs import Job, JobStatus, backoff
-from aqs_batch.store.places import Place, Places
+from aqs_batch.store.nights import Finding, Nights
+from aqs_batch.store.places import Place
 from aqs_batch.store.prune import Pruning
 from aqs_batch.store.rungs import Rungs, StoredRung
 from aqs_batch.store.runs import RunFile, RunRow, Runs
 
 
-class Store(Places, Runs, Analyses, Rungs, Pruning):
+class Store(Nights, Runs, Analyses, Rungs, Pruning):
     """An open database, migrated to this version's tables."""
 
 
 __all__ = [
     "Analysis",
+    "Finding",
     "Job",
     "JobStatus",
     "Place",

@@ -50,8 +50,12 @@ class Runs(Database):
         command: str,
         settings: Mapping[str, Any],
         kind: str = "run",
+        worker: str = "",
     ) -> int:
-        """Record an invocation; returns its id. No password of a database URL is kept."""
+        """Record an invocation; returns its id. No password of a database URL is kept.
+
+        `worker` names its process, where others need to know whether it goes on.
+        """
         output = dict(settings.get("output", {}))
         if "db" in output:
             output["db"] = without_password(output["db"])
@@ -62,6 +66,7 @@ class Runs(Database):
             "command": without_password(command.encode(errors="backslashreplace").decode()),
             "settings": {**settings, **({"output": output} if output else {})},
             "kind": kind,
+            "worker": worker,
         }
         with self._write() as connection:
             key = connection.execute(sa.insert(runs).values(values)).inserted_primary_key

@@ -35,6 +35,17 @@ runs = sa.Table(
     sa.Column("command", Words),
     sa.Column("settings", sa.JSON),
     sa.Column("kind", sa.String(16)),
+    sa.Column("worker", sa.String(64)),
+)
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("run_id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("file", sa.LargeBinary, primary_key=True),
+    sa.Column("why", Words),
+    sa.Column("night", sa.String(32)),
+    sa.Column("told", sa.Boolean),
 )
 run_files = sa.Table(
     "run_files",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from aqs_batch.errors import LostJob, StoreError
 from aqs_batch.records import Status
-from aqs_batch.store import Job, JobStatus, Place, RunFile, Store, database, places, tables
+from aqs_batch.store import Finding, Job, JobStatus, Place, RunFile, Store, database, places, tables
 from bench.standin import KEY, analysis_of
 
 LEASE_S, BACKOFF_S, ATTEMPTS = 60.0, 10.0, 3
@@ -162,6 +162,25 @@ def test_pruning_leaves_a_run_alone_that_goes_on(store: Store) -> None:
     assert store.prune_runs(1, "2026-02-01") == 2
     store.record_file(audit, RunFile("a.mp4", "print", KEY, Status.SCORED))
     assert store.run_files(killed) == []
+
+
+def test_what_a_night_found_goes_with_its_run_and_any_name_survives(store: Store) -> None:
+    night = store.start_run("2026-01-01", "/in", "", {}, "audit", "gone")
+    lost = Finding("missing", "\udcff.mp4", "why \udcff")
+    store.find(night, lost, lost)
+    elsewhere = store.start_run("2026-01-02", "/other", "", {}, "audit", "me")
+    store.inherit(elsewhere, lambda name: False)
+    assert store.inherited(elsewhere) == []
+    later = store.start_run("2026-01-03", "/in", "", {}, "audit", "me")
+    store.inherit(later, lambda name: name == "gone")
+    assert store.inherited(later) == []
+    store.inherit(later, lambda name: False)
+    assert [(f.file, f.night) for f in store.inherited(later)] == [(lost.file, "2026-01-01")]
+    assert store.prune_runs(1, "9") == 2
+    assert len(store.inherited(later)) == 1
+    store.start_run("2026-01-04", "/in", "", {})
+    store.prune_runs(1, "9")
+    assert store.inherited(later) == []
 
 
 def test_the_head_in_the_file_names_is_alembics() -> None:
