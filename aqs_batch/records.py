@@ -174,8 +174,7 @@ class SequenceScore:
     def severity(self) -> tuple[float, ...]:
         """Mean over tiles of probability x intensity, in Artifact order."""
         pairs = [
-            [p * i for p, i in zip(tile.probability, tile.intensity, strict=True)]
-            for tile in self.tiles
+            [p * i for p, i in zip(t.probability, t.intensity, strict=True)] for t in self.tiles
         ]
         return tuple(sum(column) / len(pairs) for column in zip(*pairs, strict=True))
 

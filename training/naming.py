@@ -17,7 +17,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from aqs_batch.analysis.checkpoint import Checkpoint, inspect, load_model, save, shipped_path
+from aqs_batch.analysis.checkpoint import (
+    Checkpoint,
+    ModelCard,
+    inspect,
+    load_model,
+    save,
+    shipped_path,
+)
 from aqs_batch.records import Artifact
 from training.calibrate import Asked, sigmoid, thresholds
 from training.command import plainly
@@ -71,11 +78,12 @@ def main() -> None:
     args = parser.parse_args()
     shipped = inspect(shipped_path())
     tensors, jurors = load_file(shipped.path), len(load_model(shipped).jury)
-    rows = []
+    # Whatever thresholds and notes the card has by now: what was read once is known the next time.
+    card, rows = replace(shipped.card, threshold=ModelCard.threshold, training={}), []
     for fold in FOLDS:
         folder = args.cache / "field" / fold
         asked = folder / "strangers.safetensors"
-        save(asked, of_strangers(tensors, jurors, fold), shipped.card)
+        save(asked, of_strangers(tensors, jurors, fold), card)
         rows += damaged(args.media, folder, fold, checkpoint=asked)
     videos = of_videos(told(rows))
     chosen = thresholds([of_tiles(shipped, args.cache), videos])
