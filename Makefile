@@ -18,22 +18,11 @@ PATTERN_VARIED_SAMPLES ?= 512
 FOLD_SAMPLES ?= 1280
 FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
-STRONG_SAMPLES ?= 1536
-FOLD_STRONG_SAMPLES ?= 384
-FOUND_STRONG_SAMPLES ?= 640
 FOUND := training/cache/found
 FROM ?= aqs_batch/weights/aqs-b0.safetensors
 # Every result names the version of its checkpoint: whoever makes one says which.
 VERSION ?= $(error say VERSION=... of the checkpoint to be made)
 JURY := training/runs/heads/best_f1.safetensors
-
-# Heads beside the jury of the checkpoint named, calibration, and from where artifacts are named.
-define shipped
-	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(1)
-	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
-	$(MALLOC) $(BIN)/python -m training.naming
-endef
 
 .PHONY: run test venv lint fmt faults bench folds found samples train jury further beside evaluate field clean
 
@@ -75,8 +64,7 @@ folds: $(VENV)/.everything
 	  $(BIN)/python -m training.dataset --split $$fold --samples 320 && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe wild --samples 320 && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe varied --samples $(FOLD_SAMPLES) && \
-	  $(BIN)/python -m training.dataset --split $$fold --recipe used --samples $(FOLD_SAMPLES) && \
-	  $(BIN)/python -m training.dataset --split $$fold --recipe strong --samples $(FOLD_STRONG_SAMPLES) || exit; \
+	  $(BIN)/python -m training.dataset --split $$fold --recipe used --samples $(FOLD_SAMPLES) || exit; \
 	done
 
 found: $(VENV)/.everything
@@ -88,33 +76,39 @@ samples: folds found
 	$(BIN)/python -m training.dataset --split train --recipe wild --samples $(WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --samples $(VARIED_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe used --samples $(USED_SAMPLES)
-	$(BIN)/python -m training.dataset --split train --recipe strong --samples $(STRONG_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --data patterns --samples $(PATTERN_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --data patterns --recipe wild --samples $(PATTERN_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --data patterns --recipe varied --samples $(PATTERN_VARIED_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
-	$(BIN)/python -m training.dataset --split train --recipe strong --data found:$(FOUND) --samples $(FOUND_STRONG_SAMPLES)
 
 # The backbone tuned for TRAIN_HOURS, and a jury on it.
 train: samples
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
-	$(call shipped,$(JURY))
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # A jury from the beginning, on the backbone as ImageNet left it (training/LOG.md, 17 and 25).
 jury: samples
 	$(MALLOC) $(BIN)/python -m training.heads
-	$(call shipped,$(JURY))
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # The jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
 further: samples
 	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
-	$(call shipped,$(JURY))
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # What ships: heads beside the jury of the checkpoint at hand (training/LOG.md, 40 and 41).
 beside: folds found
-	$(call shipped,$(FROM))
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(FROM)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it
 # goes on where it was; with new weights only the detector's own readings are made again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from training.judge import f1_at
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
-ACCUSED = 0.125  # at most: share of the good in which anything is named (docs/decisions/025)
+ACCUSED = 0.1  # at most: share of clean tiles in which anything is named
 CANDIDATES = np.round(np.arange(0.05, 0.61, 0.01), 2)  # what is surely there is named
 HALVINGS = 40
 TOWARDS_HALF = 0.05  # of the squared distance: where F1 is flat its peak is chance
@@ -47,7 +46,7 @@ def calibrate(logits: Floats, presence: NDArray[np.int8], clean: Mask) -> Calibr
     ]
     temperature, offset = (np.array(column) for column in zip(*rows, strict=True))
     probability = sigmoid(logits / temperature + offset)
-    named_from = thresholds([Asked(probability, presence, clean)])
+    named_from = thresholds(probability, presence, clean)
     return Calibration(tuple(temperature.tolist()), tuple(offset.tolist()), named_from)
 
 
@@ -63,37 +62,26 @@ def _scale(logit: Floats, label: Mask) -> tuple[float, float]:
     return float(np.exp(best[0])), float(best[1])
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was said of N tiles or videos, and what is known of them: probability and presence
-    [N,10] (-1 unknown), and which of them are good [N].
-    """
-
-    probability: Floats
-    presence: NDArray[np.int8]
-    clean: Mask
-
-
-def thresholds(asked: Sequence[Asked], accused: float = ACCUSED) -> tuple[float, ...]:
-    """Each artifact's threshold: the best mean F1 of which no more than `accused` of the good have
-    anything named, of each kind of thing that was asked about.
+def thresholds(
+    probability: Floats, presence: NDArray[np.int8], clean: Mask, accused: float = ACCUSED
+) -> tuple[float, ...]:
+    """Each artifact's threshold: the best mean F1 of which no more than `accused` of the clean
+    tiles have anything named.
 
     False alarms get the same price for all ten, the lowest at which the share is kept: an artifact
-    that good ones are seldom taken for may be named earlier than one they look like.
+    that clean tiles are seldom taken for may be named earlier than one they look like.
     """
-    columns = range(asked[0].probability.shape[1])
-    f1 = np.mean([_f1_curves(kind) for kind in asked], axis=0)
+    columns = range(probability.shape[1])
+    f1 = np.array([_f1_curve(probability[:, c], presence[:, c]) for c in columns])
     f1 -= TOWARDS_HALF * (CANDIDATES - 0.5) ** 2
-    # Of each kind: [good ones, artifacts, candidates].
-    alarms = [kind.probability[kind.clean][:, :, None] > CANDIDATES for kind in asked]
-    share = np.mean([alarm.mean(0) for alarm in alarms], axis=0)
+    alarms = probability[clean][:, :, None] > CANDIDATES  # [clean tiles, artifacts, candidates]
+    share = alarms.mean(0)
 
     def chosen(price: float) -> NDArray[np.intp]:
         return (f1 - price * share).argmax(1)
 
     def accuses(price: float) -> bool:
-        at = chosen(price)
-        return any(alarm[:, columns, at].any(1).mean() > accused for alarm in alarms)
+        return bool(alarms[:, columns, chosen(price)].any(1).mean() > accused)
 
     low, high = 0.0, 1e3
     for _ in range(HALVINGS if accuses(low) else 0):
@@ -103,10 +91,7 @@ def thresholds(asked: Sequence[Asked], accused: float = ACCUSED) -> tuple[float,
     return tuple(CANDIDATES[chosen(price)].tolist())
 
 
-def _f1_curves(asked: Asked) -> list[list[float]]:
-    """F1 of each artifact from each candidate."""
-    return [
-        [f1_at(p[known], label[known] == 1, float(c)) for c in CANDIDATES]
-        for p, label in zip(asked.probability.T, asked.presence.T, strict=True)
-        for known in (label >= 0,)
-    ]
+def _f1_curve(probability: Floats, presence: NDArray[np.int8]) -> list[float]:
+    known = presence >= 0
+    label = presence[known] == 1
+    return [f1_at(probability[known], label, float(c)) for c in CANDIDATES]

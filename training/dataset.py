@@ -27,7 +27,7 @@ from aqs_batch.errors import MediaError
 from training.command import plainly
 from training.effect import SCALES
 from training.patterns import PatternLibrary
-from training.recipe import HARD, HELD_OUT, STANDARD, STRONG, USED, VARIED, WILD, Recipe
+from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.remembered import digest
 from training.samples import make_sample
 from training.sources import FOLDS, Library
@@ -37,7 +37,7 @@ SHARD = 64
 Scenes = Library | VimeoLibrary | PatternLibrary
 RECIPES = {
     "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
-    "used": USED, "strong": STRONG,
+    "used": USED,
 }  # fmt: skip
 
 

@@ -31,8 +31,7 @@ BATCH = 8
 KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
-    "train-wild-found", "train-strong", "train-strong-found", "train-patterns",
-    "train-wild-patterns", "train-varied-patterns",
+    "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",
     "train-vimeo", "train-hard-vimeo", "train-wild-vimeo", "train-varied-vimeo", "train-used-vimeo",
 )  # fmt: skip
 

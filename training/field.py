@@ -41,10 +41,9 @@ def make_clips(chosen: list[Source], cases: Rows[Case], folder: Path) -> None:
             made(target, lambda p, c=case, s=source: c.argv(binary, s.path, p))
 
 
-def tool(folder: Path, out: Path, checkpoint: Path | None = None) -> list[dict[str, Any]]:
-    """What `aqs-batch run --export json` says of a folder's videos, by the checkpoint given."""
+def tool(folder: Path, out: Path) -> list[dict[str, Any]]:
+    """What `aqs-batch run --export json` says of a folder's videos."""
     argv = [sys.executable, "-m", "aqs_batch", "run", "--input-dir", str(folder)]
-    argv += ["--checkpoint", str(checkpoint)] if checkpoint else []
     finished = ffmpeg.run([*argv, "--output-dir", str(out), "--export", "json"])
     if finished.returncode:
         raise SystemExit(f"aqs-batch run: {finished.tail[-1:]}")
@@ -170,23 +169,17 @@ def page(said: Told, checkpoint: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def damaged(
-    media: Path,
-    folder: Path,
-    split: str,
-    cases: Rows[Case] = CASES,
-    checkpoint: Path | None = None,
-) -> list[Row]:
-    """All clips of a split with each damage, made below `folder` and read by the tool."""
+def damaged(media: Path, folder: Path, cases: Rows[Case]) -> list[Row]:
+    """All test clips with each damage, made below `folder` and read by the tool."""
     chosen = [
         source
-        for source in of_split(read_manifest(media), split)
+        for source in of_split(read_manifest(media), "test")
         if source.kind == "clip" and source.clean >= NATIVE_CLEAN
     ]
     make_clips(chosen, cases, folder / "clips")
     named = [
         (*Path(row["file"]).stem.rpartition("__")[::2], row)
-        for row in tool(folder / "clips", folder / "out", checkpoint)
+        for row in tool(folder / "clips", folder / "out")
     ]
     return [(source, cases[int(number)], row) for source, number, row in named]
 
@@ -198,8 +191,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="Markdown file to write the page to.")
     args = parser.parse_args()
     folder = args.cache / "field"
-    rows = damaged(args.media, folder / "test", "test")
-    beyond = damaged(args.media, folder / "test-extremes", "test", EXTREMES)
+    rows = damaged(args.media, folder / "test", CASES)
+    beyond = damaged(args.media, folder / "test-extremes", EXTREMES)
     seen = make_pictures(folder / "pictures" / "clips")
     drawn = tool(folder / "pictures" / "clips", folder / "pictures" / "out")
     text = page(told(rows), rows[0][2]["provenance"]["checkpoint"])

@@ -20,7 +20,7 @@ from training.features import Pool, gather
 from training.judge import Predicted
 from training.sources import FOLDS
 
-LEARNED = ("varied", "used", "strong")  # recipes of a fold's samples that its jurors learn from
+LEARNED = ("varied", "used")  # recipes of a fold's samples that its jurors learn from
 PLAIN, WILD = "", "-wild"  # sets of a fold that others are judged and calibrated on
 
 

@@ -103,8 +103,7 @@ class Lesson:
         value = loss(logits, *self.truth, weight)
         if self.before is None:
             return value
-        presence, _, quality = self.truth
-        return value + held(logits, self.before, presence, quality, weight)
+        return value + held(logits, self.before, self.truth[0], weight)
 
     def of(self, other: NDArray[np.int64]) -> Lesson:
         """The lesson with its samples in another order."""

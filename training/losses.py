@@ -13,7 +13,6 @@ from training.effect import SCALES
 INTENSITY_WEIGHT, QUALITY_WEIGHT, RANK_WEIGHT = 1.0, 2.0, 0.2
 RANK_MARGIN, RANK_SHARPNESS = 0.05, 10.0
 HELD_PRESENCE, HELD_QUALITY = 2.0, 1.0
-CONTRADICTED, QUALITY_CONTRADICTED = 0.5, 0.3  # so far from its truth a score is not held
 # Errors of intensity count as parts of the artifact's span: else banding, whose intensities are
 # 0.045 to 0.22, would hardly be worth learning.
 SPANS = tuple(SCALES[a].span for a in Artifact)
@@ -56,31 +55,21 @@ def loss(
     )
 
 
-def held(
-    logits: Logits,
-    before: Logits,
-    presence: Tensor,
-    quality: Tensor,
-    weight: Tensor | None = None,
-) -> Tensor:
+def held(logits: Logits, before: Logits, presence: Tensor, weight: Tensor | None = None) -> Tensor:
     """How far scores are from what an earlier jury said of the same samples.
 
-    Where a label contradicts it the label alone counts; what nobody labelled is held, too. Of a
-    sample in which it missed what is there, its word on quality counts as little. (After Li and
-    Hoiem, Learning without Forgetting, 2016.)
+    Where a label contradicts it the label alone counts; what nobody labelled is held, too. (After
+    Li and Hoiem, Learning without Forgetting, 2016.)
     """
-    said, thought = before.presence.sigmoid(), before.quality.sigmoid()
+    said = before.presence.sigmoid()
     weight = torch.ones_like(before.quality) if weight is None else weight
-    known = presence >= 0
-    agreed = ~known | ((said - presence).abs() <= CONTRADICTED)
-    rows = agreed * weight[:, None]
-    missed = ((presence == 1) & ~agreed).any(1)
-    off = (quality >= 0) & ((thought - quality).abs() > QUALITY_CONTRADICTED)
-    heard = ~(missed | off) * weight
+    rows = ((presence < 0) | ((said - presence).abs() <= 0.5)) * weight[:, None]
     apart = F.binary_cross_entropy_with_logits(logits.presence, said, reduction="none")
-    moved = F.smooth_l1_loss(logits.quality.sigmoid(), thought, reduction="none", beta=0.1)
+    moved = F.smooth_l1_loss(
+        logits.quality.sigmoid(), before.quality.sigmoid(), reduction="none", beta=0.1
+    )
     presence_off = (apart * rows).sum() / rows.sum().clamp(min=1)
-    quality_off = (moved * heard).sum() / heard.sum().clamp(min=1)
+    quality_off = (moved * weight).sum() / weight.sum().clamp(min=1)
     return HELD_PRESENCE * presence_off + HELD_QUALITY * quality_off
 
 

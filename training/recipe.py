@@ -67,7 +67,6 @@ class Recipe:
     later: int = 0  # draw the generators that came so late, too (training.degrade)
     in_use: bool = False  # encode as the world does: other presets, mid-stream, sometimes scaled
     softened: bool = False  # label the detail that a real encode lost as blur, by its effect
-    beyond: bool = False  # as strong as generators can be, from where others end
 
 
 STANDARD = Recipe()
@@ -104,25 +103,6 @@ VARIED = replace(
 WILD = Recipe("wild", clean=0.42, encoded=0.46, awkward=0.35, in_use=True, softened=True)
 # As wild, with scenes that differ more: encodes of the same few clips are learned by heart.
 USED = replace(WILD, name="used", varied=True, later=1)
-# Damage beyond all measure: of what was blurred five times as much as anything in training, the
-# jury had thought that it was sharp (training/LOG.md, 44).
-STRONG = replace(
-    VARIED,
-    name="strong",
-    clean=0.12,
-    encoded=0.08,
-    emphasis=(
-        (Artifact.DEFOCUS_BLUR, 4.0),
-        (Artifact.MOTION_BLUR, 3.0),
-        (Artifact.COLOR_BANDING, 3.0),
-        (Artifact.IMPULSE_NOISE, 2.0),
-        (Artifact.JUDDER, 2.0),
-        (Artifact.GAUSSIAN_NOISE, 1.5),
-    ),
-    judged=0.5,
-    later=2,
-    beyond=True,
-)
 # Colours right and wrong, for what is judged of whole frames (training.beside).
 COLOURS = Recipe(
     "colours",
@@ -188,17 +168,11 @@ def draw_plan(rng: Rng, recipe: Recipe) -> Plan:
     for artifact in sorted((ARTIFACTS[i] for i in chosen), key=ORDER.index):
         options = generators(artifact, held_out=recipe.held_out, later=recipe.later)
         generator = options[rng.integers(len(options))]
-        steps.append((generator, _strength(rng, recipe, generator), int(rng.integers(2**31))))
+        steps.append((generator, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**31))))
     steps = _lasting(steps)
     encoder = _light_encoder(rng) if rng.random() < 0.3 else None
     words = ", ".join(f"{g.artifact.value}/{g.name}@{s:.2f}" for g, s, _ in steps)
     return Plan(tuple(steps), encoder, rng.random() < 0.85, f"{words} {_say(encoder)}")
-
-
-def _strength(rng: Rng, recipe: Recipe, generator: Generator) -> float:
-    if recipe.beyond and generator.furthest > 1:
-        return float(rng.uniform(0.8, generator.furthest))
-    return float(rng.uniform(0.15, 1.0))
 
 
 def _lasting(steps: list[Step]) -> list[Step]:

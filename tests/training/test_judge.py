@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.calibrate import Asked, calibrate, sigmoid, thresholds
+from training.calibrate import calibrate, sigmoid, thresholds
 from training.judge import (
     auc,
     average_precision,
@@ -84,8 +84,7 @@ def test_no_more_clean_tiles_are_accused_than_allowed(budget: float) -> None:
     noise = rng.normal(0, 1, (3000, 2)) * (0.4, 1.5)
     probability = sigmoid(4.0 * presence - 3.0 + noise)
     clean = (presence == 0).all(1)
-    asked = Asked(probability, presence, clean)
-    chosen = thresholds([asked], budget)
+    chosen = thresholds(probability, presence, clean, budget)
     assert (probability[clean] > np.array(chosen)).any(1).mean() <= budget
-    freely = thresholds([asked], 1.0)
+    freely = thresholds(probability, presence, clean, 1.0)
     assert chosen[1] >= freely[1] and chosen[1] > chosen[0]

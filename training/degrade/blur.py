@@ -40,14 +40,14 @@ def _path_kernel(points: NDArray[np.float64]) -> Floats:
     return kernel
 
 
-@generator(Artifact.MOTION_BLUR, furthest=1.8)
+@generator(Artifact.MOTION_BLUR)
 def _linear_motion(clip: Clip, strength: float, rng: Rng) -> Clip:
     angle, length = rng.uniform(0, np.pi), between(5, 32, strength)
     along = np.linspace(-0.5, 0.5, 65)[:, None] * length
     return _filtered(clip, _path_kernel(along * np.array([[np.cos(angle), np.sin(angle)]])))
 
 
-@generator(Artifact.MOTION_BLUR, furthest=1.5)
+@generator(Artifact.MOTION_BLUR)
 def _long_exposure(clip: Clip, strength: float, rng: Rng) -> Clip:
     """The real motion, integrated while the shutter is open; a still scene stays as it is.
 
@@ -83,7 +83,7 @@ def _hand_shake(clip: Clip, strength: float, rng: Rng) -> Clip:
     return _filtered(clip, _path_kernel(steps))
 
 
-@generator(Artifact.DEFOCUS_BLUR, furthest=1.9)
+@generator(Artifact.DEFOCUS_BLUR)
 def _disc(clip: Clip, strength: float, rng: Rng) -> Clip:
     radius = between(1.3, 8, strength)
     axis = np.arange(-np.ceil(radius) - 1, np.ceil(radius) + 2)
@@ -91,12 +91,12 @@ def _disc(clip: Clip, strength: float, rng: Rng) -> Clip:
     return _filtered(clip, np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32))
 
 
-@generator(Artifact.DEFOCUS_BLUR, furthest=2.2)
+@generator(Artifact.DEFOCUS_BLUR)
 def _gaussian_lens(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(gaussian_blur(clip.frames, between(1.0, 5.0, strength)))
 
 
-@generator(Artifact.DEFOCUS_BLUR, furthest=2.0)
+@generator(Artifact.DEFOCUS_BLUR)
 def _box(clip: Clip, strength: float, rng: Rng) -> Clip:
     """A square average, once or twice: cheap software blur."""
     size, times = round(between(2, 11, strength)), int(rng.integers(1, 3))
@@ -110,7 +110,7 @@ def _box(clip: Clip, strength: float, rng: Rng) -> Clip:
     return each(clip, blur)
 
 
-@generator(Artifact.DEFOCUS_BLUR, furthest=2.0)
+@generator(Artifact.DEFOCUS_BLUR)
 def _soft_upscale(clip: Clip, strength: float, rng: Rng) -> Clip:
     factor = between(0.5, 0.16, strength)
     up = cv2.INTER_CUBIC if rng.random() < 0.5 else cv2.INTER_LINEAR

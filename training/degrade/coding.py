@@ -72,7 +72,7 @@ def _mpeg4_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(round_trip(clip.frames, Encoder("mpeg4", between(9, 31, strength))), 8)
 
 
-@generator(Artifact.RINGING, Artifact.DEFOCUS_BLUR, Artifact.COLOR_BANDING, furthest=1.5)
+@generator(Artifact.RINGING, Artifact.DEFOCUS_BLUR, Artifact.COLOR_BANDING)
 def _wavelet_codec(clip: Clip, strength: float, rng: Rng) -> Clip:
     rate = int(between(45, 8, strength))  # thousandths of the raw size
 
@@ -98,21 +98,21 @@ def _low_pass(frames: Frames, cutoff: float, softness: float) -> Floats:
     return out[:, pad:-pad, pad:-pad].astype(np.float32)
 
 
-@generator(Artifact.RINGING, Artifact.DEFOCUS_BLUR, furthest=1.5)
+@generator(Artifact.RINGING, Artifact.DEFOCUS_BLUR)
 def _sinc_low_pass(clip: Clip, strength: float, rng: Rng) -> Clip:
     soft = _low_pass(clip.frames, between(0.5, 0.2, strength), 0.02)
     gain = rng.uniform(0.0, 0.8)  # often re-sharpened, which restores edges and lifts the ripples
     return clip.replaced(soft + gain * (soft - gaussian_blur(soft, 1.5)))
 
 
-@generator(Artifact.RINGING, furthest=1.5)
+@generator(Artifact.RINGING)
 def _over_sharpened(clip: Clip, strength: float, rng: Rng) -> Clip:
     base = clip.frames.astype(np.float32)
     amount, sigma = between(1.0, 5.0, strength), rng.uniform(0.9, 2.2)
     return clip.replaced(base + amount * (base - gaussian_blur(base, sigma)))
 
 
-@generator(Artifact.RINGING, later=1, furthest=1.5)
+@generator(Artifact.RINGING, later=1)
 def _box_sharpened(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Luma sharpened against the mean of a square, as players do: halos with corners."""
     amount, side = between(1.0, 4.0, strength), 2 * int(rng.integers(2, 7)) + 1

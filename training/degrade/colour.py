@@ -22,7 +22,7 @@ def _quantised(values: Floats, step: float, offset: float) -> Floats:
     return (np.floor((values + offset) / step) + 0.5) * np.float32(step) - np.float32(offset)
 
 
-@generator(Artifact.COLOR_BANDING, furthest=1.8)
+@generator(Artifact.COLOR_BANDING)
 def _rgb_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     step = between(8, 40, strength)
     return clip.replaced(
@@ -30,7 +30,7 @@ def _rgb_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     )
 
 
-@generator(Artifact.COLOR_BANDING, furthest=1.8)
+@generator(Artifact.COLOR_BANDING)
 def _luma_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     step = between(6, 32, strength)
     offset = float(rng.uniform(0, step))
@@ -44,7 +44,7 @@ def _luma_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     return each(clip, quantise)
 
 
-@generator(Artifact.COLOR_BANDING, furthest=2.2)
+@generator(Artifact.COLOR_BANDING)
 def _dropped_bits(clip: Clip, strength: float, rng: Rng) -> Clip:
     """The low bits of each channel cut off and the rest stretched over the range again."""
     levels = 2 ** round(between(5, 2.6, strength))
@@ -54,7 +54,7 @@ def _dropped_bits(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(out + bright.astype(np.float32))
 
 
-@generator(Artifact.COLOR_BANDING, Artifact.BLOCKING, furthest=1.8)
+@generator(Artifact.COLOR_BANDING, Artifact.BLOCKING)
 def _coded_depth(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Bit-depth loss as it reaches a viewer: after a following encode."""
     bands = _luma_depth(clip, strength, rng)
@@ -95,7 +95,7 @@ def _with_luma_of(frame: Frames, other: Floats) -> Floats:
     return np.clip(other + ((frame - other) @ weights)[..., None], 0, 255)
 
 
-@generator(Artifact.COLOR_SATURATION, furthest=1.8)
+@generator(Artifact.COLOR_SATURATION)
 def _over_saturated(clip: Clip, strength: float, rng: Rng) -> Clip:
     gain = between(1.5, 4.0, strength)
     return _with_chroma(clip, gain, gain)
@@ -107,13 +107,13 @@ def _under_saturated(clip: Clip, strength: float, rng: Rng) -> Clip:
     return _with_chroma(clip, gain, gain)
 
 
-@generator(Artifact.COLOR_SATURATION, furthest=1.7)
+@generator(Artifact.COLOR_SATURATION)
 def _one_channel(clip: Clip, strength: float, rng: Rng) -> Clip:
     gain = between(1.6, 4.5, strength)
     return _with_chroma(clip, gain, 1.0) if rng.random() < 0.5 else _with_chroma(clip, 1.0, gain)
 
 
-@generator(Artifact.COLOR_SATURATION, furthest=1.7)
+@generator(Artifact.COLOR_SATURATION)
 def _clipped_colour(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Each channel stretched about the frame's own mean until it clips; mean brightness stays."""
     gain = between(1.5, 4.0, strength)

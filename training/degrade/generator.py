@@ -66,31 +66,24 @@ class Generator:
     held_out: bool = False
     also: tuple[Artifact, ...] = ()  # what it may cause besides: neither present nor absent
     later: int = 0  # how late it came; recipes draw what had come when they were written
-    furthest: float = 1.0  # strength up to which it still makes sense, for recipes that go beyond 1
 
 
 GENERATORS: list[Generator] = []
 
 
 def generator(
-    artifact: Artifact,
-    *also: Artifact,
-    held_out: bool = False,
-    later: int = 0,
-    furthest: float = 1.0,
+    artifact: Artifact, *also: Artifact, held_out: bool = False, later: int = 0
 ) -> Callable[[Apply], Apply]:
     def register(apply: Apply) -> Apply:
         name = apply.__name__.strip("_")
-        GENERATORS.append(Generator(artifact, name, apply, held_out, also, later, furthest))
+        GENERATORS.append(Generator(artifact, name, apply, held_out, also, later))
         return apply
 
     return register
 
 
 def between(low: float, high: float, strength: float) -> float:
-    """A parameter from mild (strength 0) to heavy (1) and beyond, geometric where both ends are
-    positive.
-    """
+    """A parameter from mild (strength 0) to heavy (1), geometric where both ends are positive."""
     if low > 0 and high > 0:
         return float(low * (high / low) ** strength)
     return low + (high - low) * strength

@@ -150,12 +150,10 @@ def _uneven_cadence(clip: Clip, strength: float, rng: Rng) -> Clip:
     return _retimed(clip, [h - held[skip] for h in held[skip : skip + len(clip.frames)]])
 
 
-@generator(Artifact.JUDDER, furthest=1.8)
+@generator(Artifact.JUDDER)
 def _held_frames(clip: Clip, strength: float, rng: Rng) -> Clip:
-    """A low frame rate shown at a high one: every frame two or three times, time kept; beyond the
-    usual up to five times.
-    """
-    hold = 2 if strength < 0.6 else 3 if strength <= 1 else round(3 * strength)
+    """A low frame rate shown at a high one: every frame two or three times, time kept."""
+    hold = 2 if strength < 0.6 else 3
     phase = int(rng.integers(0, hold))
     return _retimed(clip, [max((i + phase) // hold * hold - phase, 0) for i in range(7)])
 

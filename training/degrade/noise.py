@@ -19,19 +19,19 @@ def _noise_like(shape: tuple[int, ...], rng: Rng) -> Floats:
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-@generator(Artifact.GAUSSIAN_NOISE, furthest=1.6)
+@generator(Artifact.GAUSSIAN_NOISE)
 def _luma_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     noise = _noise_like((*clip.frames.shape[:3], 1), rng)
     return clip.replaced(clip.frames + noise * np.float32(between(4, 32, strength)))
 
 
-@generator(Artifact.GAUSSIAN_NOISE, furthest=1.6)
+@generator(Artifact.GAUSSIAN_NOISE)
 def _rgb_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     noise = _noise_like(clip.frames.shape, rng)
     return clip.replaced(clip.frames + noise * np.float32(between(5, 36, strength)))
 
 
-@generator(Artifact.GAUSSIAN_NOISE, furthest=1.4)
+@generator(Artifact.GAUSSIAN_NOISE)
 def _sensor_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Shot and read noise in linear light, demosaicked (slightly correlated in space)."""
     linear = (clip.frames / np.float32(255)) ** np.float32(2.2)
@@ -42,7 +42,7 @@ def _sensor_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(np.clip(noisy, 0, 1) ** np.float32(1 / 2.2) * 255)
 
 
-@generator(Artifact.GAUSSIAN_NOISE, furthest=1.6)
+@generator(Artifact.GAUSSIAN_NOISE)
 def _half_frozen_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     still = _noise_like((1, *clip.frames.shape[1:3], 1), rng)
     moving = _noise_like((*clip.frames.shape[:3], 1), rng)
@@ -50,7 +50,7 @@ def _half_frozen_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(clip.frames + (still + moving) * np.float32(sigma / np.sqrt(2)))
 
 
-@generator(Artifact.GAUSSIAN_NOISE, furthest=1.5)
+@generator(Artifact.GAUSSIAN_NOISE)
 def _uniform_noise(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Equally likely errors up to a limit, in luma or in every channel."""
     channels = 1 if rng.random() < 0.6 else 3
@@ -65,28 +65,28 @@ def _coarse_grain(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(clip.frames + noise * np.float32(between(4, 28, strength)))
 
 
-@generator(Artifact.IMPULSE_NOISE, furthest=1.4)
+@generator(Artifact.IMPULSE_NOISE)
 def _salt_and_pepper(clip: Clip, strength: float, rng: Rng) -> Clip:
     hit = rng.random(clip.frames.shape[:3]) < between(0.002, 0.10, strength)
     value = np.where(rng.random(clip.frames.shape[:3]) < 0.5, 0, 255).astype(np.uint8)
     return clip.replaced(np.where(hit[..., None], value[..., None], clip.frames))
 
 
-@generator(Artifact.IMPULSE_NOISE, furthest=1.4)
+@generator(Artifact.IMPULSE_NOISE)
 def _random_valued(clip: Clip, strength: float, rng: Rng) -> Clip:
     hit = rng.random(clip.frames.shape[:3]) < between(0.003, 0.12, strength)
     value = rng.integers(0, 256, clip.frames.shape, dtype=np.uint8)
     return clip.replaced(np.where(hit[..., None], value, clip.frames))
 
 
-@generator(Artifact.IMPULSE_NOISE, furthest=1.5)
+@generator(Artifact.IMPULSE_NOISE)
 def _channel_impulses(clip: Clip, strength: float, rng: Rng) -> Clip:
     hit = rng.random(clip.frames.shape) < between(0.002, 0.06, strength)
     value = np.where(rng.random(clip.frames.shape) < 0.5, 0, 255).astype(np.uint8)
     return clip.replaced(np.where(hit, value, clip.frames))
 
 
-@generator(Artifact.IMPULSE_NOISE, furthest=1.5)
+@generator(Artifact.IMPULSE_NOISE)
 def _hot_pixels(clip: Clip, strength: float, rng: Rng) -> Clip:
     """Stuck pixels: the same places in every frame, where the sensor is broken."""
     shape = clip.frames.shape[1:3]
