@@ -293,12 +293,18 @@ def test_files_without_content_do_not_keep_others_from_being_verified(archive: A
     assert [archive.night().verified for _ in range(4)] == [0, 2, 2, 2]
 
 
-def test_verifying_leaves_half_of_the_night_to_scoring(archive: Archive, monkeypatch) -> None:
+def read_slowly(archive: Archive, monkeypatch) -> None:
+    """Reading a file to its end takes 100 s."""
+
     def slow(path: Path) -> str:
         archive.clock.advance(100.0)
         return "digest"
 
     monkeypatch.setattr(bitrot, "content_hash", slow)
+
+
+def test_verifying_leaves_half_of_the_night_to_scoring(archive: Archive, monkeypatch) -> None:
+    read_slowly(archive, monkeypatch)
     archive.more["audit__verify_nights"] = 1
     for number in range(6):
         archive.write(f"{number}.mp4", bytes(1000 + number))
@@ -410,12 +416,7 @@ def test_what_is_read_after_it_was_scored_anew_is_not_told_the_next_night(
     archive: Archive, monkeypatch
 ) -> None:
     """Reading it to the end had noted it under the settings of the night before."""
-
-    def slow(path: Path) -> str:
-        archive.clock.advance(100.0)
-        return "digest"
-
-    monkeypatch.setattr(bitrot, "content_hash", slow)
+    read_slowly(archive, monkeypatch)
     archive.more["audit__verify_nights"] = 1
     for number in range(4):
         archive.write(f"{number}.mp4", bytes(1000 + number))

@@ -15,7 +15,7 @@ from aqs_batch.commands.frame import EXIT_FAILED, load, open_store, plain_errors
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
-    from aqs_batch.store import Job, Store
+    from aqs_batch.store import Job, RunRow, Store
 
 FOLLOW_S = 2.0
 QUEUED_SHOWN = 10  # thousands that only wait had hidden what failed
@@ -58,15 +58,16 @@ def _show(store: Store, *, as_json: bool) -> None:
     from aqs_batch.store import JobStatus
     from aqs_batch.wording import shown
 
-    unreadable = _unreadable(store)
+    last = store.last_run()
+    unreadable = _unreadable(store, last)
     jobs = [job for job in store.open_jobs() if job.status is not JobStatus.RUNNING]
     if as_json:
-        click.echo(json.dumps(_as_json(store, jobs, unreadable)))
+        click.echo(json.dumps(_as_json(store, last, jobs, unreadable)))
         return
     click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in store.job_counts().items()))
     if unreadable:
         click.echo(f"unreadable files, which have no job: {len(unreadable)}")
-    rows, last = store.counts(), store.last_run()
+    rows = store.counts()
     click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
     if last is not None:
         state = f"finished {last.finished_at}" if last.finished_at else "not finished"
@@ -91,11 +92,13 @@ def _line(job: Job) -> str:
 
 
 def _as_json(
-    store: Store, jobs: Sequence[Job], unreadable: Sequence[tuple[str, str]]
+    store: Store,
+    last: RunRow | None,
+    jobs: Sequence[Job],
+    unreadable: Sequence[tuple[str, str]],
 ) -> dict[str, object]:
     from aqs_batch.wording import shown
 
-    last = store.last_run()
     return {
         "jobs": store.job_counts(),
         "rows": store.counts(),
@@ -115,12 +118,11 @@ def _as_json(
     }
 
 
-def _unreadable(store: Store) -> list[tuple[str, str]]:
+def _unreadable(store: Store, last: RunRow | None) -> list[tuple[str, str]]:
     """Files that the last run, or who watches or audits a folder, could not even recognise."""
     from aqs_batch.wording import shown
 
     found = [(str(place.path), place.problem) for place in store.unreadable()]
-    last = store.last_run()
     if last is not None and last.kind == "run":
         entries = store.run_files(last.id)
         found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]

@@ -84,19 +84,25 @@ def test_a_move_that_fails_leaves_the_original_where_it_was(
     assert [p.name for p in original.parent.iterdir() if ".part" in p.name] == []
 
 
+def refuse_to_move(file: Path, error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renaming this file fails, and no other."""
+    rename = Path.rename
+
+    def moved(place: Path, target: Path) -> Path:
+        if place == file:
+            raise error
+        return rename(place, target)
+
+    monkeypatch.setattr(Path, "rename", moved)
+
+
 def test_an_encode_that_cannot_take_its_place_stays_where_it_was_kept(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had been moved beside the original already, and was deleted there."""
     original, encode = pair
-    rename = Path.rename
-
-    def refuse(place: Path, target: Path) -> Path:
-        if place == original:  # as in a folder whose files only their owner may rename
-            raise PermissionError(1, "Operation not permitted")
-        return rename(place, target)
-
-    monkeypatch.setattr(Path, "rename", refuse)
+    # As in a folder whose files only their owner may rename.
+    refuse_to_move(original, PermissionError(1, "Operation not permitted"), monkeypatch)
     with pytest.raises(EncodeError, match="could not be replaced"):
         trash.replace(original, encode, "f00d", NOW)
     assert (original.read_text(), encode.read_text()) == ("original", "encode")
@@ -107,14 +113,7 @@ def test_an_encode_from_another_disk_is_not_left_there_as_well(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, encode = pair
-    rename = Path.rename
-
-    def far(place: Path, target: Path) -> Path:
-        if place == encode:
-            raise OSError(18, "Invalid cross-device link")
-        return rename(place, target)
-
-    monkeypatch.setattr(Path, "rename", far)
+    refuse_to_move(encode, OSError(18, "Invalid cross-device link"), monkeypatch)
     entry = trash.replace(original, encode, "f00d", NOW)
     assert entry.replacement.read_text() == "encode"
     assert not encode.exists()
