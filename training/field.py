@@ -70,9 +70,8 @@ def extremes(said: Told) -> str:
     """The section on damage beyond all measure: whether it is found, and what AQS makes of it."""
     lines = []
     for case in EXTREMES:
-        mine, at = said.of(case), list(Artifact).index(case.artifact)
-        chance, found = said.probability[mine, at].mean(), said.detected[mine, at].mean()
-        low, middle, high = np.quantile(said.aqs[mine], (0, 0.5, 1))
+        chance, found = said.found(case, case.artifact)
+        low, middle, high = np.quantile(said.aqs[said.of(case)], (0, 0.5, 1))
         aqs = f"{middle:.2f} ({low:.2f} to {high:.2f})"
         lines.append([case.name, case.artifact.value, f"{chance:.2f}", f"{found:.0%}", aqs])
     head = (
@@ -104,6 +103,11 @@ class Told:
 
     def of(self, case: Case) -> np.ndarray:
         return np.array([c is case for c in self.cases])
+
+    def found(self, case: Case, artifact: Artifact) -> tuple[float, float]:
+        """The mean probability of an artifact in a case's clips, and the share it is named in."""
+        mine, at = self.of(case), list(Artifact).index(artifact)
+        return float(self.probability[mine, at].mean()), float(self.detected[mine, at].mean())
 
     def clean_aqs(self) -> np.ndarray:
         """For each clip the AQS of its source as it is."""
@@ -161,8 +165,7 @@ def page(said: Told, checkpoint: str) -> str:
         if case.artifact is None:
             lines.append(f"| {case.name} | - | | | {lower:.2f} |")
             continue
-        at = list(Artifact).index(case.artifact)
-        chance, found = said.probability[mine, at].mean(), said.detected[mine, at].mean()
+        chance, found = said.found(case, case.artifact)
         lines.append(
             f"| {case.name} | {case.artifact.value} | {chance:.2f} | {found:.0%} | {lower:.2f} |"
         )
