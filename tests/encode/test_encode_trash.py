@@ -128,6 +128,15 @@ def test_an_ending_in_capitals_stays(pair: tuple[Path, Path]) -> None:
     assert trash.restore(entry).read_text() == "original"
 
 
+def test_an_original_of_any_name_comes_back(pair: tuple[Path, Path]) -> None:
+    """That of this name was overwritten by its encode on the way."""
+    original, encode = pair
+    original = original.rename(original.with_name("replacement.mkv"))
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert trash.restore(entry).read_text() == "original"
+    assert "encode" in {p.read_text() for p in entry.folder.iterdir()}
+
+
 def test_an_archive_that_was_moved_restores_into_itself(pair: tuple[Path, Path]) -> None:
     """Whole paths in the manifest had brought the original to where the archive once was."""
     original, encode = pair
