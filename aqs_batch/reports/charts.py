@@ -24,8 +24,7 @@ def histogram(counts: Sequence[int]) -> str:
     for index, files in enumerate(counts):
         x, share = left + pitch * index, files / tallest if tallest else 0.0
         height = max(2.0, share * (bottom - top)) if files else 0.0
-        # The hair keeps 0.7 (14 / 20 is 0.7 but 7 * 0.1 is not) on the side of its level.
-        kind = svg.LEVEL_CLASSES[QualityLevel.of(index / bins + 1e-9)]
+        kind = svg.LEVEL_CLASSES[QualityLevel.of(index / bins)]
         title = f"AQS {index / bins:.2f}–{(index + 1) / bins:.2f}: {count(files, 'file')}"
         if files:
             bar = svg.rect(x + 1, bottom - height, pitch - 2, height, f"level {kind}", title)

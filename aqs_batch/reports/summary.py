@@ -194,8 +194,7 @@ def summarise(rows: Iterable[Row]) -> Summary:
 def _histogram(values: Iterable[float], bins: int = 20) -> tuple[int, ...]:
     counts = [0] * bins
     for value in values:
-        # A hair above, because 0.85 * 20 is 16.999… and 0.85 is Excellent.
-        counts[min(bins - 1, max(0, int(value * bins + 1e-9)))] += 1
+        counts[min(bins - 1, max(0, int(value * bins)))] += 1
     return tuple(counts)
 
 

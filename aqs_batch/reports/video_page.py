@@ -21,7 +21,7 @@ from aqs_batch.reports.timeline import (
     artifact_heat_map,
     scene_count,
 )
-from aqs_batch.reports.wording import EXPLANATIONS, Explanation, clock, count, decimal, label, size
+from aqs_batch.reports.wording import EXPLANATIONS, Explanation, clock, decimal, label, size
 from aqs_batch.wording import aqs_words
 
 _MOMENTS_MAX = 8
@@ -85,7 +85,6 @@ class VideoPage:
     outcome: Outcome
     verdict: Verdict | None
     rates: str
-    keyframes: str
     encodes: tuple[Rung, ...]
     curve: str
     strips: tuple[tuple[str, str], ...]  # words and drawing of each rung that has one
@@ -107,7 +106,6 @@ def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
         outcome=outcome,
         verdict=_verdict(outcome, outcome.score, settings) if outcome.score else None,
         rates=bit_rate(rates, video.duration_s) if video and len(rates) > 1 else "",
-        keyframes=_keyframes(video) if video else "",
         encodes=tuple(sorted(outcome.encodes, key=lambda rung: rung.crf)),
         curve=rd_curve(outcome.encodes),
         strips=strips(outcome.encodes),
@@ -219,14 +217,6 @@ def _change(aqs: float, before: float | None) -> str:
     if before is None:
         return ""
     return f"{aqs - before:+.2f} since the last run, when this file's content scored {before:.2f}"
-
-
-def _keyframes(video: Video) -> str:
-    times = video.keyframe_times_s
-    if not times:
-        return ""
-    every = f", one every {video.duration_s / len(times):.1f} s" if video.duration_s > 0 else ""
-    return count(len(times), "keyframe") + every
 
 
 def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:

@@ -136,7 +136,6 @@ def make_video(seed: int, duration_s: float) -> Video:
         duration_s=duration_s,
         bit_rate_kbps=5321.0,
         stream_index=0,
-        keyframe_times_s=tuple(float(t) for t in range(0, int(duration_s), 5)),
         kbps_over_time=rates,
         streams=("0 video h264", "1 audio aac", "2 subtitle mov_text"),
         warnings=(),
