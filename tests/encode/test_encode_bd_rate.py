@@ -62,6 +62,8 @@ def test_the_hull_leaves_out_what_a_mixture_beats() -> None:
     rungs = ladder()
     beaten = replace(rungs[2], kbps=3900.0)
     assert hull([rungs[0], rungs[1], beaten, rungs[3]]) == [rungs[3], rungs[1], rungs[0]]
+    worse = replace(rungs[0], kbps=9000.0, vmaf=rungs[1].vmaf)  # more bits for less
+    assert hull([worse, *rungs]) == rungs[::-1]
     unmeasured = replace(rungs[1], vmaf=None)
     assert unmeasured not in hull([rungs[0], unmeasured])
 

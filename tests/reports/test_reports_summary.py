@@ -62,10 +62,31 @@ def test_values_come_through(outcome: Outcome) -> None:
     assert document["status"] == "scored"
     assert document["sequence_count"] == len(document["sequences"]) == 12
     assert document["frame_count"] == 84
+    for artifact, detail in outcome.score.artifacts.items():
+        told = document["artifact_detail"][artifact.value]
+        assert told.pop("worst_t") == detail.worst_t_s
+        assert told == pytest.approx({name: getattr(detail, name) for name in told}, abs=1e-6)
     first = outcome.score.sequences[0]
     assert list(document["sequences"][0]["artifacts"].values()) == pytest.approx(
         list(first.severity), abs=1e-6
     )
+
+
+def test_the_facts_of_video_and_rungs_come_through(
+    build: Callable[..., Outcome], rungs: tuple[Rung, ...]
+) -> None:
+    video = replace(build().video, coded_width=1928, coded_height=1088)
+    rung = replace(rungs[1], aqs=0.7, frames=250, encode_fps=31.5, ratio=0.4, vmaf_v1=rungs[2].vmaf)
+    document = video_json(build(video=video, encodes=(rung,)))
+    renamed = {"fps", "frame_rate", "sar", "rotation", "streams"}
+    for name in set(document["video"]) - renamed:
+        assert document["video"][name] == getattr(video, name), name
+    (told,) = document["encodes"]
+    assert told["bytes"] == rung.size_bytes
+    for name in ("crf", "kbps", "xpsnr", "aqs", "frames", "encode_fps", "ratio"):
+        assert told[name] == pytest.approx(getattr(rung, name), abs=1e-6), name
+    for name in ("vmaf", "vmaf_neg", "vmaf_v1"):
+        assert told[name] == pytest.approx(vars(getattr(rung, name)), abs=1e-6), name
 
 
 def test_an_infinite_xpsnr_is_null_not_invalid_json(
@@ -123,6 +144,9 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
     )
     assert (found.new, found.improved, found.worse, found.same) == (1, 1, 2, 1)
     assert (found.unchanged, found.failed, found.files) == (1, 1, 7)
+    assert outcome.video is not None
+    assert found.duration_s == 6 * outcome.video.duration_s
+    assert found.size_bytes == 6 * outcome.video.size_bytes
     assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
 
 
