@@ -92,7 +92,7 @@ def restore(entry: Entry) -> Path:
         raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
     if os.path.lexists(entry.original) and entry.original != entry.replacement:
         raise EncodeError(f"{entry.original} exists already", hint="Move it away and run again.")
-    # Of an original called replacement.mkv the encode took the place in the trash, too: it was lost.
+    # An original called replacement.mkv was overwritten by its own encode here.
     stem = "encode" if entry.kept.stem.lower() == "replacement" else "replacement"
     try:
         if os.path.lexists(entry.replacement):
