@@ -26,17 +26,16 @@ QUALITY_STEPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85)
 _LONG_SIDE_CELLS = 24
 _UNSEEN = 9  # the step after the eight: cells no tile has covered
 _LONG_SIDE_PX = 400.0
-_SCALED_TO_PX = 1080  # frames whose shorter side is more are scaled to this first, by default
 
 
 def artifact_map(sequences: Sequence[SequenceScore], width: int, height: int) -> FrameMap:
-    """The frame with the mean of each tile's strongest severity (0-1); size in pixels."""
+    """The frame with the mean of each tile's strongest severity (0-1); its size as it was cut."""
     values = ((tile, _strongest(tile)) for sequence in sequences for tile in sequence.tiles)
     return _map(values, width, height, svg.SEVERITY_STEPS, "Strongest artifact over the frame")
 
 
 def quality_map(sequences: Sequence[SequenceScore], width: int, height: int) -> FrameMap:
-    """The frame with the mean of each tile's missing quality, 1 - quality; size in pixels."""
+    """The frame with the mean of each tile's missing quality, 1 - quality; its size as above."""
     values = ((tile, 1 - tile.quality) for sequence in sequences for tile in sequence.tiles)
     return _map(values, width, height, QUALITY_STEPS, "Missing quality over the frame")
 
@@ -86,9 +85,8 @@ def _grid(
     longer = max(width, height)
     rows = max(1, round(_LONG_SIDE_CELLS * height / longer))
     columns = max(1, round(_LONG_SIDE_CELLS * width / longer))
-    scale = min(1.0, _SCALED_TO_PX / min(width, height))
-    half_x = max(0.5 / columns, TILE_PX / (width * scale) / 2)
-    half_y = max(0.5 / rows, TILE_PX / (height * scale) / 2)
+    half_x = max(0.5 / columns, TILE_PX / width / 2)
+    half_y = max(0.5 / rows, TILE_PX / height / 2)
     centre_x = (np.arange(columns) + 0.5) / columns
     centre_y = (np.arange(rows) + 0.5) / rows
     total, looks = np.zeros((rows, columns)), np.zeros((rows, columns))

@@ -25,6 +25,7 @@ from aqs_batch.reports.wording import EXPLANATIONS, Explanation, clock, decimal,
 from aqs_batch.wording import aqs_words
 
 _MOMENTS_MAX = 8
+_MAX_HEIGHT = 1080  # of frames as they are scored, where the run does not say
 _IMAGES_MAX_BYTES = 500_000  # of JPEG; the page stays under 1 MB with its charts and base64
 
 
@@ -96,7 +97,7 @@ class VideoPage:
 
 
 def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
-    """Lay out one outcome; `settings` are the run's, for the alpha of the formula."""
+    """Lay out one outcome; `settings` are the run's: what alpha and which size it scored with."""
     video = outcome.video
     folder, slash, name = visible_name(outcome.file).rpartition("/")
     rates = video.kbps_over_time if video else ()
@@ -120,12 +121,12 @@ def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
 def _verdict(outcome: Outcome, score: Score, settings: Mapping[str, Any]) -> Verdict:
     video, sequences = outcome.video, score.sequences
     duration_s = video.duration_s if video else 0.0
-    width, height = (video.width, video.height) if video else (16, 9)
+    width, height = _scored_size(video, settings) if video else (16, 9)
     lines = _artifact_lines(score)
     return Verdict(
         score=score,
         aqs=aqs_words(score.aqs, score.level),
-        formula=_formula(score, _alpha(settings)),
+        formula=_formula(score, _setting(settings, "alpha")),
         change=_change(score.aqs, outcome.previous_aqs),
         gauge=gauge(score.aqs, score.aqs_p5),
         artifacts=lines,
@@ -189,14 +190,21 @@ def _cause(sequence: SequenceScore) -> str:
     return f"{label(list(Artifact)[strongest])} {decimal(values[strongest])}"
 
 
-def _alpha(settings: Mapping[str, Any]) -> float | None:
-    """The setting called alpha, wherever the settings keep it."""
+def _scored_size(video: Video, settings: Mapping[str, Any]) -> tuple[int, int]:
+    """(width, height) of the frames that tiles were cut from."""
+    most = _setting(settings, "max_height") or _MAX_HEIGHT
+    factor = min(1.0, most / max(1, min(video.width, video.height)))
+    return round(video.width * factor), round(video.height * factor)
+
+
+def _setting(settings: Mapping[str, Any], name: str) -> float | None:
+    """The number set under a name, wherever the settings keep it."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            found = _alpha(value)
+            found = _setting(value, name)
             if found is not None:
                 return found
-        elif str(key).rsplit(".", 1)[-1] == "alpha" and isinstance(value, int | float):
+        elif str(key).rsplit(".", 1)[-1] == name and isinstance(value, int | float):
             return float(value)
     return None
 

@@ -115,6 +115,22 @@ def test_what_is_there_for_part_of_the_time_is_told(
         ) is (not says)
 
 
+def test_the_map_goes_by_the_size_that_was_scored(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    """Tiles of a 4K video scored as it is had counted for four times their area."""
+    outcome = build(seed=3, sequences=1)  # four tiles of a 4K frame
+    told = []
+    for most in (1080, 2160):
+        made = replace(run, settings={"analysis": {"max_height": most}})
+        render(tmp_path, [outcome], made)
+        words = Page(video_path(tmp_path, outcome)).text()
+        found = re.search(r"Tiles looked at (\d+) % of the frame", words)
+        assert found
+        told.append(int(found[1]))
+    assert told[0] > 2 * told[1] > 0
+
+
 def test_the_filter_is_named_wherever_an_encode_is(
     tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
 ) -> None:
