@@ -17,7 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aqs_batch.records import Outcome, Rung, RunRecord, Status
-from aqs_batch.reports.export import RESULT_COLUMNS, SEQUENCE_COLUMNS, export, text_cell
+from aqs_batch.reports.export import (
+    ENCODE_COLUMNS,
+    RESULT_COLUMNS,
+    SEQUENCE_COLUMNS,
+    export,
+    text_cell,
+)
 from aqs_batch.reports.names import original
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "＝1"]
@@ -44,30 +50,47 @@ def test_the_three_files_tell_the_same(
     rows = table(tmp_path / "results.csv")
     assert tuple(rows[0]) == RESULT_COLUMNS
     assert [row["status"] for row in rows] == ["scored", "failed"]
-    assert float(rows[0]["aqs_score"]) == scored["aqs_score"]
-    assert float(rows[0]["judder"]) == scored["artifacts"]["judder"]
-    assert rows[0]["detected"] == ";".join(scored["detected"]) != ""
-    assert rows[0]["settings_key"] == "5f0c9e2b" and rows[0]["width"] == "3840"
     assert rows[1]["aqs_score"] == "" and rows[1]["reason"] == failed["reason"]
     moments = table(tmp_path / "sequences.csv")
     assert tuple(moments[0]) == SEQUENCE_COLUMNS
     assert [float(row["t"]) for row in moments] == [s["t"] for s in scored["sequences"]]
 
 
-def test_the_table_says_how_the_recommended_encode_was_made(
+def cell(value: object) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_every_column_holds_what_its_name_says(
     tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
 ) -> None:
-    plain = [replace(rung, recommended="", preprocess=None) for rung in rungs]
-    best = replace(plain[0], recommended="the smallest", preprocess="aqs-preprocess x1", ratio=0.4)
+    best = replace(rungs[5], recommended="it is best", codec="x264", aqs=0.71, ratio=0.4)
+    best = replace(best, output="/kept.mkv", plan="5 x 2.0 s of 60.0 s")
+    told = build(encodes=(rungs[0], best), previous_aqs=0.5, warnings=("one", "two"))
     rates = {"vmaf": -3.1, "vmaf_neg": -0.4}
-    filtered, unread = build(encodes=(best, *plain[1:]), bd_rate=rates), build(encodes=plain)
-    export(tmp_path, [filtered, unread, build()], run)
-    rows = table(tmp_path / "results.csv")
-    assert rows[0]["encode_preset"] == best.preset and float(rows[0]["encode_ratio"]) == 0.4
-    assert rows[0]["encode_preprocess"] == "aqs-preprocess x1"
-    assert (rows[0]["bd_rate_vmaf"], rows[0]["bd_rate_vmaf_neg"]) == ("-3.1", "-0.4")
-    assert rows[1]["encode_count"] == str(len(plain)) and rows[1]["encode_crf"] == ""
-    assert rows[2]["bd_rate_vmaf"] == "" and rows[2]["fingerprint"] != ""
+    export(tmp_path, [replace(told, bd_rate=rates)], run)
+    (video,) = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["videos"]
+    rung = video["encodes"][1]
+    facts = video["artifacts"] | video["video"] | video["provenance"] | video
+    facts |= {"detected": ";".join(video["detected"]), "warnings": "one; two"}
+    facts |= {f"encode_{name}": value for name, value in rung.items()} | {"encode_count": 2}
+    facts |= {"encode_vmaf": rung["vmaf"]["mean"], "encode_vmaf_p5": rung["vmaf"]["p5"]}
+    facts |= {"encode_vmaf_neg": rung["vmaf_neg"]["mean"]}
+    facts |= {f"bd_rate_{measure}": rate for measure, rate in rates.items()}
+    (row,) = table(tmp_path / "results.csv")
+    assert row == {column: cell(facts[column]) for column in RESULT_COLUMNS}
+    for row, moment in zip(table(tmp_path / "sequences.csv"), video["sequences"], strict=True):
+        facts = {"file": video["file"], **moment, **moment["artifacts"]}
+        assert row == {column: cell(facts[column]) for column in SEQUENCE_COLUMNS}
+
+
+def test_cells_of_encodes_are_empty_where_none_is_taken(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    export(tmp_path, [build(encodes=rungs), build()], run)
+    for row, count in zip(table(tmp_path / "results.csv"), (len(rungs), 0), strict=True):
+        told = {column: row[column] for column in ENCODE_COLUMNS if row[column]}
+        assert told == {"encode_count": str(count)}
+        assert row["checkpoint"] == "aqs-b0-2026a" and row["fingerprint"] != ""
 
 
 @pytest.mark.parametrize(
