@@ -18,7 +18,8 @@ from aqs_batch.records import RE_ENCODE, Artifact, Outcome, QualityLevel, Rung, 
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
-from aqs_batch.reports.wording import EXPLANATIONS
+from aqs_batch.reports.video_page import video_page
+from aqs_batch.reports.wording import EXPLANATIONS, clock
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=40)
 MEGABYTE = 1_000_000
@@ -95,6 +96,16 @@ def test_one_video(
     assert "-3.1 %" in words and "0.6 ×" in words and "aqs-b0-2026a" in words
     assert "script" not in page.tags  # a video's page needs no JavaScript at all
     assert page.tags.count("svg") >= 6
+
+
+def test_what_is_worst_comes_first(outcome: Outcome) -> None:
+    verdict = video_page(outcome, {}).verdict
+    assert verdict is not None and outcome.score is not None
+    told = [(line.detected, line.severity) for line in verdict.artifacts]
+    assert told == sorted(told, reverse=True) and len(told) == len(Artifact)
+    lowest = sorted(outcome.score.sequences, key=lambda sequence: sequence.aqs)
+    times = [clock(sequence.t_s) for sequence in lowest]
+    assert [moment.time for moment in verdict.moments] == times[: len(verdict.moments)] != []
 
 
 def test_what_is_there_for_part_of_the_time_is_told(
@@ -324,6 +335,26 @@ def test_the_plain_table_starts_with_the_worst(
     scores = [row[3] for row in table_rows(page) if isinstance(row[3], float)]
     assert scores == sorted(scores) and len(scores) > 100
     assert table_rows(page)[-1][3] is None  # failed files come last, and have their own section
+
+
+def test_the_table_has_the_facts_of_a_file(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
+) -> None:
+    row = row_of(build(previous_aqs=0.25))
+    ((name, page, status, aqs, p5, level, detected, severities, *rest),) = table_rows(
+        Page(render_index(tmp_path, [row], run))
+    )
+    assert (name, page, status, level) == (
+        row.file,
+        row.page,
+        0,
+        list(QualityLevel).index(row.level),
+    )
+    assert (aqs, p5) == pytest.approx((row.aqs, row.aqs_p5), abs=0.01)
+    assert [a for n, a in enumerate(Artifact) if detected >> n & 1] == list(row.detected) != []
+    assert severities == [round(severity * 100) for severity in row.severities]
+    delta = round(row.aqs - 0.25, 3)
+    assert rest[:6] == [row.width, row.height, 0, row.duration_s, row.size_bytes, delta]
 
 
 def test_a_score_just_below_a_level_is_not_shown_as_of_it(
