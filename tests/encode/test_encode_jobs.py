@@ -16,7 +16,7 @@ from aqs_batch import encoding, ffmpeg
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
 from aqs_batch.console import describe
-from aqs_batch.encode import trash
+from aqs_batch.encode import inventory, trash
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
 from aqs_batch.events import Event
@@ -106,10 +106,18 @@ def test_samples_are_told_as_such(film: Path, tmp_path: Path) -> None:
     (stored,) = encoding.encode(job(film, settings)).rungs
     assert stored.rung.plan == "2 x 0.2 s of 1.2 s"
     assert stored.rung.frames == 10
-    whole = encoding.encode(job(film, asked(tmp_path, full=True, crf=(30,)))).rungs[0]
+    assert stored.rung.size_bytes == pytest.approx(stored.rung.kbps * 1.2 * 1000 / 8, abs=1)
+    log = json.loads(gzip.decompress((tmp_path / "out" / stored.rung.vmaf_log).read_bytes()))
+    assert log["t_s"] == pytest.approx([number / 25 for number in log["frame"]])
+    assert log["frame"][0] < 15 <= log["frame"][5]  # one sample of each half
+    whole = encoding.encode(job(film, asked(tmp_path, keep="all", crf=(30,)))).rungs[0]
     assert whole.rung.plan == "full"
     assert whole.key != stored.key
     assert stored.rung.vmaf.mean == pytest.approx(whole.rung.vmaf.mean, abs=4)
+    made, source = (inventory.take(p).picture for p in (Path(whole.rung.output), film))
+    assert whole.rung.size_bytes == made.size_bytes
+    assert whole.rung.kbps == pytest.approx(made.size_bytes * 8 / 1000 / 1.2)
+    assert whole.rung.ratio == pytest.approx(made.size_bytes / source.size_bytes)
 
 
 def test_a_repeated_call_costs_nothing(film: Path, tmp_path: Path) -> None:

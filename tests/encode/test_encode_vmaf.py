@@ -160,6 +160,16 @@ def test_without_a_model_alignment_and_xpsnr_remain(
     assert frames.xpsnr.mean() > 20
 
 
+def test_where_a_frame_differs_most_is_told(
+    make_clip: Callable[..., Path], source: Video, ffmpeg_path: str
+) -> None:
+    box = ("-vf", "drawbox=x=240:y=0:w=80:h=60:color=black:t=fill")
+    marked = probe(make_clip(seconds=1.2, options=(*box, "-c:v", "libx264", "-crf", "18")))
+    found = vmaf.measure(*pair.foreign(marked, source), measuring(ffmpeg_path, source, models={}))
+    rows, columns = np.divmod(found.worst_cell, vmaf.CELLS)
+    assert len(rows) == 30 and set(rows) <= {0, 1} and set(columns) <= {6, 7}
+
+
 def test_a_failing_command_tells_its_last_lines_and_is_in_the_log(
     source: Video, ffmpeg_path: str, tmp_path: Path, caplog
 ) -> None:
