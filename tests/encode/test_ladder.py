@@ -1,0 +1,47 @@
+"""What a rung is known by: whatever changes it, or what is measured of it, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.encode import plan
+from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.ladder import Ladder, Tools, Wanted
+from aqs_batch.ingest.probe import probe
+
+
+@pytest.fixture(scope="module")
+def wanted(make_clip: Callable[..., Path]) -> Wanted:
+    video = probe(make_clip())
+    recipe = Recipe(Codec.X265, "slow", "aq-mode=3")
+    return Wanted(video, "f00d", plan.whole(video), recipe, {"vmaf": "vmaf_v0.6.1"})
+
+
+def key(wanted: Wanted, crf: float = 22, versions: str = "ffmpeg 9") -> str:
+    tools = Tools("ffmpeg", versions, 2, 2, Path("scratch"), Path("logs"))
+    return Ladder(wanted, tools, known=lambda key: None).key(crf)
+
+
+def test_a_rung_is_known_by_all_that_made_it(wanted: Wanted) -> None:
+    recipe, part = wanted.recipe, plan.window(wanted.video.frame_times_s, 0, 5, 1.0)
+    others = [
+        replace(wanted, fingerprint="beef"),
+        replace(wanted, plan=plan.Plan((part,), "1 x 0.2 s of 1.0 s", 0.2)),
+        replace(wanted, recipe=replace(recipe, codec=Codec.X264)),
+        replace(wanted, recipe=replace(recipe, preset="fast")),
+        replace(wanted, recipe=replace(recipe, params="")),
+        replace(wanted, preprocess="aqs-preprocess x1"),
+        replace(wanted, models={"vmaf": "vmaf_4k_v0.6.1"}),
+    ]
+    keys = [key(wanted), key(wanted, 23), key(wanted, 22.5), key(wanted, versions="ffmpeg 8")]
+    keys += map(key, others)
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_rung_is_the_same_however_its_crf_is_written_and_whoever_asks(wanted: Wanted) -> None:
+    assert key(wanted, 22) == key(wanted, 22.0)
+    assert key(wanted) == key(replace(wanted, others=(1, 2), container="mp4", dispositions=(1,)))
