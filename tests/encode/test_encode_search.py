@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +87,22 @@ def test_a_whole_file_that_looks_worse_than_its_samples_says_so() -> None:
     ]
     assert broken(rung(94), rung(94), asked) == broken(rung(80), rung(85), asked) == []
     assert broken(rung(91), rung(94), Encode(target_vmaf=90)) == []
+
+
+def test_the_smallest_that_looks_good_and_saves_bytes_is_taken() -> None:
+    def rung(crf: float, vmaf: float, ratio: float) -> Rung:
+        pooled = Vmaf(vmaf, vmaf, vmaf, vmaf)
+        rate = 8000 * ratio
+        return Rung(crf, "slow", None, 10, rate, pooled, pooled, 40, "exact", ratio=ratio)
+
+    rungs = [rung(18, 99, 1.1), rung(22, 96, 0.6), rung(26, 93, 0.4), rung(30, 88, 0.2)]
+    taken = recommend(rungs, 93)
+    assert taken is not None and taken[0] == 2
+    assert "VMAF of at least 93; 60% smaller than the source" in taken[1]
+    nearest = recommend(rungs, 99.5)
+    assert nearest is not None and nearest[0] == 1
+    assert recommend([rung(18, 99, 1.0)], 93) is None
+    assert recommend([replace(rungs[1], vmaf=None)], 93) is None
 
 
 def test_the_nearest_is_not_said_to_be_all_there_is() -> None:

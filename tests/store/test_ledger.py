@@ -75,6 +75,15 @@ def test_dead_workers_lose_their_jobs_to_a_backoff_and_at_last_to_quarantine(sto
     assert "died 3 times" in taken.reason
 
 
+def test_force_takes_no_job_out_of_a_living_hand(store: Store) -> None:
+    job = queued(store)
+    held = store.claim(job.id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert held is not None
+    again = store.enqueue("print", KEY, Path("/print.mp4"), force=True)
+    assert (again.status, again.worker) == (JobStatus.RUNNING, "w")
+    assert store.heartbeat(held, 1.0, LEASE_S)
+
+
 def test_the_living_keep_their_jobs_until_their_lease_ends(store: Store) -> None:
     queued(store)
     job = store.claim_next(KEY, "alive", 0.0, LEASE_S)
