@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import listed, load, plain_errors, settings_flags
+from aqs_batch.commands.frame import EXIT_FAILED, listed, load, plain_errors, settings_flags, tell
 from aqs_batch.commands.run import score
 
 
@@ -58,17 +58,22 @@ def restore(places: tuple[Path, ...], only_list: bool, debug: bool) -> int:
     from aqs_batch.errors import EncodeError
     from aqs_batch.wording import shown
 
+    code = 0
     with plain_errors(debug):
         for place in places:
             found = trash.entries_for(place)
             if not found:
-                raise EncodeError(
-                    f"{shown(str(place))}: no original of it is in a trash folder",
-                    hint="Name the file as it was or is, or a folder above it.",
-                )
+                why = f"{place}: no original of it is in a trash folder"
+                tell(EncodeError(why, hint="Name the file as it was or is, or a folder above it."))
+                code = EXIT_FAILED
             for entry in found:
-                if not only_list:
-                    trash.restore(entry)
+                try:
+                    if not only_list:
+                        trash.restore(entry)
+                except EncodeError as error:  # one that was in the way had held up all others
+                    tell(error)
+                    code = EXIT_FAILED
+                    continue
                 word = "can be restored" if only_list else "restored"
                 click.echo(f"{shown(str(entry.original))}  {word} (replaced {entry.replaced_at})")
-    return 0
+    return code

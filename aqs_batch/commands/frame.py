@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from aqs_batch.config import Loaded
+    from aqs_batch.errors import AqsError
     from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 
@@ -21,6 +22,15 @@ def complain(words: str) -> None:
     """Say what went wrong on standard error; where that is full or gone, the exit code says it."""
     with suppress(OSError):
         click.echo(words, err=True)
+
+
+def tell(error: AqsError) -> None:
+    """Say what went wrong, and what to do."""
+    from aqs_batch.wording import shown
+
+    complain(f"error: {shown(str(error))}")
+    if error.hint:
+        complain(f"  {error.hint}")
 
 
 @contextmanager
@@ -40,9 +50,7 @@ def plain_errors(debug: bool) -> Iterator[None]:
     except AqsError as error:
         if debug:
             raise
-        complain(f"error: {shown(str(error))}")
-        if error.hint:
-            complain(f"  {error.hint}")
+        tell(error)
         raise click.exceptions.Exit(
             EXIT_USAGE if isinstance(error, SettingsError | CheckpointError) else EXIT_FAILED
         ) from error

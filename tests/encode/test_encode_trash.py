@@ -7,7 +7,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from aqs_batch.commands.encode import restore
 from aqs_batch.encode import trash
 from aqs_batch.errors import EncodeError
 
@@ -149,6 +151,21 @@ def test_an_archive_that_was_moved_restores_into_itself(pair: tuple[Path, Path])
     assert trash.restore(entry) == moved / "film.avi"
     assert (moved / "film.avi").read_text() == "original"
     assert newcomer.read_text() == "somebody else's"
+
+
+def test_one_that_is_in_the_way_holds_up_no_other(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        original, encode = tmp_path / f"{name}.avi", tmp_path / f"{name}.x265.mkv"
+        original.write_text(name)
+        encode.write_text("encode")
+        trash.replace(original, encode, "f00d", NOW)
+    (tmp_path / "b.avi").write_text("newcomer")
+    places = [str(tmp_path / "gone.avi"), str(tmp_path)]
+    done = CliRunner().invoke(restore, places, standalone_mode=False)
+    assert done.return_value == 1
+    assert "b.avi exists already" in done.output and "gone.avi: no original" in done.output
+    told = {p.name: p.read_text() for p in tmp_path.glob("*.avi")}
+    assert told == {"a.avi": "a", "b.avi": "newcomer", "c.avi": "c"}
 
 
 def test_a_relative_name_is_found_from_elsewhere(
