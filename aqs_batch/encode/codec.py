@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from aqs_batch.encode import pixels
 from aqs_batch.encoders import CRF_MAX, refused_crf
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Video
@@ -56,13 +57,7 @@ def pixel_format(video: Video, codec: Codec) -> str:
 
     10-bit stays 10-bit; RGB becomes 4:4:4, transparency is lost, SVT-AV1 knows 4:2:0 only.
     """
-    source = video.pixel_format
-    chroma = "420"
-    if codec is not Codec.SVTAV1:
-        if is_rgb(source) or "444" in source:
-            chroma = "444"
-        elif "422" in source or "440" in source or source.startswith(("uyvy", "yuyv")):
-            chroma = "422"
+    chroma = "420" if codec is Codec.SVTAV1 else pixels.chroma(video.pixel_format)
     depths = _BIT_DEPTHS[codec]
     depth = next((d for d in depths if d >= video.bit_depth), depths[-1])
     return f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le")

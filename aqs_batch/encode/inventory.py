@@ -15,6 +15,7 @@ import av.error
 
 from aqs_batch import colour
 from aqs_batch.containers import DEMUXERS
+from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Check
 
@@ -123,7 +124,7 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
         _line(
             "captions, 3D", ", ".join(old.shown_with) or "none", ", ".join(new.shown_with) or "none"
         ),
-        Check("pixels", old.pixels, new.pixels, _are_as_fine(new.pixels, old.pixels)),
+        Check("pixels", old.pixels, new.pixels, are_as_fine(new.pixels, old.pixels)),
         Check(
             "transparency", _yes(old.transparent), _yes(new.transparent),
             new.transparent >= old.transparent,
@@ -265,19 +266,6 @@ def _yes(is_so: bool) -> str:
 
 def _line(what: str, before: object, after: object) -> Check:
     return Check(what, str(before), str(after), before == after)
-
-
-def _are_as_fine(ours: str, theirs: str) -> bool:
-    """Whether one pixel format has all that another has: chroma and depth."""
-    if ours == theirs or not theirs:
-        return True
-    new, old = (av.VideoFormat(name) for name in (ours, theirs))
-    is_grey = len(old.components) < 3 and not old.has_palette
-    return (
-        new.components[0].bits >= old.components[0].bits
-        and (is_grey or new.chroma_width(16) >= old.chroma_width(16))
-        and (is_grey or new.chroma_height(16) >= old.chroma_height(16))
-    )
 
 
 def _same_colour(old: Picture, new: Picture) -> bool:

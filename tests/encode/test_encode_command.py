@@ -72,6 +72,14 @@ def test_pixels_stay_as_deep_and_as_coloured_as_the_encoder_goes(video: Video) -
         ("yuv422p10le", 10): ("yuv422p10le", "yuv420p10le"),
         ("gbrp12le", 12): ("yuv444p12le", "yuv420p10le"),
         ("p010le", 10): ("yuv420p10le", "yuv420p10le"),
+        ("yuv440p", 8): ("yuv444p", "yuv420p"),
+        ("uyva", 8): ("yuv444p", "yuv420p"),  # QuickTime's v408
+        ("nv16", 8): ("yuv422p", "yuv420p"),
+        ("yuyv422", 8): ("yuv422p", "yuv420p"),
+        ("yuv411p", 8): ("yuv420p", "yuv420p"),
+        ("gray", 8): ("yuv420p", "yuv420p"),
+        ("pal8", 8): ("yuv444p", "yuv420p"),
+        ("", 8): ("yuv420p", "yuv420p"),
     }
     for (pixel_format, depth), expected in cases.items():
         source = replace(video, pixel_format=pixel_format, bit_depth=depth)
