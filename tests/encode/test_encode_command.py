@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.encode import codec, command, trial
+from aqs_batch.encode import choose, codec, command, trial
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Piped, Target
 from aqs_batch.encode.plan import Window
@@ -125,6 +125,19 @@ def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:
     assert maps == ["0:v:0", "1:1"]
     reading = command.decoder_argv("ffmpeg", video, WHOLE, RECIPE, planar="yuv420p")
     assert reading[-1] == "pipe:1"
+
+
+def test_the_crop_of_a_frame_is_where_it_was_said() -> None:
+    argv = choose.crop_argv("ffmpeg", Path("/s/x.mkv"), 2, WHOLE, (0.25, 0.75))
+    box = after(argv, "-vf")
+    assert ":x='clip(iw*0.2500-ow/2,0,iw-ow)':y='clip(ih*0.7500-oh/2,0,ih-oh)'" in box
+    assert after(argv, "-map") == "0:2"
+
+
+def test_only_hevc_has_another_name_in_mp4() -> None:
+    assert codec.container_tag(Codec.X265, "mp4") == ["-tag:v", "hvc1"]
+    for kind, container in ((Codec.X265, "matroska"), (Codec.X264, "mp4"), (Codec.SVTAV1, "mp4")):
+        assert codec.container_tag(kind, container) == []
 
 
 def test_every_codec_goes_through_the_same_code() -> None:

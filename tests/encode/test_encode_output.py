@@ -172,6 +172,8 @@ def test_the_own_container_is_kept_where_it_takes_everything(
     plain = inventory.take(make_clip(), 0)
     assert output.container_for(Path("a.avi"), plain, 0, Codec.X264).suffix == ".mkv"
     assert output.container_for(Path("a.m4v"), plain, 0, Codec.X265).suffix == ".m4v"
+    av1 = output.container_for(Path("a.mov"), plain, 0, Codec.SVTAV1)  # QuickTime knows none
+    assert (av1.name, av1.suffix) == ("mp4", ".mp4")
 
 
 def test_cover_art_of_an_mp4_is_kept(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:

@@ -84,6 +84,22 @@ def test_force_takes_no_job_out_of_a_living_hand(store: Store) -> None:
     assert store.heartbeat(held, 1.0, LEASE_S)
 
 
+def test_what_goes_wrong_too_often_is_set_aside_until_it_is_asked_for(store: Store) -> None:
+    queued(store)
+    tried = []
+    for _ in range(ATTEMPTS):
+        job = store.claim_next(KEY, "w", 0.0, LEASE_S)
+        assert job is not None
+        tried.append(store.postpone(job, "no memory", "hint", 0.0, ATTEMPTS))
+    assert tried == [True] * (ATTEMPTS - 1) + [False]
+    assert store.claim_next(KEY, "w", 0.0, LEASE_S) is None
+    assert store.open_jobs()[0].status is JobStatus.QUARANTINED
+    store.retry()
+    again = store.claim_next(KEY, "w", 0.0, LEASE_S)
+    assert again is not None
+    assert (again.attempts, again.reason) == (1, "")
+
+
 def test_the_living_keep_their_jobs_until_their_lease_ends(store: Store) -> None:
     queued(store)
     job = store.claim_next(KEY, "alive", 0.0, LEASE_S)
@@ -119,6 +135,19 @@ def test_a_place_remembers_what_it_held_before(store: Store) -> None:
     assert {job.fingerprint for job in store.open_jobs()} == {"first", "second"}
     assert list(store.stamps("/in", KEY)) == [("a.mp4", "2:2:2:2", False)]
     assert list(store.stamps("/in", "other key")) == [("a.mp4", "", False)]
+
+
+def test_what_a_place_held_before_is_not_lost_by_a_touch_or_a_disk_that_fails(store: Store) -> None:
+    looks = ["first", "second", "second", "", "third"]
+    before = []
+    for number, print_ in enumerate(looks):
+        store.note(
+            Place("/in", "a.mp4", f"1:{number}:1:1", print_, problem="" if print_ else "?"), KEY
+        )
+        place = store.place("/in", "a.mp4")
+        assert place is not None
+        before.append(place.previous_fingerprint)
+    assert before == ["", "first", "first", "second", "second"]
 
 
 def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatch) -> None:
