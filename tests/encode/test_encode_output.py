@@ -130,6 +130,42 @@ def test_colour_tags_that_changed_are_told_by_name(make_clip) -> None:
     ]
 
 
+def test_whatever_is_lost_beside_the_picture_is_told(rich: dict[str, Path]) -> None:
+    held = inventory.take(rich[".mkv"])
+    picture, (video, sound, *others) = held.picture, held.streams
+    sound = replace(sound, tags={"title": "Left"}, disposition=1)
+    held = replace(held, streams=(video, sound, *others))
+    (start, end, title), second = held.chapters
+    late = tuple(t + 0.06 for t in picture.times_s)
+    changes: dict[str, inventory.Inventory] = {
+        "frames": replace(held, picture=replace(picture, times_s=picture.times_s[:-1])),
+        "picture size": replace(held, picture=replace(picture, size=(320, 238))),
+        "rotation": replace(held, picture=replace(picture, rotation_deg=90)),
+        "pixel shape": replace(held, picture=replace(picture, sar=(4, 3))),
+        "picture from and to": replace(held, picture=replace(picture, times_s=late)),
+        "file tags": replace(held, tags={"title": "A title"}),
+    }
+    for chapters in ([second], [(start + 0.2, end, title), second], [(start, end, "?"), second]):
+        said = losses(held, replace(held, chapters=tuple(chapters)))
+        assert [words.split(":")[0] for words in said] == ["chapters"]
+    for changed in (
+        replace(sound, codec="mp3"), replace(sound, language="fra"), replace(sound, disposition=0),
+        replace(sound, tags={}), None,
+    ):  # fmt: skip
+        streams = (video, *(() if changed is None else (changed,)), *others)
+        assert any(
+            words.startswith("stream 1") for words in losses(held, replace(held, streams=streams))
+        )
+    for what, after in changes.items():
+        assert what in [words.split(":")[0] for words in losses(held, after)]
+    soon = replace(picture, times_s=tuple(t + 0.04 for t in picture.times_s))  # as clocks round
+    assert losses(held, held) == losses(held, replace(held, picture=soon)) == []
+
+
+def losses(before: inventory.Inventory, after: inventory.Inventory) -> list[str]:
+    return output.losses(inventory.compare(before, after, before.picture.frames), ())
+
+
 def test_half_the_frames_never_get_a_final_name(
     rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
 ) -> None:

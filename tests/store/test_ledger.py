@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import alembic.command
@@ -148,6 +149,21 @@ def test_what_a_place_held_before_is_not_lost_by_a_touch_or_a_disk_that_fails(st
         assert place is not None
         before.append(place.previous_fingerprint)
     assert before == ["", "first", "first", "second", "second"]
+
+
+def test_what_was_found_of_a_file_is_not_said_of_the_next_one_there(store: Store) -> None:
+    read = Place("/in", "a.mp4", "1:1:1:1", "first")
+    store.note(replace(read, stamp="2:2:2:2", fingerprint="second"), KEY)  # meanwhile
+    store.verified(read, "hash", 5.0)
+    store.moved(read, Path("/done/a.mp4"))
+    place = store.place("/in", "a.mp4")
+    assert place is not None
+    assert (place.content_hash, place.hashed_at, place.moved_to) == ("", 0.0, "")
+    store.verified(place, "hash", 5.0)
+    store.moved(place, Path("/done/a.mp4"))
+    (other,) = store.places("/in")
+    assert (other.content_hash, other.hashed_at, other.path) == ("hash", 5.0, Path("/done/a.mp4"))
+    assert store.places_of("second") == list(store.stamps("/in", KEY)) == []
 
 
 def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatch) -> None:
