@@ -125,7 +125,7 @@ class EncodeJobs:
         asked = self._settings.encode
         if asked.keeps == "none" or asked.replace:
             return False
-        kept = [rung.output for rung in self._store.rungs(fingerprint) if rung.output]
+        kept = [rung.output for rung in self._own(fingerprint) if rung.output]
         return not all(Path(output).exists() for output in kept)
 
     def _was_overruled(self, fingerprint: str) -> bool:

@@ -319,6 +319,21 @@ def test_a_kept_encode_that_was_lost_is_made_again(film: Path, tmp_path: Path) -
     store.close()
 
 
+def test_a_file_that_another_request_kept_is_not_missed(film: Path, tmp_path: Path) -> None:
+    """Every night had gone through the whole ladder again for a file that was deleted for good."""
+    store = Store(asked(tmp_path).output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    told: list[bool] = []
+    for crf in (30, 38, 38):
+        settings = asked(tmp_path, crf=(crf,), keep="all")
+        jobs = jobs_for(store, settings)
+        jobs.after(film, entry, lambda k, f: told.append(f["known"]) if k == "encoded" else None)
+        first = min(store.rungs(entry.fingerprint), key=lambda rung: rung.crf)
+        Path(first.output).unlink(missing_ok=True)
+    assert told == [False, False, True]
+    store.close()
+
+
 def test_what_replaces_an_original_is_what_was_measured(film: Path, tmp_path: Path) -> None:
     """Kept under one name, the medium preset's file had taken the place as ultrafast's."""
     before = film.read_bytes()
