@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -146,23 +145,6 @@ def test_names_that_are_not_utf8_are_kept(store: Store) -> None:
     store.record_file(run, RunFile("\udcff\udcfe.mp4", "", KEY, Status.FAILED, "why", "hint"))
     assert store.run_files(run)[0].file == "\udcff\udcfe.mp4"
     assert store.run(run).input_dir == "in\udcff"
-
-
-def test_a_newer_database_is_refused_in_words(store: Store) -> None:
-    store.close()
-    assert store.path is not None
-    with sqlite3.connect(store.path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StoreError, match="newer aqs-batch"):
-        Store(store.url)
-
-
-def test_what_is_not_a_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "aqs.db"
-    file.write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreError, match="cannot open"):
-        Store(f"sqlite:///{file}")
-    assert file.read_bytes() == b"not a database" * 100
 
 
 def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: Analysis) -> None:
