@@ -131,6 +131,8 @@ def within(climb: Callable[[float], Made], asked: Encode, crf: float, highest: f
         over = max((value(whole.rung) / goal.bound for goal, value in bounds), default=0.0)
         if over <= 1:
             return whole
+        if crf >= highest:  # or the same file would be encoded again, for hours
+            break
         crf = min(crf + math.ceil(_CRF_TO_HALVE * math.log2(over)), highest)
     told = " and ".join(f"{goal.what} of at most {goal.bound:g}" for goal, _ in bounds)
     raise TargetError(

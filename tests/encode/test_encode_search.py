@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqs_batch.encode.choose import recommend
-from aqs_batch.encode.search import MOST_STEPS, Goal, broken, search, together
+from aqs_batch.encode.ladder import Made
+from aqs_batch.encode.search import MOST_STEPS, Goal, broken, search, together, within
 from aqs_batch.errors import TargetError
 from aqs_batch.records import Rung, Vmaf
 from aqs_batch.settings import Encode
@@ -87,6 +89,33 @@ def test_a_whole_file_that_looks_worse_than_its_samples_says_so() -> None:
     ]
     assert broken(rung(94), rung(94), asked) == broken(rung(80), rung(85), asked) == []
     assert broken(rung(91), rung(94), Encode(target_vmaf=90)) == []
+
+
+def whole_files(kbps: float) -> tuple[list[float], Callable[[float], Made]]:
+    """What was encoded, and what encodes: this rate at CRF 24, half of it every six steps."""
+    asked: list[float] = []
+
+    def climb(crf: float) -> Made:
+        asked.append(crf)
+        rate = kbps * 2 ** ((24 - crf) / 6)
+        return Made(Rung(crf, "slow", None, 10, rate, None, None, 40, "exact"), f"{crf}")
+
+    return asked, climb
+
+
+def test_a_whole_file_that_is_too_large_is_made_smaller() -> None:
+    asked, climb = whole_files(3900)
+    assert within(climb, Encode(max_kbps=1000), 24, 51).rung.crf == 36
+    assert asked == [24, 36]
+    asked, climb = whole_files(900)
+    assert within(climb, Encode(max_kbps=1000, target_vmaf=90), 24, 51).rung.crf == 24
+
+
+def test_no_whole_file_is_encoded_twice() -> None:
+    asked, climb = whole_files(100_000)
+    with pytest.raises(TargetError, match="kbit/s of at most 1000, though its samples did"):
+        within(climb, Encode(max_kbps=1000), 48, 51)
+    assert asked == [48, 51]
 
 
 def test_the_smallest_that_looks_good_and_saves_bytes_is_taken() -> None:
