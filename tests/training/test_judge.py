@@ -76,7 +76,7 @@ def test_unknown_labels_do_not_enter_the_fit() -> None:
     assert calibrate(logits, presence.astype(np.int8), clean) == known
 
 
-@pytest.mark.parametrize("budget", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("budget", [0.01, 0.02, 0.3])
 def test_no_more_clean_tiles_are_accused_than_allowed(budget: float) -> None:
     """What clean tiles are seldom taken for is named earlier than what they look like."""
     rng = np.random.default_rng(1)
@@ -85,6 +85,10 @@ def test_no_more_clean_tiles_are_accused_than_allowed(budget: float) -> None:
     probability = sigmoid(4.0 * presence - 3.0 + noise)
     clean = (presence == 0).all(1)
     chosen = thresholds(probability, presence, clean, budget)
-    assert (probability[clean] > np.array(chosen)).any(1).mean() <= budget
     freely = thresholds(probability, presence, clean, 1.0)
+    accused, at_most = (
+        float((probability[clean] > np.array(above)).any(1).mean()) for above in (chosen, freely)
+    )
+    # At the lowest price that keeps the share: a higher one names less than it may.
+    assert min(budget, at_most) / 2 < accused <= budget
     assert chosen[1] >= freely[1] and chosen[1] > chosen[0]
