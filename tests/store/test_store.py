@@ -154,6 +154,8 @@ def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: A
         store.save(job, dataclasses.replace(analysis, fingerprint=content), aqs)
     first = store.start_run("1", "/here", "", {})
     store.record_file(first, RunFile("a.mp4", "old", KEY, Status.SCORED))
+    unlike = store.start_run("1", "/here", "", {})  # of other settings, of which nothing is known
+    store.record_file(unlike, RunFile("a.mp4", "new", "other", Status.SCORED))
     second = store.start_run("2", "/here", "", {})
     elsewhere = store.start_run("3", "/there", "", {})
     entry = RunFile("a.mp4", "new", KEY, Status.SCORED)
