@@ -192,7 +192,12 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     assert store.counts()["runs"] == 5
     assert store.prune_runs(2, "9") == 3
     assert store.prune_missing(99.0) == 0
-    assert store.prune_missing(101.0) == 1
+    store.note(Place("/in", "here.mp4", "1:1:1:1", "p"), KEY)
+    assert store.prune_missing(101.0, dry_run=True) == store.prune_missing(101.0) == 1
+    assert [place.file for place in store.places("/in")] == ["here.mp4"]
+    store.note(Place("/other", "here.mp4", "1:1:1:1", "p"), KEY)
+    assert store.prune_folder("/in") == 1
+    assert list(store.places("/in")) == [] and len(list(store.places("/other"))) == 1
     assert store.prune_jobs() == 1
     # Neither what is set aside nor what failed is forgotten while its file is there.
     here = tmp_path / "here.mp4"

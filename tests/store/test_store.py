@@ -161,6 +161,9 @@ def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: A
     entry = RunFile("a.mp4", "new", KEY, Status.SCORED)
     assert store.previous_aqs(second, entry) == 0.8
     assert store.previous_aqs(elsewhere, entry) is None  # another folder's file of that name
+    store.record_file(second, entry)
+    third = store.start_run("4", "/here", "", {})
+    assert store.previous_aqs(third, entry) == 0.6  # of the runs before it the last
     assert store.previous_aqs(second, dataclasses.replace(entry, settings_key="x")) is None
     assert store.previous_aqs(second, dataclasses.replace(entry, file="b.mp4")) is None
 
