@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqs_batch.analysis import checkpoint
@@ -32,15 +31,14 @@ def label(strength: float) -> str:
     return f"{shipped().card.label} x{strength:g}"
 
 
-def filters(strength: float, weights: Path | None = None) -> Callable[[float], LumaFilter]:
-    """CRF to the filter for it, as `encode.filtered` takes it; `weights` None: the shipped ones.
+def filters(strength: float) -> Callable[[float], LumaFilter]:
+    """CRF to the filter for it, as `encode.filtered` takes it.
 
-    Raises CheckpointError when the weights are not this version's.
+    Raises CheckpointError when the shipped weights are not this version's.
     """
     from aqs_batch.encode.preprocess import ARCHITECTURE, FrameFilter
 
-    found = shipped() if weights is None else checkpoint.inspect(weights)
-    frames = FrameFilter(checkpoint.load_tensors(found, ARCHITECTURE))
+    frames = FrameFilter(checkpoint.load_tensors(shipped(), ARCHITECTURE))
 
     def for_crf(crf: float) -> LumaFilter:
         def apply(window: Sequence[Luma], bit_depth: int) -> Luma:

@@ -47,17 +47,17 @@ class FrameLog:
             temporary.unlink(missing_ok=True)
             raise
 
-    def strip(self, name: str = "vmaf") -> tuple[float, ...]:
-        """At most STRIP_BINS values over time, each the lowest of its frames."""
-        series = self.scores.get(name)
+    def strip(self) -> tuple[float, ...]:
+        """VMAF over time in at most STRIP_BINS values, each the lowest of its frames."""
+        series = self.scores.get("vmaf")
         if series is None or not len(series):
             return ()
         parts = np.array_split(series, min(STRIP_BINS, len(series)))
         return tuple(round(float(part.min()), 2) for part in parts)
 
-    def worst(self, name: str = "vmaf") -> list[int]:
-        """Positions of the frames with the lowest scores, well apart, the worst first."""
-        series = self.scores.get(name)
+    def worst(self) -> list[int]:
+        """Positions of the frames with the lowest VMAF, well apart, the worst first."""
+        series = self.scores.get("vmaf")
         if series is None:
             return []
         chosen: list[int] = []

@@ -37,26 +37,18 @@ class Goal:
         return math.log(max(value, 1e-9)) if self.logarithmic else value
 
 
-def search(
-    value_at: Callable[[float], float],
-    goal: Goal,
-    low: float,
-    high: float,
-    *,
-    step: float = 1.0,
-    first: float | None = None,
-) -> float:
-    """The best CRF in low..high, in multiples of `step`, that keeps the goal.
+def search(value_at: Callable[[float], float], goal: Goal, low: float, high: float) -> float:
+    """The best CRF in low..high, in whole steps, that keeps the goal.
 
     The first guesses interpolate between the nearest known values on both sides, as ab-av1 does;
     a curve that bends so much that they do not close in is halved after that. Raises TargetError,
     which names the best value found, when no CRF keeps the goal or the steps run out.
     """
     # Numbered from the side that keeps the goal: the last number that keeps it is sought.
-    count = int((high - low) / step + 1e-9)
+    count = int(high - low)
 
     def crf_of(number: int) -> float:
-        return low + number * step if goal.at_least else high - number * step
+        return low + number if goal.at_least else high - number
 
     known: dict[int, float] = {}
 
@@ -66,7 +58,7 @@ def search(
         return goal.keeps(known[number])
 
     good, bad = -1, count + 1
-    guess = count // 2 if first is None else round(abs(first - crf_of(0)) / step)
+    guess = count // 2
     for number in range(MOST_STEPS):
         guess = min(max(guess, good + 1), bad - 1)
         if keeps(guess):

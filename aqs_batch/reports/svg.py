@@ -71,9 +71,9 @@ def mark(x: float, y: float, shape: str, kind: str, title: str) -> str:
     return f'<path class="{kind}" d="{outlines[shape]}"><title>{escape(title)}</title></path>'
 
 
-def step_of(value: float, steps: Sequence[float] = SEVERITY_STEPS) -> int:
-    """The heat step of a value, 0 (nothing) to len(steps)."""
-    return sum(value >= bound for bound in steps)
+def step_of(severity: float) -> int:
+    """The heat step of a severity, 0 (nothing) to 8."""
+    return sum(severity >= bound for bound in SEVERITY_STEPS)
 
 
 def cells(boxes: Iterable[tuple[int, float, float, float, float]]) -> str:

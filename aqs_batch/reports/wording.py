@@ -123,6 +123,6 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def count(number: int, singular: str, plural: str = "") -> str:
+def count(number: int, singular: str) -> str:
     """A number with its noun: 1 file, 2,000 files."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+    return f"{number:,} {singular}{'' if number == 1 else 's'}"
