@@ -208,7 +208,17 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     store.fail(mine, "bad", "")
     assert store.prune_jobs() == 0
     here.unlink()
+    store.note(Place("/in", "moved.mp4", "1:1:1:1", "here"), KEY)  # it lies elsewhere now
+    assert store.prune_jobs() == 0
+    store.forget("/in", ["moved.mp4"])
     assert store.prune_jobs() == 1
+    queued(store, "killer")
+    for _ in range(ATTEMPTS):  # what is set aside stays so though its file is gone
+        mine = store.claim_next(KEY, "dead", 0.0, LEASE_S)
+        assert mine is not None
+        store.reap(0.0, lambda name: True, 0.0, ATTEMPTS)
+    assert store.prune_jobs() == 0
+    assert [job.status for job in store.open_jobs()] == [JobStatus.QUARANTINED]
     assert store.counts() == {"videos": 1, "runs": 2, "analyses": 1, "sequences": 1}
 
 
@@ -240,6 +250,17 @@ def test_what_a_night_found_goes_with_its_run_and_any_name_survives(store: Store
     store.start_run("2026-01-04", "/in", "", {})
     store.prune_runs(1, "9")
     assert store.inherited(later) == []
+
+
+def test_what_a_night_found_is_told_once_however_many_are_cut_off(store: Store) -> None:
+    nights = [store.start_run(f"2026-01-0{n}", "/in", "", {}, "audit") for n in range(1, 5)]
+    store.find(nights[0], Finding("missing", "a.mp4"))
+    for night in nights[1:3]:
+        store.inherit(night, lambda name: False)
+    assert store.inherited(nights[2]) == [Finding("missing", "a.mp4", night="2026-01-01")]
+    store.told(nights[2])
+    store.inherit(nights[3], lambda name: False)
+    assert store.inherited(nights[3]) == []
 
 
 def test_the_head_in_the_file_names_is_alembics() -> None:
