@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -54,6 +55,7 @@ def render_index(output_dir: Path, rows: Sequence[Row], run: RunRecord) -> Path:
     return index
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
