@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,9 +70,7 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
 
 def entries(folder: Path) -> list[Entry]:
     """All originals in trash folders at or below `folder`, the newest first."""
-    read = (_read(path) for path in folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
-    found = [entry for entry in read if entry is not None and entry.kept.exists()]
-    return sorted(found, key=lambda e: e.replaced_at, reverse=True)
+    return _newest_first(folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
 
 
 def entries_for(place: Path) -> list[Entry]:
@@ -79,8 +78,16 @@ def entries_for(place: Path) -> list[Entry]:
     if place.is_dir():
         return entries(place)
     path = Path(os.path.abspath(place))
-    mine = [e for e in entries(path.parent) if path in (e.original, e.replacement)]
+    # Beside it and nowhere else: a name of no file had every folder below its own looked through.
+    beside = _newest_first(path.parent.glob(f"{FOLDER}/*/{MANIFEST}"))
+    mine = [e for e in beside if path in (e.original, e.replacement)]
     return mine[:1]  # the newest: an older one was its encode's original
+
+
+def _newest_first(manifests: Iterable[Path]) -> list[Entry]:
+    read = map(_read, manifests)
+    found = [entry for entry in read if entry is not None and entry.kept.exists()]
+    return sorted(found, key=lambda e: e.replaced_at, reverse=True)
 
 
 def restore(entry: Entry) -> Path:

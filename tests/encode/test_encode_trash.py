@@ -181,6 +181,20 @@ def test_a_relative_name_is_found_from_elsewhere(
     assert original.read_text() == "original"
 
 
+def test_for_one_file_no_other_folder_is_looked_through(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, encode = pair
+    trash.replace(original, encode, "f00d", NOW)
+
+    def walk(*_: object) -> None:
+        raise FileNotFoundError("/proc/12923")  # as `restore /nonexist` had ended
+
+    monkeypatch.setattr(Path, "rglob", walk)
+    assert len(trash.entries_for(original)) == 1
+    assert trash.entries_for(Path("/nonexist")) == []
+
+
 def test_a_link_is_not_replaced(pair: tuple[Path, Path]) -> None:
     original, encode = pair
     link = original.with_name("link.avi")
