@@ -183,3 +183,17 @@ def test_links_in_text_are_told_by_more_than_their_colour(
     index = render(tmp_path / "report", [outcome], run)
     lines = "[...page.querySelectorAll('p a')].map(a => getComputedStyle(a).textDecorationLine)"
     assert laid_out(index, 1400, lines) == "underline,underline,underline"
+
+
+def test_a_printed_index_says_which_files_it_shows(
+    tmp_path: Path,
+    outcome: Outcome,
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    index = render(tmp_path / "report", [outcome], run)
+    printed = tmp_path / "printed.html"
+    document = index.read_text(encoding="utf-8")
+    printed.write_text(document.replace("@media print", "@media all"), encoding="utf-8")
+    seen = "['#shown', '#next', '#controls'].map(id => page.querySelector(id).checkVisibility())"
+    assert laid_out(printed, 900, seen) == "true,false,false"
