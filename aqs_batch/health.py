@@ -112,7 +112,7 @@ def _need_prometheus() -> None:
     except ImportError as error:
         raise SettingsError(
             "[watch] prometheus_file needs the package prometheus-client",
-            hint="pip install 'aqs-batch[monitor]', or leave the setting empty.",
+            hint="pip install prometheus-client, or leave the setting empty.",
         ) from error
 
 
