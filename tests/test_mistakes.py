@@ -166,6 +166,6 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     done = aqs("preprocess", str(odd), "out.mkv", cwd=tmp_path)
     assert "last row or column is cut off" in done.stderr
     gone = aqs("preprocess", "none.mp4", "out.mkv", cwd=tmp_path)
-    assert gone.returncode == 1 and "none.mp4" in gone.stderr
+    assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
     assert "no such folder" in nowhere.stderr

@@ -10,7 +10,7 @@ from aqs_batch.commands.frame import complain, load, plain_errors
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--crf", type=click.FloatRange(0, 51), default=28.0, show_default=True,
               help="The x265 CRF that the copy will be encoded at.")  # fmt: skip
