@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,3 +170,17 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
     assert "no such folder" in nowhere.stderr
+
+
+def test_nothing_is_told_to_the_maker_of_a_library(tmp_path: Path) -> None:
+    code = "import aqs_batch.analysis.openvino_cpu, sys; print(sys.modules['openvino_telemetry'])"
+    apart = {k: v for k, v in os.environ.items() if k not in ("CI", "GITHUB_ACTIONS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**apart, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "None"
+    assert list(tmp_path.iterdir()) == []  # a number to be known by had been left here
