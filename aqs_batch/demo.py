@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +56,18 @@ def argv(ffmpeg_path: str, clip: Clip, target: Path) -> list[str]:
 
 
 def make(ffmpeg_path: str, folder: Path) -> list[Path]:
-    """Write the demo clips into `folder`; raises FfmpegError when one cannot be made."""
+    """Write the demo clips that `folder` lacks; raises FfmpegError when one cannot be made.
+
+    A file that is there stays: it may be somebody's own "clean.mp4".
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for clip in CLIPS:
-        target = folder / f"{clip.name}.mp4"
-        finished = run(argv(ffmpeg_path, clip, target), timeout_s=300)
+    targets = [folder / f"{clip.name}.mp4" for clip in CLIPS]
+    for clip, target in zip(CLIPS, targets, strict=True):
+        if os.path.lexists(target):
+            continue
+        partial = folder / f".{clip.name}.part.mp4"
+        finished = run(argv(ffmpeg_path, clip, partial), timeout_s=300)
         if finished.returncode != 0:
             raise FfmpegError(f"could not make {target}: {' '.join(finished.tail[-2:])}")
-        made.append(target)
-    return made
+        partial.rename(target)
+    return targets

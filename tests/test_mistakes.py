@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from aqs_batch import demo
 from aqs_batch.analysis.checkpoint import inspect, save, shipped_path
 from tests.test_run import COMMAND, QUICK, aqs, results
 
@@ -170,6 +171,20 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
     assert "no such folder" in nowhere.stderr
+
+
+def test_the_demo_leaves_alone_what_has_its_clips_names(
+    tmp_path: Path, ffmpeg_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        demo, "CLIPS", [clip for clip in demo.CLIPS if clip.name in ("clean", "ringing")]
+    )
+    mine = tmp_path / "clean.mp4"
+    mine.write_bytes(b"mine")
+    (tmp_path / ".ringing.part.mp4").write_bytes(b"left by a kill")
+    made = demo.make(ffmpeg_path, tmp_path)
+    assert mine.read_bytes() == b"mine"
+    assert sorted(made) == sorted(tmp_path.iterdir())
 
 
 def test_nothing_is_told_to_the_maker_of_a_library(tmp_path: Path) -> None:
