@@ -17,7 +17,7 @@ from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
 from aqs_batch.config import environment
-from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.errors import MediaError, RefusedMedia, SettingsError
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
@@ -80,10 +80,24 @@ def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
 
 
 def cache_of(settings: Settings) -> Path:
-    """Where what can be made again is kept between runs: as set, or in the user's cache folder."""
-    if settings.model.cache_dir:
-        return Path(settings.model.cache_dir)
-    return Path(environment().get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aqs-batch"
+    """Where what can be made again is kept between runs: as set, or in the user's cache folder.
+
+    Raises SettingsError where there is no such place, as for a user without a home, or where it may
+    not be entered, as that of the user whose HOME `sudo` left in place.
+    """
+    try:
+        if settings.model.cache_dir:
+            place = Path(settings.model.cache_dir)
+        else:
+            home = environment().get("XDG_CACHE_HOME") or Path.home() / ".cache"
+            place = Path(home) / "aqs-batch"
+        (place / "any").exists()  # raises where the folder may not be entered
+    except (OSError, RuntimeError) as error:
+        raise SettingsError(
+            f"no folder to keep the converted network in: {error}",
+            hint="Set [model] cache_dir, or HOME, to a folder of your own.",
+        ) from error
+    return place
 
 
 def look_ahead(bench: Workbench) -> Lookahead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from safetensors.torch import load_file
 
 from aqs_batch import demo
 from aqs_batch.analysis.checkpoint import inspect, save, shipped_path
+from aqs_batch.errors import SettingsError
+from aqs_batch.pipeline import cache_of
+from aqs_batch.settings import Settings
 from tests.test_run import COMMAND, QUICK, aqs, results
 
 
@@ -171,6 +175,21 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
     assert "no such folder" in nowhere.stderr
+
+
+def test_a_cache_folder_that_cannot_be_had_is_a_setting_to_change(
+    clip: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    barred = {"AQS_MODEL_CACHE_DIR": "x" * 300}
+    done = aqs("run", "in", "--output_dir", "out", cwd=tmp_path, **barred)
+    assert done.returncode == 2 and "Set [model] cache_dir" in done.stderr, done.stderr
+    report = aqs("doctor", cwd=tmp_path, **barred)
+    assert report.returncode == 2 and "NO  device" in report.stdout, report.stderr
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container's user without a name
+    with pytest.raises(SettingsError, match="home"):
+        cache_of(settings)
 
 
 def test_the_demo_leaves_alone_what_has_its_clips_names(
