@@ -36,6 +36,7 @@ _CONTEXT = {
 
 def main() -> None:
     """Entry point: ends the process with the exit code of its command."""
+    _open_closed_streams()
     code = invoke()
     # Not sys.exit: a thread that is in the model at that moment would meet a Python that is being
     # torn down, and abort a run that went well ("terminate called without an active exception").
@@ -43,6 +44,15 @@ def main() -> None:
         with suppress(OSError):  # whoever read our output may be gone
             stream.flush()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """What the caller closed (`>&-`) leads nowhere: a run ended at its first word, and a file that
+    is opened later would get the number that all take for standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # lowest number first
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def invoke() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import sys
@@ -175,6 +176,16 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
     assert "no such folder" in nowhere.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_ends_no_run(closed: str, clip: Path, tmp_path: Path) -> None:
+    run = f"{shlex.join(COMMAND)} run in --output_dir out {closed}"
+    done = subprocess.run(
+        ["sh", "-c", run], cwd=tmp_path, env={**os.environ, **QUICK}, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert len(results(tmp_path / "out")) == 1
 
 
 def test_a_cache_folder_that_cannot_be_had_is_a_setting_to_change(
