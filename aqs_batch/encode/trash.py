@@ -8,12 +8,15 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from aqs_batch.errors import EncodeError
 
 FOLDER = ".aqs-trash"
 MANIFEST = "manifest.json"
+_COPY = ".copy.part"  # in a trash folder: an encode on its way from another disk
+_ABANDONED_AFTER_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,23 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     replacement = original if is_alike else original.with_suffix(encode.suffix)
     if replacement != original and os.path.lexists(replacement):
         raise EncodeError(f"{replacement} exists already", hint="Move it away and run again.")
+    _remove_abandoned(original.parent, datetime.fromisoformat(now_iso).timestamp())
     folder = _new_folder(original, now_iso)
     entry = Entry(original, replacement, fingerprint, now_iso, folder)
     beside = replacement.with_name(f".{replacement.name}.{os.getpid()}.part")
     try:
         _write_manifest(entry)
-        _bring(encode, beside)
+        _bring(encode, beside, folder / _COPY)
         _dress(beside, original)
         original.rename(entry.kept)
         beside.rename(replacement)
-    except OSError as error:
-        if entry.kept.exists() and not original.exists():
-            entry.kept.rename(original)
-        if not encode.exists() and beside.exists():  # hours of work, and known to lie there
-            beside.rename(encode)
-        beside.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)  # nothing but a manifest, if that
+    except BaseException as error:  # Ctrl-C too: a copy from another disk takes minutes
+        _undo(entry, encode, beside)
+        if not isinstance(error, OSError):
+            raise
+        where = entry.kept if entry.kept.exists() else "where it was"
         raise EncodeError(
-            f"{original} could not be replaced: {error}", hint="The original is where it was."
+            f"{original} could not be replaced: {error}", hint=f"The original is {where}."
         ) from error
     with suppress(OSError):
         encode.unlink()  # it was copied where it could not be moved
@@ -93,19 +95,23 @@ def _newest_first(manifests: Iterable[Path]) -> list[Entry]:
 def restore(entry: Entry) -> Path:
     """Bring one original back; the encode that had its place goes into the trash instead.
 
-    Raises EncodeError when something else stands in the way.
+    Raises EncodeError when something else stands in the way, or where it cannot be moved: the
+    encode is then where it was.
     """
     if not entry.kept.exists():
         raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
     if os.path.lexists(entry.original) and entry.original != entry.replacement:
         raise EncodeError(f"{entry.original} exists already", hint="Move it away and run again.")
-    # An original called replacement.mkv was overwritten by its own encode here.
-    stem = "encode" if entry.kept.stem.lower() == "replacement" else "replacement"
+    # A film called replacement.mkv had been overwritten here by its own encode.
+    name = "replacement" if entry.original.stem.lower() != "replacement" else "encode"
+    aside = entry.folder / f"{name}{entry.replacement.suffix}"
     try:
         if os.path.lexists(entry.replacement):
-            entry.replacement.rename(entry.folder / f"{stem}{entry.replacement.suffix}")
+            entry.replacement.rename(aside)
         entry.kept.rename(entry.original)
     except OSError as error:
+        if os.path.lexists(aside) and not os.path.lexists(entry.replacement):
+            aside.rename(entry.replacement)
         raise EncodeError(
             f"{entry.original} cannot be restored: {error.strerror}", hint=f"It is {entry.kept}."
         ) from error
@@ -126,14 +132,49 @@ def _new_folder(original: Path, now_iso: str) -> Path:
     raise EncodeError(f"no trash folder can be made beside {original}")
 
 
-def _bring(encode: Path, beside: Path) -> None:
-    """Move a file to a temporary name in the original's folder, or copy it from elsewhere."""
+def _bring(encode: Path, beside: Path, copy: Path) -> None:
+    """Move a file to a temporary name in the original's folder, or copy it from elsewhere.
+
+    The copy is made in the trash: what a kill leaves of it is found and removed there.
+    """
     try:
         encode.rename(beside)
     except OSError:  # another file system
-        shutil.copyfile(encode, beside)
-        with beside.open("rb") as handle:
+        shutil.copyfile(encode, copy)
+        with copy.open("rb") as handle:
             os.fsync(handle.fileno())
+        copy.rename(beside)
+
+
+def _undo(entry: Entry, encode: Path, beside: Path) -> None:
+    """Put original and encode back where they were.
+
+    An original whose place somebody else has taken meanwhile stays in the trash: it had been
+    deleted there.
+    """
+    if entry.kept.exists() and not os.path.lexists(entry.original):
+        entry.kept.rename(entry.original)
+    if not encode.exists() and beside.exists():  # hours of work, and known to lie there
+        beside.rename(encode)
+    beside.unlink(missing_ok=True)
+    if not entry.kept.exists():
+        _clear(entry.folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a trash folder that holds no original."""
+    for name in (_COPY, f".{MANIFEST}.part", MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # what else is there is not ours
+        folder.rmdir()
+
+
+def _remove_abandoned(folder: Path, now_s: float) -> None:
+    """Remove copies whose making was killed more than a day ago."""
+    for copy in (folder / FOLDER).glob(f"*/{_COPY}"):
+        with suppress(OSError):  # another process was here first
+            if now_s - copy.stat().st_mtime > _ABANDONED_AFTER_S:
+                _clear(copy.parent)
 
 
 def _dress(beside: Path, original: Path) -> None:

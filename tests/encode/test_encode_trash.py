@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,86 @@ def test_what_takes_a_place_takes_its_rights_and_times(pair: tuple[Path, Path]) 
     info = entry.replacement.stat()
     assert stat.S_IMODE(info.st_mode) == 0o664
     assert info.st_mtime == 1_273_000_000
+
+
+def test_an_interrupted_copy_leaves_nothing(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while an encode was copied from another disk left half of it, hidden, for ever."""
+    original, encode = pair
+    refuse_to_move(encode, OSError(18, "Invalid cross-device link"), monkeypatch)
+
+    def interrupted(source: Path, target: Path) -> None:
+        target.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trash.shutil, "copyfile", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trash.replace(original, encode, "f00d", NOW)
+    assert (original.read_text(), encode.read_text()) == ("original", "encode")
+    found = [path for path in original.parent.rglob("*") if path.is_file()]
+    assert found == [original]
+
+
+def test_what_a_kill_left_of_a_copy_goes_a_day_later(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    copy = original.parent / trash.FOLDER / "killed-0" / ".copy.part"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("half")
+    (copy.parent / trash.MANIFEST).write_text("{}")
+    began_s = datetime.fromisoformat(NOW).timestamp()
+    os.utime(copy, (began_s, began_s))
+    other = original.with_name("other.avi")
+    other.write_text("other")
+    trash.replace(original, encode, "f00d", "2026-03-02T21:00:00+00:00")
+    assert copy.exists()  # it may be going on
+    encode.write_text("encode")
+    trash.replace(other, encode, "0ff", "2026-03-02T23:00:00+00:00")
+    assert not copy.parent.exists()
+    assert len(trash.entries(original.parent)) == 2
+
+
+def test_an_original_whose_place_was_taken_meanwhile_stays_in_the_trash(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been deleted with what else lay in its trash folder."""
+    original, encode = pair
+    rename = Path.rename
+
+    def moved(place: Path, target: Path) -> Path:
+        if target == original.with_suffix(".mkv"):
+            original.write_text("newcomer")
+            raise OSError(5, "Input/output error")
+        return rename(place, target)
+
+    monkeypatch.setattr(Path, "rename", moved)
+    with pytest.raises(EncodeError, match="could not be replaced") as caught:
+        trash.replace(original, encode, "f00d", NOW)
+    (entry,) = trash.entries(original.parent)
+    assert entry.kept.read_text() == "original"
+    assert str(entry.kept) in caught.value.hint
+    assert (original.read_text(), encode.read_text()) == ("newcomer", "encode")
+
+
+def test_a_film_called_replacement_is_not_overwritten_by_its_encode(
+    pair: tuple[Path, Path],
+) -> None:
+    original, encode = pair
+    original = original.rename(original.with_name("replacement.mkv"))
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert trash.restore(entry).read_text() == "original"
+    assert "encode" in {p.read_text() for p in entry.folder.iterdir()}
+
+
+def test_a_restore_that_fails_leaves_the_encode_where_it_was(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encode went into the trash, the original stayed there, and the place was empty."""
+    original, encode = pair
+    entry = trash.replace(original, encode, "f00d", NOW)
+    refuse_to_move(entry.kept, OSError(28, "No space left on device"), monkeypatch)
+    with pytest.raises(EncodeError, match="No space left") as caught:
+        trash.restore(entry)
+    assert str(entry.kept) in caught.value.hint
+    assert entry.replacement.read_text() == "encode"
+    assert entry.kept.read_text() == "original"
