@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -162,9 +162,10 @@ class Worker(Generic[T]):
     def _saved(self, job: Job, result: T, longest_s: float) -> Ended:
         """Save, waiting for a full disk or a locked database; each time that is told.
 
-        Raises StoreError when told to stop, or after `longest_s`.
+        The job is held on to: another process had done it again once its lease ran out. Raises
+        StoreError when told to stop, or after `longest_s`.
         """
-        delay_s, waited_s = 1.0, 0.0
+        delay_s, began_s, limits = 1.0, self._clock.steady(), self._limits
         while True:
             try:
                 self._task.save(job, result)
@@ -174,13 +175,14 @@ class Worker(Generic[T]):
             except RefusedRow as error:
                 return self._end(job, Ended(End.FAILED, str(error), error.hint))
             except StoreError as error:
-                if self._stop.requested or waited_s >= longest_s:
+                if self._stop.requested or self._clock.steady() - began_s >= longest_s:
                     raise
                 facts = {"reason": f"the result is kept until it can be saved: {error}"}
                 self._listen(Event("trouble", str(job.path), facts | {"hint": error.hint}))
+                with suppress(StoreError):  # where nothing can be written, nobody else can take it
+                    self._store.heartbeat(job, self._clock.now(), limits.lease_s)
                 self._clock.wait(delay_s)
-                waited_s += delay_s
-                delay_s = min(2 * delay_s, 60.0)
+                delay_s = min(2 * delay_s, 60.0, limits.lease_s / 4)
 
     @contextmanager
     def _held(self, job: Job) -> Iterator[_Lease]:

@@ -15,7 +15,7 @@ from aqs_batch.errors import MediaError, StoreError
 from aqs_batch.events import Event
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.stop import Stop
-from aqs_batch.store import Job, JobStatus, Store
+from aqs_batch.store import Analysis, Job, JobStatus, Store
 from aqs_batch.worker import End, Worker, scoring
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn
@@ -173,6 +173,27 @@ def test_a_result_that_cannot_be_saved_is_told_and_a_run_gives_up(
         )
     assert told[0] == ("trouble", "the result is kept until it can be saved: the disk is full")
     assert (len(told) > 20) is patient
+
+
+def test_a_job_whose_result_waits_to_be_saved_is_not_done_by_another_as_well(
+    store: Store, tmp_path: Path
+) -> None:
+    """Its lease ran out after five minutes, and another process took it."""
+    job, clock, taken = claimed(store, tmp_path / "a.mp4"), FakeClock(), []
+    settings, stop = load(None, {}, {}).settings, Stop(clock, 0.0)
+    task, began_s = scoring(store, StandIn()), clock.now()
+    store.heartbeat(job, began_s, 300.0)  # claimed by this clock
+
+    def slow_to_save(held: Job, result: Analysis) -> None:
+        if clock.now() < began_s + 1000:
+            taken.extend(store.reap(clock.now(), lambda worker: False, 60.0, 3))
+            raise StoreError("database or disk is full")
+        task.save(held, result)
+
+    waiting = replace(task, save=slow_to_save)
+    ended = Worker(store, settings.limits, waiting, clock, stop).work(job, quiet, patient=True)
+    assert taken == []
+    assert ended.end is End.SAVED
 
 
 def test_a_disk_that_refuses_a_read_for_a_moment_condemns_no_file(
