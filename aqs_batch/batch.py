@@ -18,7 +18,7 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
-from aqs_batch.reporting import told
+from aqs_batch.reporting import thresholds_of, told
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
@@ -65,7 +65,7 @@ class Batch:
         self._stop = stop or Stop(self._clock, grace_s=0.0)
         self._checkpoint = chosen(settings.model.checkpoint)
         self.key = settings.key(self._checkpoint.digest)
-        self._thresholds = settings.analysis.thresholds(self._checkpoint.card.threshold)
+        self._thresholds = thresholds_of(settings)
         self._worker: Worker[Analysis] | None = None
         self._name = own_name()
         self._upcoming: list[Found] = []

@@ -136,6 +136,7 @@ def process(
         processing_time_s=time.perf_counter() - began,
         warnings=(*video.warnings, *warnings),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        thresholds=bench.checkpoint.card.threshold,
     )
 
 

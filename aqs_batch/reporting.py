@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ from aqs_batch.reports.render import render
 from aqs_batch.settings import ENCODE_KEY, Settings
 from aqs_batch.store import Analysis, JobStatus, Place, RunRow, Store
 
-Thresholds = tuple[float, ...]  # ten, in Artifact order
+Thresholds = Callable[[Analysis], tuple[float, ...]]  # of a result: ten, in Artifact order
 
 _FAILED = (JobStatus.FAILED, JobStatus.QUARANTINED)
 
 
 def thresholds_of(settings: Settings) -> Thresholds:
-    """The probabilities above which artifacts are named; raises CheckpointError."""
-    card = chosen(settings.model.checkpoint).card
-    return settings.analysis.thresholds(card.threshold)
+    """The probabilities above which the artifacts of a result are named: one for all, or those of
+    the checkpoint that made it.
+
+    Results of earlier versions do not tell theirs and go by the checkpoint that is set now; where
+    that is gone, CheckpointError is raised then.
+    """
+    of_now = cache(lambda: chosen(settings.model.checkpoint).card.threshold)
+    return lambda result: settings.analysis.thresholds(result.thresholds or of_now())
 
 
 def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outcome]:
@@ -71,7 +77,7 @@ def _scored(store: Store, name: str, analysis: Analysis, thresholds: Thresholds)
         status=Status.SCORED,
         fingerprint=analysis.fingerprint,
         video=analysis.video,
-        score=score_video(analysis.sequences, thresholds),
+        score=score_video(analysis.sequences, thresholds(analysis)),
         provenance=analysis.provenance,
         processing_time_s=analysis.processing_time_s,
         warnings=(*analysis.warnings, *unlike, *why_not),
@@ -205,7 +211,7 @@ def told(
     """What an event says of a score that is in the store."""
     analysis = store.analysis(fingerprint, settings_key)
     assert analysis is not None
-    score = score_video(analysis.sequences, thresholds)
+    score = score_video(analysis.sequences, thresholds(analysis))
     return {
         "aqs_score": round(score.aqs, 6),  # as in results.json: of four, 0.684993 was shown as 0.69
         "quality_level": score.level.value,

@@ -85,7 +85,7 @@ def index(store: Store, folder: Path) -> tuple[list[Row], Path]:
     run = store.last_run()
     assert run is not None
     began = time.perf_counter()
-    rows = [row_of(outcome) for outcome in reporting.outcomes(store, run, THRESHOLDS)]
+    rows = [row_of(outcome) for outcome in reporting.outcomes(store, run, lambda _: THRESHOLDS)]
     read_s = time.perf_counter() - began
     began = time.perf_counter()
     page = render_index(folder / "report", rows, reporting.run_record(store, run))

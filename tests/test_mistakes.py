@@ -7,6 +7,7 @@ import os
 import pwd
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -110,6 +111,25 @@ def test_a_report_written_again_names_what_the_run_named(clip: Path, tmp_path: P
             before["detected"],
             before["artifact_detail"],
         )
+
+
+def test_a_result_is_named_by_the_checkpoint_that_made_it(clip: Path, tmp_path: Path) -> None:
+    """It had been named by the one that is used now, be it another by then."""
+    shipped, mine = inspect(shipped_path()), tmp_path / "mine.safetensors"
+    other = replace(shipped.card, threshold=(0.01,) * 10)
+    save(mine, load_file(shipped.path), other)
+    aqs("run", "in", "--output_dir", "out", "--checkpoint", mine.name, cwd=tmp_path)
+    before = results(tmp_path / "out")["a.mp4"]
+    mine.unlink()
+    done = aqs("report", "--output_dir", "out", cwd=tmp_path)
+    assert done.returncode == 0 and before["detected"], done.stderr
+    assert results(tmp_path / "out")["a.mp4"]["artifact_detail"] == before["artifact_detail"]
+    with sqlite3.connect(tmp_path / "out" / "aqs.db") as database:  # as earlier versions left it
+        database.execute("UPDATE analyses SET thresholds = '[]'")
+    (tmp_path / "aqs.toml").write_text(f'[model]\ncheckpoint = "{shipped.path}"\n')
+    done = aqs("report", "--output_dir", "out", cwd=tmp_path)
+    detail = results(tmp_path / "out")["a.mp4"]["artifact_detail"]
+    assert [d["threshold"] for d in detail.values()] == pytest.approx(shipped.card.threshold)
 
 
 def test_a_database_that_is_only_asked_about_is_not_made(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_failed_re_encode_is_in_the_report_beside_the_score(inbox: Path) -> No
     summary, told, store = serve(settings.model_copy(update={"encode": encode}))
     run = store.last_run()
     assert run is not None
-    (outcome,) = reporting.outcomes(store, run, (0.2,) * 10)
+    (outcome,) = reporting.outcomes(store, run, lambda _: (0.2,) * 10)
     store.close()
     assert summary.failed == 1
     assert "scored" in told and "encoded" not in told
@@ -130,7 +130,7 @@ def test_the_aqs_of_a_re_encode_by_another_checkpoint_is_not_shown(inbox: Path) 
         with sqlite3.connect(inbox.parent / "out" / "aqs.db") as database:
             change = "UPDATE rungs SET rung = json_set(rung, '$.aqs', 0.5, '$.aqs_key', ?)"
             database.execute(change, (key,))
-        (outcome,) = reporting.outcomes(store, run, (0.2,) * 10)
+        (outcome,) = reporting.outcomes(store, run, lambda _: (0.2,) * 10)
         shown.append((outcome.encodes[0].aqs, any("not shown" in w for w in outcome.warnings)))
     store.close()
     assert shown == [(0.5, False), (None, True)]

@@ -21,7 +21,9 @@ _TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
 
 @dataclass(frozen=True)
 class Analysis:
-    """A saved result: everything but the detection threshold, which is applied when reading."""
+    """A saved result; artifacts are named when it is read, by its checkpoint's `thresholds` (ten,
+    in Artifact order; none in results of earlier versions) or by what is asked for then.
+    """
 
     fingerprint: str
     settings_key: str
@@ -31,6 +33,7 @@ class Analysis:
     processing_time_s: float
     warnings: tuple[str, ...]
     created_at: str
+    thresholds: tuple[float, ...] = ()
 
 
 class Analyses(Jobs):
@@ -66,6 +69,7 @@ class Analyses(Jobs):
                     processing_time_s=analysis.processing_time_s,
                     warnings=list(analysis.warnings),
                     created_at=analysis.created_at,
+                    thresholds=list(analysis.thresholds),
                 )
             )
             assert result.inserted_primary_key is not None
@@ -108,6 +112,7 @@ class Analyses(Jobs):
             row.processing_time_s,
             tuple(row.warnings),
             row.created_at,
+            tuple(row.thresholds),
         )
 
     def counts(self) -> dict[str, int]:

@@ -102,6 +102,7 @@ analyses = sa.Table(
     sa.Column("processing_time_s", sa.Float),
     sa.Column("warnings", sa.JSON),
     sa.Column("created_at", sa.String(32)),
+    sa.Column("thresholds", sa.JSON),
 )
 sequences = sa.Table(
     "sequences",

@@ -281,6 +281,11 @@ def older(file: Path) -> None:
             "INSERT INTO jobs (fingerprint, settings_key, path, status) "
             f"VALUES ('print', '{KEY}', X'2f61', 'queued')"
         )
+        connection.exec_driver_sql("INSERT INTO videos VALUES ('old', '{}')")
+        connection.exec_driver_sql(
+            "INSERT INTO analyses (fingerprint, settings_key, aqs, provenance, processing_time_s, "
+            f"warnings, created_at) VALUES ('old', '{KEY}', 0.5, '{{}}', 1.0, '[]', '2026-01-01')"
+        )
     engine.dispose()
 
 
@@ -290,6 +295,8 @@ def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{file}")
     (job,) = store.open_jobs()
     assert (job.path, job.retry_at) == (Path("/a"), 0.0)
+    with store._read() as connection:
+        assert connection.execute(sa.select(tables.analyses.c.thresholds)).scalars().all() == [[]]
     store.close()
     copy = tmp_path / f"aqs.db.before-{database.HEAD}"
     with sqlite3.connect(copy) as connection:
