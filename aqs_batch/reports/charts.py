@@ -82,11 +82,12 @@ def severity_bars(severities: Sequence[float]) -> str:
 
 def bit_rate(kbps: Sequence[float], duration_s: float) -> str:
     """Bit rate over time (kbit/s, one value a second), as an area; peaks are kept."""
-    groups = svg.slices(len(kbps), _RATES_MAX)
-    peaks = [max(kbps[index] for index in group) for group in groups]
-    top_rate = max(peaks, default=0.0)
     # The last value may be of less than a second: one time is one column, as in the timeline.
     end_s = max(duration_s if duration_s > len(kbps) - 1 else len(kbps), 0.1)
+    rates = _whole_seconds(kbps, end_s)
+    groups = svg.slices(len(rates), _RATES_MAX)
+    peaks = [max(rates[index] for index in group) for group in groups]
+    top_rate = max(peaks, default=0.0)
     left, right, top, bottom = LEFT, WIDTH - RIGHT, 14.0, 96.0
     high = (bottom - top) / top_rate if top_rate > 0 else 0.0
     wide = (right - left) / end_s
@@ -97,13 +98,26 @@ def bit_rate(kbps: Sequence[float], duration_s: float) -> str:
         parts.append(svg.text(left - 8, y + 4, f"{tick:,.0f}", "end num"))
     outline = [(left, bottom)]
     for group, rate in zip(groups, peaks, strict=True):
+        stop_s = group.stop if group.stop < len(rates) else end_s
         outline.append((left + wide * group.start, bottom - rate * high))
-        outline.append((left + wide * min(group.stop, end_s), bottom - rate * high))
+        outline.append((left + wide * stop_s, bottom - rate * high))
     parts.append(svg.path([*outline, (outline[-1][0], bottom)], "area", closed=True))
     for tick in svg.time_ticks(end_s):
         parts.append(svg.line(left + wide * tick, bottom, left + wide * tick, bottom + 4, "axis"))
         parts.append(svg.text(left + wide * tick, bottom + 17, clock(tick), "mid num"))
     parts.append(svg.line(left, bottom, right, bottom, "axis"))
-    mean = sum(kbps) / len(kbps) if kbps else 0.0
+    mean = sum(kbps) / end_s
     description = f"Bit rate over time: mean {mean:,.0f} and peak {top_rate:,.0f} kbit/s."
     return svg.chart("rates", WIDTH, bottom + 24, description, parts)
+
+
+def _whole_seconds(kbps: Sequence[float], end_s: float) -> list[float]:
+    """The same, the part of a second at the end joined to the second before it.
+
+    For itself it had looked like a fall of the rate; one frame of it, stretched to a second, would
+    look like a peak.
+    """
+    rest_s = end_s - (len(kbps) - 1)
+    if len(kbps) < 2 or rest_s > 0.999:
+        return list(kbps)
+    return [*kbps[:-2], (kbps[-2] + kbps[-1]) / (1 + rest_s)]

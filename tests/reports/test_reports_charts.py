@@ -168,6 +168,16 @@ def test_small_charts_draw_their_extremes() -> None:
     )
 
 
+@pytest.mark.parametrize("rest_s", [0.04, 0.5, 1.0])
+def test_a_steady_rate_stays_so_to_the_last_part_of_a_second(rest_s: float) -> None:
+    """The bits of half a second had been shown as the rate of a whole one."""
+    drawing = bit_rate([500.0, 500.0, 500.0, 500.0 * rest_s], 3 + rest_s)
+    assert "mean 500 and peak 500" in (parsed(drawing).get("aria-label") or "")
+    (outline,) = (n for n in parsed(drawing).iter("path") if n.get("class") == "area")
+    steps = (outline.get("d") or "").removeprefix("M").removesuffix("z").split("L")
+    assert len({step.split(" ")[1] for step in steps}) == 2  # the top and the axis
+
+
 def test_the_rd_curve_has_a_pair_per_preprocess(rungs: tuple[Rung, ...]) -> None:
     root = parsed(rd_curve(rungs))
     assert len(classes(root, "rd")) == 4
