@@ -69,6 +69,7 @@ class Batch:
         self._worker: Worker[Analysis] | None = None
         self._name = own_name()
         self._upcoming: list[Found] = []
+        self._scored: set[str] = set()  # in this run: nothing was known of them before
         self._encodes = EncodeJobs(store, settings, self.key, self._name, self._clock, self._stop)
 
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
@@ -141,6 +142,8 @@ class Batch:
             if item.problem:
                 raise MediaError(item.problem)
             print_ = print_ or fingerprint(item.path)
+            if print_ in self._scored:  # a copy: a first run had called it unchanged
+                return RunFile(item.file, print_, self.key, Status.SCORED)
             if not force and self._store.aqs(print_, self.key) is not None:
                 return RunFile(item.file, print_, self.key, Status.UNCHANGED)
             return self._work(item, print_, force, again)
@@ -167,6 +170,7 @@ class Batch:
 
         ended = worker.work(job, progress, patient=not again)
         if ended.end is End.SAVED:
+            self._scored.add(print_)
             return RunFile(item.file, print_, self.key, Status.SCORED)
         if ended.end is End.LOST:
             return self._elsewhere(item, print_)
@@ -183,11 +187,13 @@ class Batch:
         return self._worker
 
     def _unknown(self, current: str) -> Iterator[Path]:
-        """The files after the current one that still have to be scored, in order."""
+        """The files after the current one that still have to be scored, each content once."""
+        seen = {current}
         for item in self._upcoming:
             with suppress(MediaError):  # told when it is its turn
                 print_ = fingerprint(item.path)
-                if print_ != current and self._store.aqs(print_, self.key) is None:
+                if print_ not in seen and self._store.aqs(print_, self.key) is None:
+                    seen.add(print_)
                     yield item.path
 
     def _elsewhere(self, item: Found, print_: str) -> RunFile:

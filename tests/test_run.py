@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,17 @@ def test_a_second_run_does_nothing_again(folder: Path, tmp_path: Path) -> None:
 
 def test_a_first_run_calls_nothing_unchanged(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "a.mp4", folder / "copy.mp4")
-    aqs("run", "--input_dir", "in", "--output_dir", "out", cwd=tmp_path)
-    page = (tmp_path / "out" / "index.html").read_text()
-    assert "<dt>New</dt><dd>3</dd>" in page and "0 files unchanged" in page
+    for flags in ([], ["--force"]):
+        done = aqs(
+            "run", "--input_dir", "in", "--output_dir", "out", "--json", *flags, cwd=tmp_path
+        )
+        told = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+        assert (told.count("scored"), told.count("unchanged")) == (3, 0)
+        assert {video["status"] for video in results(tmp_path / "out").values()} == {"scored"}
+        page = (tmp_path / "out" / "index.html").read_text()
+        assert "0 files unchanged" in page
+        with sqlite3.connect(tmp_path / "out" / "aqs.db") as database:  # nor is it scored twice
+            assert database.execute("SELECT count(*) FROM analyses").fetchone() == (2,)
 
 
 def test_the_results_hold_what_the_interface_promises(folder: Path, tmp_path: Path) -> None:

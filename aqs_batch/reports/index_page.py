@@ -10,7 +10,7 @@ from datetime import datetime
 from aqs_batch.records import Artifact, QualityLevel, RunRecord, Status
 from aqs_batch.reports.charts import histogram
 from aqs_batch.reports.names import visible, visible_name
-from aqs_batch.reports.summary import Row, Summary, summarise, with_copies
+from aqs_batch.reports.summary import Row, Summary, summarise
 from aqs_batch.reports.video_json import json_value
 from aqs_batch.reports.wording import count, label
 from aqs_batch.wording import aqs_words
@@ -63,7 +63,7 @@ class IndexPage:
 
 def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
     """Lay out the index of all files of a report; the table starts with the lowest AQS."""
-    ordered = sorted(with_copies(rows), key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
+    ordered = sorted(rows, key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
     summary = summarise(ordered)
     middle = summary.median_aqs
     return IndexPage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 from aqs_batch.records import (
@@ -142,20 +142,6 @@ def _encode_words(outcome: Outcome, taken: Rung | None) -> str:
     )
     # The column is narrow, and a line may end between parts alone.
     return ", ".join(part.replace(" ", "\u00a0") for part in parts if part)
-
-
-def with_copies(rows: Iterable[Row]) -> list[Row]:
-    """The same lines, copies of what this run scored told as scored: nothing was known of them
-    before the run, so a first run had said that files were unchanged.
-    """
-    lines = list(rows)
-    fresh = {row.fingerprint for row in lines if row.status is Status.SCORED}
-    return [
-        replace(row, status=Status.SCORED)
-        if row.status is Status.UNCHANGED and row.fingerprint in fresh
-        else row
-        for row in lines
-    ]
 
 
 def summarise(rows: Iterable[Row]) -> Summary:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aqs_batch.records import Artifact, Outcome, Provenance, QualityLevel, Rung, Status
-from aqs_batch.reports.summary import row_of, severities, summarise, with_copies
+from aqs_batch.reports.summary import row_of, severities, summarise
 from aqs_batch.reports.video_json import json_value, video_json
 
 DESIGN_KEYS = {
@@ -148,13 +148,6 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
     assert found.duration_s == 6 * outcome.video.duration_s
     assert found.size_bytes == 6 * outcome.video.size_bytes
     assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
-
-
-def test_a_copy_of_what_the_run_scored_is_as_new_as_it(outcome: Outcome) -> None:
-    copy = replace(outcome, file="copy.mp4", status=Status.UNCHANGED)
-    known = replace(copy, file="known.mp4", fingerprint="of an earlier run")
-    found = summarise(with_copies(map(row_of, [outcome, copy, known])))
-    assert (found.new, found.unchanged) == (2, 1)
 
 
 def test_verdicts_count_every_level(outcome: Outcome, failure: Outcome) -> None:
