@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,38 +87,43 @@ RESULT_COLUMNS = (
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
-def export(
+def targets_of(output_dir: Path, formats: Collection[str]) -> list[Path]:
+    """The files of some formats: json (results.json) and csv (results.csv, sequences.csv)."""
+    targets = [output_dir / "results.json"] if "json" in formats else []
+    if "csv" in formats:
+        targets += [output_dir / "results.csv", output_dir / "sequences.csv"]
+    return targets
+
+
+def exporting(
     output_dir: Path,
     outcomes: Iterable[Outcome],
     run: RunRecord,
     *,
     formats: Collection[str] = ("json", "csv"),
-) -> list[Path]:
-    """Write the exports of a run in one pass over its outcomes; returns what was written.
+) -> Iterator[Outcome]:
+    """Write the exports of a run as its outcomes pass through, on their way to the pages.
 
-    `formats` names json (results.json) and csv (results.csv, sequences.csv). Holds one video in
-    memory at a time. No file is replaced before all are written; an OSError (a full disk) leaves
-    the old files as they were.
+    Holds one video in memory at a time. No file is replaced before the last outcome has passed; an
+    OSError (a full disk), here or further on, leaves the old files as they were.
     """
-    targets = [output_dir / "results.json"] if "json" in formats else []
-    if "csv" in formats:
-        targets += [output_dir / "results.csv", output_dir / "sequences.csv"]
+    targets = targets_of(output_dir, formats)
     remove_abandoned(output_dir, now_s=time.time())
     with ExitStack() as files:
         streams = [files.enter_context(atomic_file(path)) for path in targets]
         results = _ResultsJson(streams[0], run) if "json" in formats else None
         tables = _Tables(streams[-2], streams[-1]) if "csv" in formats else None
-        for outcome in outcomes if targets else ():
-            document = video_json(outcome)
+        for outcome in outcomes:
+            document = video_json(outcome) if targets else {}
             if results is not None:
                 results.add(document)
             if tables is not None:
-                tables.add(document, outcome)
+                tables.add(document)
+            yield outcome
         if results is not None:
             results.end()
         for stream in streams:  # a full disk shows here, before the first file is replaced
             stream.flush()
-    return targets
 
 
 def text_cell(text: str) -> str:
@@ -134,7 +139,7 @@ class _Tables:
         self._results.writerow(RESULT_COLUMNS)
         self._sequences.writerow(SEQUENCE_COLUMNS)
 
-    def add(self, document: dict[str, Any], outcome: Outcome) -> None:
+    def add(self, document: dict[str, Any]) -> None:
         row = _result_row(document)
         self._results.writerow([_cell(value) for value in row])
         for sequence in document["sequences"]:

@@ -89,14 +89,14 @@ def _grid(
     half_y = max(0.5 / rows, TILE_PX / height / 2)
     centre_x = (np.arange(columns) + 0.5) / columns
     centre_y = (np.arange(rows) + 0.5) / rows
-    total, looks = np.zeros((rows, columns)), np.zeros((rows, columns))
-    for tile, value in values:
-        inside = np.outer(
-            np.abs(centre_y - tile.y) <= half_y + 1e-9, np.abs(centre_x - tile.x) <= half_x + 1e-9
-        )
-        total[inside] += value
-        looks[inside] += 1
-    return np.divide(total, looks, out=np.full_like(total, np.nan), where=looks > 0)
+    known = np.array([(tile.x, tile.y, value) for tile, value in values]).reshape(-1, 3)
+    down = (np.abs(centre_y[:, None] - known[:, 1]) <= half_y + 1e-9).astype(float)
+    along = (np.abs(known[:, :1] - centre_x) <= half_x + 1e-9).astype(float)
+    # All tiles at once: one by one they took a sixth of a report's time.
+    total, looks = (down * known[:, 2]) @ along, down @ along
+    mean: NDArray[np.float64] = np.full_like(total, np.nan)
+    np.divide(total, looks, out=mean, where=looks > 0)
+    return mean
 
 
 def worst_area(grid: NDArray[np.float64]) -> str:

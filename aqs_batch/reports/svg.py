@@ -7,7 +7,8 @@ colours of light, dark and print.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable
 from html import escape
 from itertools import pairwise
 
@@ -21,7 +22,7 @@ SEVERITY_STEPS = (0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.7)
 
 def number(value: float) -> str:
     """A coordinate with at most one decimal, as short as can be."""
-    return f"{value:.1f}".rstrip("0").rstrip(".") if math.isfinite(value) else "0"
+    return f"{value:.1f}".removesuffix(".0") if math.isfinite(value) else "0"
 
 
 def chart(kind: str, width: float, height: float, description: str, parts: Iterable[str]) -> str:
@@ -73,7 +74,7 @@ def mark(x: float, y: float, shape: str, kind: str, title: str) -> str:
 
 def step_of(severity: float) -> int:
     """The heat step of a severity, 0 (nothing) to 8."""
-    return sum(severity >= bound for bound in SEVERITY_STEPS)
+    return bisect_right(SEVERITY_STEPS, severity)
 
 
 def cells(boxes: Iterable[tuple[int, float, float, float, float]]) -> str:

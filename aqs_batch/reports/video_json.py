@@ -55,8 +55,10 @@ def video_json(outcome: Outcome) -> dict[str, Any]:
 
 def json_value(value: object) -> Any:
     """A value as strict JSON holds it: no NaN, no lone surrogate, six decimals."""
+    if type(value) is float:  # first, as nearly all are
+        return round(value, _DECIMALS) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(json_value(str(key))): json_value(item) for key, item in value.items()}
+        return {printable(str(key)): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [json_value(item) for item in value]
     if isinstance(value, np.generic | Enum):

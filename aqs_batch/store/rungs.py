@@ -88,6 +88,8 @@ class Rungs(Jobs):
             rows = connection.execute(
                 sa.select(rungs).where(where).order_by(rungs.c.crf, rungs.c.id)
             ).all()
+            if not rows:
+                return []
             frames = connection.execute(
                 sa.select(rung_frames)
                 .where(rung_frames.c.rung_id.in_([row.id for row in rows]))

@@ -11,7 +11,7 @@ import pytest
 
 from aqs_batch.records import Outcome, RunRecord
 from aqs_batch.reports.atomic import atomic_file, remove_abandoned, replace_text
-from aqs_batch.reports.export import export
+from aqs_batch.reports.export import exporting
 from aqs_batch.reports.render import render
 
 resource = pytest.importorskip("resource", reason="file size limits need a POSIX system")
@@ -75,10 +75,10 @@ def test_equal_text_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_export_on_a_full_disk(tmp_path: Path, outcome: Outcome, run: RunRecord) -> None:
-    export(tmp_path, [], run)
+    list(exporting(tmp_path, [], run))
     before = {name: (tmp_path / name).read_bytes() for name in everything(tmp_path)}
     with full_disk(), pytest.raises(OSError):
-        export(tmp_path, [outcome], run)
+        list(exporting(tmp_path, [outcome], run))
     assert {name: (tmp_path / name).read_bytes() for name in everything(tmp_path)} == before
 
 
@@ -96,7 +96,7 @@ def test_an_error_of_the_source_of_outcomes_leaves_no_file(
         raise RuntimeError("the database went away")
 
     with pytest.raises(RuntimeError):
-        export(tmp_path, broken(), run)
+        list(exporting(tmp_path, broken(), run))
     assert everything(tmp_path) == []
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import tempfile
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from aqs_batch.reports.export import (
     ENCODE_COLUMNS,
     RESULT_COLUMNS,
     SEQUENCE_COLUMNS,
-    export,
+    exporting,
+    targets_of,
     text_cell,
 )
 from aqs_batch.reports.names import original
@@ -32,6 +34,10 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def export(*arguments: Any, **options: Any) -> None:
+    deque(exporting(*arguments, **options), maxlen=0)
 
 
 def uncelled(text: str) -> str:
@@ -105,7 +111,8 @@ def test_cells_of_encodes_are_empty_where_none_is_taken(
 def test_only_the_wanted_formats_are_written(
     tmp_path: Path, outcome: Outcome, run: RunRecord, formats: tuple[str, ...], expected: set[str]
 ) -> None:
-    written = export(tmp_path, [outcome], run, formats=formats)
+    export(tmp_path, [outcome], run, formats=formats)
+    written = targets_of(tmp_path, formats)
     assert {path.name for path in written} == expected
     assert {path.name for path in tmp_path.iterdir()} == expected
     assert all(path.parent == tmp_path and path.stat().st_size for path in written)

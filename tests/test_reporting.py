@@ -1,0 +1,48 @@
+"""A run's reports, from the store to the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aqs_batch.config import load
+from aqs_batch.records import Status
+from aqs_batch.reporting import write_reports
+from aqs_batch.settings import Settings
+from aqs_batch.store import RunFile, Store
+from bench.standin import KEY, analysis_of
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(None, {}, {"output.dir": str(tmp_path / "out")}).settings
+
+
+def scored(store: Store, *names: str) -> int:
+    """A run over files of these names, as stored; returns its id."""
+    run_id = store.start_run("2026-01-01T00:00:00+00:00", "/in", "test", {})
+    for name in names:
+        job = store.claim(
+            store.enqueue(name, KEY, Path("/in", name), force=False).id, "me", 0.0, 300.0, 3
+        )
+        assert job is not None
+        store.save(job, analysis_of(name.encode(), name, Path("/in", name)), 0.5)
+        store.record_file(run_id, RunFile(name, name, KEY, Status.SCORED))
+    return run_id
+
+
+def test_every_result_is_read_once_for_all_reports(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = Store(settings.output.url), []
+    run = store.run(scored(store, "a.mp4", "b.mp4"))
+    known = store.analysis
+    monkeypatch.setattr(store, "analysis", lambda *which: read.append(which) or known(*which))
+    written = write_reports(store, run, settings)
+    store.close()
+    assert [path.name for path in written] == [
+        "results.json", "results.csv", "sequences.csv", "index.html",
+    ]  # fmt: skip
+    assert all(path.exists() for path in written)
+    assert len(read) == 2
