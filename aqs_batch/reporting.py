@@ -17,6 +17,7 @@ from aqs_batch.findings import worst_first
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import exporting, targets_of
 from aqs_batch.reports.render import render
+from aqs_batch.reports.turn import alone
 from aqs_batch.settings import ENCODE_KEY, Settings
 from aqs_batch.store import Analysis, JobStatus, Place, RunRow, Store
 
@@ -199,10 +200,11 @@ def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
     used = settings.analysis.threshold
     analysis = {**record.settings.get("analysis", {}), "threshold": used}
     record = replace(record, settings={**record.settings, "analysis": analysis})
-    # Read once for exports and pages: reading is a third of the work.
-    passing = exporting(output_dir, outcomes(store, run, thresholds), record, formats=wanted)
-    pages = [render(output_dir, passing, record)] if "html" in wanted else []
-    deque(passing, maxlen=0)
+    with alone(output_dir):
+        # Read once for exports and pages: reading is a third of the work.
+        passing = exporting(output_dir, outcomes(store, run, thresholds), record, formats=wanted)
+        pages = [render(output_dir, passing, record)] if "html" in wanted else []
+        deque(passing, maxlen=0)
     return [*targets_of(output_dir, wanted), *pages]
 
 

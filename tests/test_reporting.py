@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from aqs_batch.config import load
 from aqs_batch.records import Status
 from aqs_batch.reporting import write_reports
 from aqs_batch.settings import Settings
-from aqs_batch.store import RunFile, Store
+from aqs_batch.store import Analysis, RunFile, Store
 from bench.standin import KEY, analysis_of
 
 
@@ -30,6 +32,30 @@ def scored(store: Store, *names: str) -> int:
         store.save(job, analysis_of(name.encode(), name, Path("/in", name)), 0.5)
         store.record_file(run_id, RunFile(name, name, KEY, Status.SCORED))
     return run_id
+
+
+def test_two_runs_into_one_folder_keep_their_pages_apart(settings: Settings) -> None:
+    """Each had removed the pages of the other while that wrote them."""
+    store = Store(settings.output.url)
+    mine, other = (store.run(scored(store, *names)) for names in (("a.mp4", "b.mp4"), ("c.mp4",)))
+    analysis, threads = store.analysis, []
+
+    def slowly(*which: str) -> Analysis | None:
+        if which[0] == "b.mp4":  # a.mp4 has its page
+            threads.append(threading.Thread(target=write_reports, args=(theirs, other, settings)))
+            threads[0].start()
+            threads[0].join(0.5)  # it had been done by then
+        return analysis(*which)
+
+    theirs = Store(settings.output.url)
+    store.analysis = slowly  # type: ignore[method-assign]
+    write_reports(store, mine, settings)
+    threads[0].join()
+    out = Path(settings.output.dir)
+    linked = set(re.findall(r'href="(videos/[^"]+)"', (out / "index.html").read_text()))
+    assert linked == {f"videos/{page.name}" for page in (out / "videos").iterdir()} != set()
+    store.close()
+    theirs.close()
 
 
 def test_every_result_is_read_once_for_all_reports(
