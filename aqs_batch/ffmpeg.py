@@ -33,6 +33,11 @@ class Ffmpeg:
     origin: str
     missing: tuple[str, ...]  # of NEEDED
 
+    @property
+    def crops(self) -> bool:
+        """Whether it crops as containers say, unless told not to: as of 7.1, and so with xpsnr."""
+        return "xpsnr" not in self.missing
+
 
 @dataclass(frozen=True)
 class Finished:

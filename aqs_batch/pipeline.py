@@ -151,7 +151,8 @@ def score(
     wall_s = max(LEAST_DECODE_S, video.duration_s * limits.decode_s_per_s)
     stamps = Stamps()
     memory_bytes = limits.child_memory_mib << 20
-    decoding = decode.Decoding(bench.ffmpeg.path, height, width, wall_s, memory_bytes)
+    tool = bench.ffmpeg
+    decoding = decode.Decoding(tool.path, height, width, wall_s, memory_bytes, tool.crops)
     worst = WorstMoments()
     scored: list[SequenceScore] = []
     progress(0, plan.count)
@@ -238,6 +239,8 @@ def _warnings(
         warnings.append("Dolby Vision without an HDR10, HLG or SDR base: scored in wrong colours")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
+    if stamps.has_crop:
+        warnings.append("the container crops the picture: all that is coded was scored")
     if video.sar.num and video.sar.den and abs(video.sar.value - 1) > SQUARE_ENOUGH:
         warnings.append(f"anamorphic ({video.sar.num}:{video.sar.den}): scored as stored")
     wanted = max(sampling.reachable(video, plan), 1)

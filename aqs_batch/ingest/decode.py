@@ -40,13 +40,18 @@ _TONE_MAP: tuple[tuple[str, dict[str, object]], ...] = (
 
 @dataclass(frozen=True)
 class Decoding:
-    """How to decode: the binary, the size to deliver, and how long a child may take."""
+    """How to decode: the binary, the size to deliver, and how long a child may take.
+
+    `crops`: the binary would crop as the container says. It must not: what is left had been
+    enlarged to the size in the header, and the enlarging was scored.
+    """
 
     ffmpeg_path: str
     height: int
     width: int
     wall_limit_s: float
     memory_bytes: int = 0  # address space of the child; 0: no limit
+    crops: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ def argv(
     """
     # reinit_filter 0: a stream that changes its size must not start the choice of frames over.
     options: dict[str, object] = {"reinit_filter": 0, **input_options()}
+    if decoding.crops:
+        options["apply_cropping:v"] = "codec"
     chosen = select_expression(plan, video.frame_rate.value or 25.0)
     if start is not None:
         options |= {"seek_timestamp": 1, "ss": f"{start.seek_s:.6f}"}
@@ -232,6 +239,7 @@ def _one_sequence(
         read = next(_windows(running, own, video, decoding), None)
     stamps.cuts += own.cuts
     stamps.has_dolby_vision |= own.has_dolby_vision
+    stamps.has_crop |= own.has_crop
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return (*read, own.first_s) if read is not None and read[1] > read[0].t_s else None
 

@@ -30,6 +30,7 @@ _AFTERMATH = (
     "Cannot determine format",
 )
 _DOLBY_VISION = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] \[info\]   side data - Dolby Vision ")
+_CROP = "[info]       Frame Cropping: "  # tags have their colon one column further on
 _TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
 _COLOUR_WAIT_S = 1.0  # for the last frame's, where those before it are known
@@ -55,6 +56,7 @@ class Stamps:
         self.cuts = 0  # that the reader found among the selected frames
         self._told = False
         self.has_dolby_vision = False
+        self.has_crop = False  # its container shows less of the picture than is coded
 
     def on_line(self, line: str) -> None:
         if match := _FRAME_LINE.match(line):
@@ -68,6 +70,8 @@ class Stamps:
             self._paint(Colour(matrix=match[2], range=match[1]))
         elif _DOLBY_VISION.match(line):
             self.has_dolby_vision = True
+        elif line.startswith(_CROP):
+            self.has_crop = True
         elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):
             self.damage.append(said)
 

@@ -6,11 +6,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from aqs_batch import encoding, ffmpeg
 from aqs_batch.config import load
 from aqs_batch.encode import cropping
+from aqs_batch.ingest import decode
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.sampling import SamplePlan
+from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import Rung
 
 TAGS = ("-vf", "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709")
@@ -52,6 +57,24 @@ def test_what_a_container_crops_is_not_enlarged(
     assert ours.vmaf == theirs.vmaf
     assert f"{words} was left out" in ours.warnings
     assert not any("crop" in said for said in theirs.warnings)
+
+
+def test_what_a_container_crops_is_scored_as_it_is_coded(
+    make_clip: Callable[..., Path], tmp_path: Path, ffmpeg_path: str
+) -> None:
+    """What it left had been enlarged to the size in the header, and the enlarging was scored."""
+    plain = make_clip("plain.mkv", seconds=0.4, size="160x120", options=TAGS)
+    cropped = Path(shutil.copy(plain, tmp_path / "cropped.mkv"))
+    crop(cropped, 20)
+    seen = []
+    for path in (plain, cropped):
+        video, stamps = probe(path), Stamps()
+        decoding = decode.Decoding(ffmpeg_path, 120, 160, 60)
+        (sequence, *_) = decode.sequences(video, SamplePlan(1.0, 1), decoding, stamps)
+        seen.append((sequence.frames.small(0, 160), stamps.has_crop))
+    (all_of_it, is_cropped), (the_same, is_told) = seen
+    assert np.array_equal(all_of_it, the_same)
+    assert (is_cropped, is_told) == (False, True)
 
 
 def test_a_first_frame_of_another_size_is_no_crop(media: Path, ffmpeg_path: str) -> None:
