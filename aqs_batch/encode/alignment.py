@@ -15,7 +15,7 @@ REACH = 4  # frames looked at on both sides
 CLEARLY = 2.0  # another frame fits clearly better when its difference is smaller by this factor
 LEAST_LEVELS = 1.0  # and by this many of 255 levels: below that, coding noise decides
 FAINT_LEVELS = 8.0  # a change that an encoder may leave out for a frame or two
-LEAST_LIKENESS = 0.5  # correlation below which two pictures do not show the same thing
+LEAST_LIKENESS = 0.5  # correlation below which two pictures, or changes, are not the same
 
 Pictures = NDArray[np.uint8]  # [N, PICTURE_PX, PICTURE_PX]
 
@@ -42,7 +42,9 @@ def verdict(encode: Pictures, source: Pictures) -> Alignment:
     if not len(ours) or not len(theirs):
         raise _refused(f"{len(ours)} frames in the encode, {len(theirs)} in the source")
     odd = _strangers(ours, theirs, 0)
-    if len(ours) == len(theirs) and all(_left_out(ours, theirs, int(n)) for n in odd):
+    if len(ours) == len(theirs) and all(
+        _left_out(ours, theirs, n) or _softened(ours, theirs, n) for n in odd.tolist()
+    ):
         _check_likeness(ours, theirs)
         return Alignment()
     for offset in sorted(range(-REACH, REACH + 1), key=abs):
@@ -110,6 +112,33 @@ def _left_out(ours: NDArray[np.float32], theirs: NDArray[np.float32], frame: int
         return False
     still = float(np.abs(ours[frame] - ours[frame - 1]).mean()) <= LEAST_LEVELS / 2
     return still and float(np.abs(ours[frame] - theirs[frame]).mean()) <= FAINT_LEVELS
+
+
+def _softened(ours: NDArray[np.float32], theirs: NDArray[np.float32], frame: int) -> bool:
+    """Whether the encode changes into and out of a frame as its source does there, only less.
+
+    An encoder at a low rate lets a flash fade too slowly (seen: lightning), and the frame then fits
+    the one before better. A frame that stands in another's place changes as that one does.
+    """
+    known = [at for at in (frame, frame + 1) if 0 < at < len(ours)]
+    return bool(known) and all(_changes_alike(ours, theirs, at) for at in known)
+
+
+def _changes_alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], at: int) -> bool:
+    """Whether what changes from the frame before is like the source's change there, and like none
+    of those around it as much.
+    """
+    likeness = {
+        step: _cosine(ours[at] - ours[at - 1], theirs[at + step] - theirs[at + step - 1])
+        for step in range(-REACH, REACH + 1)
+        if 0 < at + step < len(theirs)
+    }
+    return likeness[0] >= LEAST_LIKENESS and likeness[0] == max(likeness.values())
+
+
+def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths else 0.0
 
 
 def _difference(

@@ -43,6 +43,25 @@ def test_a_faint_change_that_the_encoder_left_out_just_before_a_cut_is_exact() -
         verdict(encode, np.stack([before] * 10 + [strong] * 2 + [after] * 10))
 
 
+def lit(levels: dict[int, int]) -> np.ndarray:
+    """Thirty frames of a dark picture that wanders, some of them lit by so many levels."""
+    shown, flash = moving(30).astype(float) / 4, moving(1, seed=7)[0] / 255
+    for number, level in levels.items():
+        shown[number] += level * flash
+    return np.clip(shown, 0, 255).astype(np.uint8)
+
+
+def test_a_flash_that_fades_too_slowly_is_exact() -> None:
+    """Ladders of lightning had been refused as a whole."""
+    source = lit({10: 180, 11: 40, 20: 120})
+    assert verdict(lit({10: 170, 11: 140, 12: 40, 20: 100, 21: 20}), source).words == "exact"
+    for at, stands_for in ((11, 10), (10, 11), (20, 19), (20, 21)):
+        encode = source.copy()
+        encode[at] = source[stands_for]
+        with pytest.raises(Misaligned):
+            verdict(encode, source)
+
+
 @given(st.integers(-3, 3).filter(bool))
 @settings(max_examples=8, deadline=None)
 def test_a_constant_shift_is_an_offset(offset: int) -> None:
