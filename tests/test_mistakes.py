@@ -113,6 +113,18 @@ def test_a_report_written_again_names_what_the_run_named(clip: Path, tmp_path: P
         )
 
 
+def test_files_of_one_name_in_two_folders_are_not_compared(
+    clip: Path, make_clip, tmp_path: Path
+) -> None:
+    """Folders that were named without --input_dir had been."""
+    (tmp_path / "other").mkdir()
+    shutil.copy(make_clip(seconds=1, source="mandelbrot"), tmp_path / "other" / "a.mp4")
+    for name in ("in", "other"):
+        done = aqs("run", name, "--output_dir", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert results(tmp_path / "out")["a.mp4"]["previous_aqs"] is None
+
+
 def test_a_result_is_named_by_the_checkpoint_that_made_it(clip: Path, tmp_path: Path) -> None:
     """It had been named by the one that is used now, be it another by then."""
     shipped, mine = inspect(shipped_path()), tmp_path / "mine.safetensors"

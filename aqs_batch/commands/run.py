@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence as Rows
@@ -97,7 +96,7 @@ def score(
     from aqs_batch import batch as batches
     from aqs_batch import console, reporting
     from aqs_batch.events import Event
-    from aqs_batch.ingest.files import gather
+    from aqs_batch.ingest.files import base_of, gather
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
 
@@ -115,7 +114,7 @@ def score(
             batch = batches.Batch(store, settings, listen)
             run_id = batch.run(
                 found,
-                input_dir=os.pathsep.join(map(os.path.abspath, input_dirs)),
+                input_dir=base_of(names),
                 command=shlex.join(sys.argv),
                 force=force,
             )

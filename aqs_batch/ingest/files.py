@@ -90,6 +90,20 @@ def gather(
     return list(found.values())
 
 
+def base_of(names: Iterable[str]) -> str:
+    """What the files of `gather` are called relative to: every folder named, and this one where a
+    file is named from here; joined like a PATH.
+    """
+
+    def base(name: str) -> str:
+        path = Path(name)
+        if _is_folder(path):
+            return os.path.abspath(path)
+        return "" if path.is_absolute() else str(Path.cwd())
+
+    return os.pathsep.join(filter(None, dict.fromkeys(map(base, names))))
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.errors import MediaError
-from aqs_batch.ingest.files import find_videos, gather
+from aqs_batch.ingest.files import base_of, find_videos, gather
 from aqs_batch.ingest.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
 
 
@@ -120,3 +120,17 @@ def test_a_name_that_is_too_long_ends_no_run(tmp_path: Path) -> None:
     names = [f"{'n' * 300}.mp4", str(tmp_path / "a.mp4"), str(tmp_path / "a.mp4" / "b.mp4")]
     found = gather(names, ["mp4"], follow_symlinks=False, skip=Path("none"))
     assert [f.problem for f in found] == ["cannot be read: File name too long", "", "no such file"]
+
+
+def test_files_are_called_relative_to_where_they_were_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    assert base_of(["a.mp4", "b.mp4"]) == str(here)
+    assert Path(base_of(["../there"])).samefile(there)
+    assert base_of([str(there), "a.mp4", str(here)]) == f"{there}{os.pathsep}{here}"
+    assert base_of(["x" * 300]) == str(here)
+    assert base_of([str(here / "a.mp4")]) == ""
