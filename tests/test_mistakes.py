@@ -137,7 +137,7 @@ def test_a_result_is_named_by_the_checkpoint_that_made_it(clip: Path, tmp_path: 
     assert done.returncode == 0 and before["detected"], done.stderr
     assert results(tmp_path / "out")["a.mp4"]["artifact_detail"] == before["artifact_detail"]
     with sqlite3.connect(tmp_path / "out" / "aqs.db") as database:  # as earlier versions left it
-        database.execute("UPDATE analyses SET thresholds = '[]'")
+        database.execute("UPDATE analyses SET thresholds = NULL")
     (tmp_path / "aqs.toml").write_text(f'[model]\ncheckpoint = "{shipped.path}"\n')
     done = aqs("report", "--output_dir", "out", cwd=tmp_path)
     detail = results(tmp_path / "out")["a.mp4"]["artifact_detail"]

@@ -112,7 +112,7 @@ class Analyses(Jobs):
             row.processing_time_s,
             tuple(row.warnings),
             row.created_at,
-            tuple(row.thresholds),
+            tuple(row.thresholds or ()),  # NULL in rows of before 0005
         )
 
     def counts(self) -> dict[str, int]:

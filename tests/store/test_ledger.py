@@ -296,7 +296,7 @@ def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
     (job,) = store.open_jobs()
     assert (job.path, job.retry_at) == (Path("/a"), 0.0)
     with store._read() as connection:
-        assert connection.execute(sa.select(tables.analyses.c.thresholds)).scalars().all() == [[]]
+        assert connection.execute(sa.select(tables.analyses.c.thresholds)).scalars().all() == [None]
     store.close()
     copy = tmp_path / f"aqs.db.before-{database.HEAD}"
     with sqlite3.connect(copy) as connection:

@@ -8,4 +8,4 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    op.add_column("analyses", sa.Column("thresholds", sa.JSON, nullable=False, server_default="[]"))
+    op.add_column("analyses", sa.Column("thresholds", sa.JSON))
