@@ -82,33 +82,32 @@ samples: folds found
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
 
+define beside_and_ship
+	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(1)
+	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.beside softness --checkpoint $(JURY)
+	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
+endef
+
 # The backbone tuned for TRAIN_HOURS, and a jury on it.
 train: samples
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
-	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
+	$(call beside_and_ship,$(JURY))
 
 # A jury from the beginning, on the backbone as ImageNet left it (training/LOG.md, 17 and 25).
 jury: samples
 	$(MALLOC) $(BIN)/python -m training.heads
-	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
+	$(call beside_and_ship,$(JURY))
 
 # The jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
 further: samples
 	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
-	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
+	$(call beside_and_ship,$(JURY))
 
-# What ships: heads beside the jury of the checkpoint at hand (training/LOG.md, 40 and 41).
+# What ships: heads beside the jury of the checkpoint at hand (training/LOG.md, 40, 41 and 47).
 beside: folds found
-	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(FROM)
-	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
+	$(call beside_and_ship,$(FROM))
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it
 # goes on where it was; with new weights only the detector's own readings are made again.

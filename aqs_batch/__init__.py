@@ -1,9 +1,3 @@
 """No-reference video quality (AQS) with ten named artifacts, for whole archives."""
 
-import sys
-
 __version__ = "0.1.0"
-
-# OpenVINO tells a web service of every import and every conversion through this package, and leaves
-# a number for that in the user's home. Where the package is missing it goes on without.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

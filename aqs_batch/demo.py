@@ -14,10 +14,11 @@ SIZE, RATE = "640:360", 25
 
 # A pan over a coloured fractal that slowly grows: fine detail, smooth slopes and motion everywhere.
 # (Growth alone is less than a pixel a frame: a mean of four such frames is no ghost, and none was
-# found.) Its colours are as pure as a screen can show, and are toned down to what a camera sees.
+# found.) Its colours are as pure as a screen can show and are toned down to what a camera sees;
+# turned, too, since made strong again they would be ffmpeg's test picture as it should be.
 _SOURCE = (
     f"mandelbrot=size=1280x720:rate={RATE}:start_scale=0.4:end_scale=0.25:end_pts=200,"
-    f"scale=1100:-2:flags=area,crop={SIZE}:20+5*n:120+n,hue=s=0.4,format=yuv420p"
+    f"scale=1100:-2:flags=area,crop={SIZE}:20+5*n:120+n,hue=h=300:s=0.4,format=yuv420p"
 )
 _CLEAN = ("-c:v", "libx264", "-crf", "12", "-preset", "fast")
 

@@ -1,8 +1,9 @@
-"""Train a head that speaks of one artifact beside the jury, from facts that are its own.
+"""Train a head that speaks beside the jury, from facts that are its own.
 
-`python -m training.beside colour` (or trails) makes the facts and labels that it learns from
-(resumable; a fraction of the cost of whole samples, and nothing else depends on them), fits a small
-perceptron to them, and weighs it against the jury on validation, whose sources it has not seen.
+`python -m training.beside colour` (or trails, or softness) makes the facts and labels that it
+learns from (resumable; a fraction of the cost of whole samples, and nothing else depends on them),
+fits a small perceptron to them, and weighs it against the jury on validation, whose sources it has
+not seen.
 """
 
 from __future__ import annotations
@@ -23,17 +24,10 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aqs_batch.analysis.beside import ColourHead, SoftnessHead, TrailHead
 from aqs_batch.analysis.checkpoint import inspect, save
-from aqs_batch.analysis.model import (
-    ARCHITECTURE,
-    GHOSTING,
-    SATURATION,
-    AqsNet,
-    ColourHead,
-    TrailHead,
-    mean_of,
-)
-from training import colour, trails
+from aqs_batch.analysis.model import ARCHITECTURE, GHOSTING, SATURATION, AqsNet, mean_of
+from training import colour, softness, trails
 from training.command import plainly
 from training.dataset import library_of
 from training.features import Features, gather
@@ -44,8 +38,7 @@ from training.samples import PRESENT
 from training.sources import FOLDS
 from training.start import further_start
 
-STEPS, BATCH, RATE, DECAY = 3000, 256, 3e-3, 0.1
-NOISE = 0.1  # added to facts in training, in their own deviations
+BATCH, RATE, DECAY = 256, 3e-3, 0.1
 FIRST_GUESS = (1.0, 0.5, 0.0)
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -53,30 +46,47 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What one head is about: its artifact, what it learns from, and what it is given.
+class Witness:
+    """A head whose word on one artifact is added to the jury's.
 
-    `make` fills one numbered file from a library of scenes, `lesson` makes inputs and labels (1, 0,
-    -1 unknown) of it, `given` takes the inputs from cached features of some samples.
+    `given` takes its inputs from cached features of some samples.
     """
 
     artifact: int
+    given: Callable[[Features, NDArray[np.int64]], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What one head learns.
+
+    `make` fills one numbered file from a library of scenes, `lesson` makes inputs and labels (1, 0,
+    -1 unknown) of it. Without a witness nothing is weighed: the head speaks where it is sure.
+    """
+
     head: Callable[[], nn.Module]
     recipe: Recipe
     files: Mapping[str, Sequence[int]]  # their numbers, by where the scenes come from
     make: Callable[[Any, str, int], Arrays]
     lesson: Callable[[Arrays], tuple[list[Tensor], Tensor]]
-    given: Callable[[Features, NDArray[np.int64]], list[Tensor]]
+    steps: int
+    noise: float  # added to facts in training, in their own deviations
+    witness: Witness | None = None
 
 
 SUBJECTS = {
     "colour": Subject(
-        SATURATION, ColourHead, COLOURS, colour.FILES, colour.make, colour.lesson, colour.given
+        ColourHead, COLOURS, colour.FILES, colour.make, colour.lesson, 8000, 0.05,
+        Witness(SATURATION, colour.given),
     ),
     "trails": Subject(
-        GHOSTING, TrailHead, GHOSTS, trails.FILES, trails.make, trails.lesson, trails.given
+        TrailHead, GHOSTS, trails.FILES, trails.make, trails.lesson, 3000, 0.1,
+        Witness(GHOSTING, trails.given),
     ),
-}
+    "softness": Subject(
+        SoftnessHead, COLOURS, softness.FILES, softness.make, softness.lesson, 8000, 0.05
+    ),
+}  # fmt: skip
 
 
 def lessons(subject: Subject, folder: Path, library: Callable[[str], Any]) -> list[Tensor]:
@@ -86,7 +96,7 @@ def lessons(subject: Subject, folder: Path, library: Callable[[str], Any]) -> li
         for number in numbers:
             file = folder / f"train-{data}" / f"{number:05d}.npz"
             given, label = subject.lesson(_kept(subject, file, scenes, data, number))
-            known = label >= 0
+            known = (label >= 0).flatten(1).all(1) if label.dim() > 1 else label >= 0
             columns.append([*(g[known] for g in given), (label[known] == PRESENT).float()])
     return [torch.cat(column) for column in zip(*columns, strict=True)]
 
@@ -104,9 +114,9 @@ def _kept(
 
 
 def fitted(
-    head: nn.Module, given: Sequence[Tensor], label: Tensor, seed: int, steps: int = STEPS
+    head: nn.Module, given: Sequence[Tensor], label: Tensor, seed: int, steps: int, noise: float
 ) -> nn.Module:
-    """Train a head until its output is the logit of `label` [N]; `given` are its inputs."""
+    """Train a head until its output is the logit of `label` [N] or [N,M], from `given`."""
     torch.manual_seed(seed)
     for module in head.modules():
         if hasattr(module, "reset_parameters"):
@@ -117,7 +127,7 @@ def fitted(
     for _ in range(steps):
         chosen = torch.randint(len(label), (BATCH,))
         blurred = [
-            column[chosen] + NOISE * spread * torch.randn(BATCH, *column.shape[1:])
+            column[chosen] + noise * spread * torch.randn(BATCH, *column.shape[1:])
             for column, spread in zip(given, spreads, strict=True)
         ]
         value = F.binary_cross_entropy_with_logits(head(*blurred), label[chosen])
@@ -130,7 +140,7 @@ def fitted(
 
 @torch.no_grad()
 def on_validation(
-    model: AqsNet, head: nn.Module, subject: Subject, cache: Path
+    model: AqsNet, head: nn.Module, witness: Witness, cache: Path
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Logits of the jury and of the head, and the truth, of validation's tiles.
 
@@ -140,11 +150,11 @@ def on_validation(
     heard, seen, truth = [], [], []
     for fold in FOLDS:
         pool = gather(model, cache, [fold + PLAIN, fold + WILD, *learned_sets(fold)])
-        presence = pool.truth.presence[:, subject.artifact]
+        presence = pool.truth.presence[:, witness.artifact]
         rows = np.flatnonzero(presence >= 0)
         jury = mean_of(strangers(model, fold), *pool.features.rows(rows))
-        heard.append(jury.presence[:, subject.artifact].numpy())
-        seen.append(head(*subject.given(pool.features, rows)).numpy())
+        heard.append(jury.presence[:, witness.artifact].numpy())
+        seen.append(head(*witness.given(pool.features, rows)).numpy())
         truth.append(presence[rows] == PRESENT)
     return np.concatenate(heard), np.concatenate(seen), np.concatenate(truth)
 
@@ -187,13 +197,15 @@ def main() -> None:
     checkpoint, model = inspect(args.checkpoint), AqsNet()
     further_start(model, checkpoint)
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    head: Any = fitted(subject.head(), given, label, args.seed)
-    factor, offset = weighed(*on_validation(model, head, subject, args.cache))
-    with torch.no_grad():
-        head.out.weight.mul_(factor)
-        head.out.bias.mul_(factor).add_(offset)
+    head: Any = fitted(subject.head(), given, label, args.seed, subject.steps, subject.noise)
+    told: dict[str, float] = {"learned_from": len(label)}
+    if subject.witness is not None:
+        factor, offset = weighed(*on_validation(model, head, subject.witness, args.cache))
+        with torch.no_grad():
+            head.out.weight.mul_(factor)
+            head.out.bias.mul_(factor).add_(offset)
+        told |= {"factor": round(factor, 3), "offset": round(offset, 3)}
     setattr(model, args.head, head)
-    told = {"learned_from": len(label), "factor": round(factor, 3), "offset": round(offset, 3)}
     before = {"jury": checkpoint.label} | dict(checkpoint.card.training)
     card = replace(checkpoint.card, architecture=ARCHITECTURE, training=before | {args.head: told})
     save(args.out, model.state_dict(), card)

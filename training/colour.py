@@ -5,6 +5,7 @@ Swatches are kept as pixels, so that other facts can be taken of them (training.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,29 +15,51 @@ from torch import Tensor
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.transform import transform
+from aqs_batch.records import Artifact
+from training.effect import effect
 from training.features import Features
-from training.parts import make_swatch
-from training.recipe import COLOURS
+from training.parts import barred, draw_whole
+from training.recipe import COLOURS, draw_plan
+from training.samples import ABSENT, PRESENT, UNKNOWN, swatch_of
+from training.sources import Library
 
-AT_ONCE = 500  # swatches in a file
-FILES = {"main": range(12), "found": range(5), "patterns": range(1)}
+AT_ONCE = 1000  # swatches in a file
+FILES = {"main": range(14), "found": range(6), "patterns": range(1)}
+# Chroma RMS, levels. A tile counts as recoloured from 8 on; over a whole frame, of which parts are
+# grey as a rule, less than that is plain to see.
+FLOOR = 5.0
 
 
 def make(library: Any, data: str, number: int) -> dict[str, NDArray[Any]]:
     """One file of swatches."""
     letters = [ord(c) for c in f"train{data}{COLOURS.name}"]
     indices = range(number * AT_ONCE, (number + 1) * AT_ONCE)
-    made = [make_swatch(library, [*letters, index], COLOURS) for index in indices]
+    made = [make_swatch(library, [*letters, index]) for index in indices]
     pixels, labels = (np.array(column) for column in zip(*made, strict=True))
     return {"swatch": pixels, "label": labels.astype(np.int8)}
 
 
+def make_swatch(library: Library, seed: list[int]) -> tuple[NDArray[np.uint8], int]:
+    """A whole frame's swatch, uint8[64,64,3], and whether its colours are off (0, 1, -1 unknown).
+
+    Deterministic by `seed`.
+    """
+    rng = np.random.default_rng(seed)
+    whole = draw_whole(library, rng, COLOURS)
+    plan = draw_plan(rng, COLOURS)
+    steps = tuple(s for s in plan.steps if s[0].artifact is not Artifact.COLOR_SATURATION)
+    with_it, without = (swatch_of(p, whole) for p in (plan, replace(plan, steps=steps)))
+    size = effect(Artifact.COLOR_SATURATION, with_it[None], without[None])
+    label = PRESENT if size >= FLOOR else ABSENT if size < 0.5 * FLOOR else UNKNOWN
+    return barred(with_it, rng), label
+
+
 def lesson(arrays: Any) -> tuple[list[Tensor], Tensor]:
-    """Facts [N,SWATCH_FACTS] of a file's swatches, and their labels [N]."""
-    pixels = torch.from_numpy(arrays["swatch"][:, None])
-    return [facts.of_swatches(transform(pixels))], torch.from_numpy(arrays["label"])
+    """Facts [N,COLOUR_FACTS] of a file's swatches, and their labels [N]."""
+    whole = facts.of_swatches(transform(arrays["swatch"][:, None]))
+    return [whole[:, : facts.COLOUR_FACTS]], torch.from_numpy(arrays["label"])
 
 
 def given(features: Features, rows: NDArray[np.int64]) -> list[Tensor]:
     """The same facts of whole samples."""
-    return [features.whole[rows].float()]
+    return [features.whole[rows, : facts.COLOUR_FACTS].float()]

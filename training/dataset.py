@@ -116,6 +116,10 @@ class Shards:
         shard, place = divmod(index, SHARD)
         return np.stack([self._read(shard, place, number) for number in chosen])
 
+    def swatches(self, shard: int) -> NDArray[np.uint8]:
+        """The swatches of a shard: uint8[SHARD,64,64,3]."""
+        return self._swatches[shard]
+
     def _read(self, shard: int, place: int, part: int | slice) -> NDArray[np.uint8]:
         """Read, not mapped: page by page a sample takes ten times as long."""
         mapped = self._tiles[shard]

@@ -1,8 +1,8 @@
 """Features of samples kept on disk, so that what stays as it is is computed once.
 
-Two parts by what they depend on: the front (the shallowest map, what changes between frames, facts
-about pixels) and the close look (the deeper maps of two frames). Tuning the deeper blocks changes
-the second alone.
+Three parts by what they depend on: the front (the shallowest map, what changes between frames,
+facts about pixels), the close look (the deeper maps of two frames), and facts about whole frames,
+which know no weights. Tuning the deeper blocks changes the second alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
 KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
+WHOLE = "whole-aqsnet-b0-9"  # the same of whole frames
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
     "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",
@@ -116,6 +117,7 @@ def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features
     for folder, compute in (
         (cache / f"front-{front}" / name, _front),
         (cache / f"close-{deep}" / name, _close),
+        (cache / WHOLE / name, _whole),
     ):
         parts |= _kept(shards, folder, lambda number, c=compute: c(model, shards, number))
     return Features(**parts)
@@ -154,10 +156,8 @@ def _front(model: AqsNet, shards: Shards, number: int) -> Parts:
     for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
         tiles = [shards.tile(n) for n in range(first, first + BATCH)]
         pixels = transform(np.stack([tile.pixels for tile in tiles]))
-        swatches = transform(np.stack([tile.swatch[None] for tile in tiles]))
         front, _ = model.front(pixels)
-        whole = facts.of_swatches(swatches)
-        found.append(front._asdict() | {"whole": whole})
+        found.append(front._asdict())
     return {key: torch.cat([part[key] for part in found]) for key in found[0]}
 
 
@@ -168,3 +168,8 @@ def _close(model: AqsNet, shards: Shards, number: int) -> Parts:
         frames = np.stack([shards.frames(n, LOOKED_AT) for n in range(first, first + BATCH)])
         found.append(model.close(model.shallow(transform(frames))))
     return {"close": torch.cat(found)}
+
+
+@torch.no_grad()
+def _whole(_: AqsNet, shards: Shards, number: int) -> Parts:
+    return {"whole": facts.of_swatches(transform(shards.swatches(number)[:, None]))}

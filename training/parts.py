@@ -5,14 +5,11 @@ They are made as whole samples are (training.samples), for a fraction of the cos
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.records import FRAMES_PER_SEQUENCE, Artifact
-from training.effect import effect
-from training.recipe import Recipe, draw_plan
+from training.recipe import Recipe
 from training.samples import (
     ABSENT,
     UNKNOWN,
@@ -23,30 +20,39 @@ from training.samples import (
     draw_origin,
     draw_place,
     effect_at,
-    swatch_of,
     verdict,
 )
 from training.sources import Library
 
 Frames = NDArray[np.uint8]
+Rng = np.random.Generator
+
+BARRED = 0.06  # share of frames with black bars, before what is done to them and after it
 
 
-def make_swatch(library: Library, seed: list[int], recipe: Recipe) -> tuple[Frames, int]:
-    """A whole frame's swatch, uint8[64,64,3], and whether its colours are off (0, 1, -1 unknown).
-
-    By the same visible effect and floor as a tile's. Deterministic by `seed`.
-    """
-    rng = np.random.default_rng(seed)
+def draw_whole(library: Library, rng: Rng, recipe: Recipe) -> Frames:
+    """A whole frame, squeezed, as other cameras and lenses would have framed it: uint8[H,W,3]."""
     scene, start = draw_place(library, rng, recipe)
-    plan = draw_plan(rng, recipe)
     whole = scene.whole(float(start + FRAMES_PER_SEQUENCE // 2))
-    swatch = swatch_of(plan, whole)
-    steps = tuple(s for s in plan.steps if s[0].artifact is not Artifact.COLOR_SATURATION)
-    if len(steps) == len(plan.steps):
-        return swatch, ABSENT
-    before = swatch_of(replace(plan, steps=steps), whole)
-    size = effect(Artifact.COLOR_SATURATION, swatch[None], before[None])
-    return swatch, verdict(Artifact.COLOR_SATURATION, size)[0]
+    share, longer = (rng.uniform(0.45, 1) if rng.random() < 0.6 else 1.0), rng.uniform(0.8, 1.25)
+    high, wide = (
+        min(side, round(side * share * by))
+        for side, by in zip(whole.shape, (1 / longer, longer), strict=False)
+    )
+    y, x = (
+        int(rng.integers(0, n - m + 1)) for n, m in zip(whole.shape, (high, wide), strict=False)
+    )
+    return barred(whole[y : y + high, x : x + wide], rng)
+
+
+def barred(frame: Frames, rng: Rng) -> Frames:
+    """The frame, now and then with black bars above and below or at its sides."""
+    if rng.random() >= BARRED:
+        return frame
+    out = frame.copy() if rng.random() < 0.7 else frame.swapaxes(0, 1).copy()
+    bar = round(len(out) * rng.uniform(0.05, 0.2))
+    out[:bar] = out[-bar:] = 0
+    return out
 
 
 def make_tiles(

@@ -6,6 +6,8 @@ seen none of them their colours are garish and their edges ring.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ Frames = NDArray[np.uint8]
 Rng = np.random.Generator
 
 SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
-SQUEEZED = f"scale={WHOLE_PX}:{WHOLE_PX}:flags=area"
+SQUEEZED = f"scale={WHOLE_PX}:{WHOLE_PX}:flags=neighbor"  # points, as sources.squeezed
 # ffmpeg's sources by split; what depends on chance gets a seed or a place to begin.
 SOURCES = {
     "train": (
@@ -39,13 +41,22 @@ SOURCES = {
 
 
 class Pattern(ClipScene):
-    """A burst of one test picture at one place."""
+    """A burst of one test picture at one place; drawn when it is looked at."""
+
+    length = BURST_FRAMES
 
     def __init__(self, graph: str, place: str, name: str) -> None:
-        self._frames = drawn(f"{graph},{place}")
-        (self._whole,) = drawn(f"{graph},{SQUEEZED}", 1, WHOLE_PX)
+        self._graph, self._place = graph, place
         self.name = f"pattern-{name}"
-        self.length = len(self._frames)
+
+    @cached_property
+    def _frames(self) -> Frames:  # type: ignore[override]
+        return drawn(f"{self._graph},{self._place}")
+
+    @cached_property
+    def _whole(self) -> Frames:  # type: ignore[override]
+        (whole,) = drawn(f"{self._graph},{SQUEEZED}", 1, WHOLE_PX)
+        return whole
 
 
 class PatternLibrary:

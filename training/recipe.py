@@ -106,13 +106,12 @@ USED = replace(WILD, name="used", varied=True, later=1)
 # Colours right and wrong, for what is judged of whole frames (training.beside).
 COLOURS = Recipe(
     "colours",
-    clean=0.45,
-    encoded=0.10,
+    clean=0.5,
+    encoded=0.0,
     emphasis=((Artifact.COLOR_SATURATION, 30.0),),
     awkward=0.25,
     varied=True,
     later=1,
-    in_use=True,
 )
 
 

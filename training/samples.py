@@ -28,7 +28,15 @@ Rng = np.random.Generator
 ABSENT, PRESENT, UNKNOWN = 0, 1, -1
 GOOD_VMAF, BAD_VMAF = 90.0, 75.0
 
-NEEDS_TIME = frozenset({Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR})
+# What is done to each pixel by itself, and so to points spread over a frame as well.
+OF_POINTS = frozenset(
+    {
+        Artifact.GAUSSIAN_NOISE,
+        Artifact.IMPULSE_NOISE,
+        Artifact.COLOR_BANDING,
+        Artifact.COLOR_SATURATION,
+    }
+)
 CODING_DAMAGE = (
     Artifact.RINGING,
     Artifact.DEFOCUS_BLUR,
@@ -120,14 +128,14 @@ def _target() -> QualityTarget:
 
 
 def swatch_of(plan: Plan, whole: Frames) -> Frames:
-    """A whole frame's colours after the chain, as the tool would take them: uint8[64,64,3].
+    """A whole frame's swatch after the chain, as the tool would take it: uint8[64,64,3].
 
-    A single frame shows nothing of what needs time.
+    Of points only what is done to each by itself can be told. A tile's blur or ringing, done to a
+    frame that was squeezed, is several times too wide, and gave blurred samples away.
     """
-    steps = tuple(step for step in plan.steps if step[0].artifact not in NEEDS_TIME)
-    frames, _ = degraded(replace(plan, steps=steps, lead=0), Clip(whole[None]))
-    flat = frames.reshape(1, -1)
-    return PipedFrames(flat, *frames.shape[1:3], PipeFormat.RGB24).swatch()
+    steps = tuple(step for step in plan.steps if step[0].artifact in OF_POINTS)
+    swatch = PipedFrames(whole.reshape(1, -1), *whole.shape[:2], PipeFormat.RGB24).swatch()
+    return degraded(Plan(steps, subsampled=False), Clip(swatch[None]))[0][0]
 
 
 def cut(frames: Frames, origin: tuple[int, ...]) -> Frames:

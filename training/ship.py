@@ -13,17 +13,18 @@ from safetensors.torch import load_file
 from aqs_batch.analysis.checkpoint import inspect, load_model, save, shipped_path
 from training.calibrate import calibrate
 from training.command import plainly
-from training.figures import clean_tiles
 from training.folds import PLAIN, WILD, unseen
+from training.innocent import unseen_scenes
 from training.judge import judge
 
 
-def ship(source: Path, target: Path, cache: Path, version: str) -> None:
+def ship(source: Path, target: Path, media: Path, cache: Path, version: str) -> None:
     """Calibrate `source` on all of validation and write it to `target`; judge it on the plain part.
 
     Each fold is asked of the jurors that have not learned from it. The plain part is as degraded as
     the test. The wild one holds what is met in use, mostly encodes and good footage: without it
-    every probability would lean towards damage.
+    every probability would lean towards damage. From where an artifact is named is decided with its
+    awkward scenes.
     """
     checkpoint = inspect(source)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)
@@ -32,7 +33,7 @@ def ship(source: Path, target: Path, cache: Path, version: str) -> None:
     fit = calibrate(
         np.concatenate([said.presence for said, _ in (plain, wild)]),
         np.concatenate([truth.presence for _, truth in (plain, wild)]),
-        np.concatenate([clean_tiles(truth) for _, truth in (plain, wild)]),
+        unseen_scenes(model, media, cache),
     )
     card = replace(
         checkpoint.card,
@@ -50,11 +51,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("training/runs/main"))
     parser.add_argument("--which", choices=["best_f1", "best_loss", "latest"], default="best_f1")
+    parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
     source = args.run / f"{args.which}.safetensors"
-    ship(source, shipped_path(), args.cache, args.version)
+    ship(source, shipped_path(), args.media, args.cache, args.version)
 
 
 if __name__ == "__main__":

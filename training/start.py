@@ -12,7 +12,7 @@ from aqs_batch.analysis.checkpoint import Checkpoint, load_tensors
 from aqs_batch.analysis.model import AqsNet
 from aqs_batch.errors import CheckpointError
 
-HEADS = ("colour.", "trails.")  # younger than the jury; untrained they add nothing
+HEADS = ("colour.", "trails.", "softness.")  # younger than the jury; untrained they add nothing
 SE_SPREAD = 0.02
 SE_OPEN = 3.0  # sigmoid(3) = 0.95: the gates start nearly open, since the lite weights have none
 
@@ -47,9 +47,18 @@ def imagenet_start(model: AqsNet) -> str:
 
 def further_start(model: AqsNet, checkpoint: Checkpoint) -> str:
     """Take over what an earlier checkpoint has, in place: backbone and jury, and such heads beside
-    them as it has. Returns its label; raises CheckpointError where it lacks more than these.
+    them as it has; heads of another size have to be learned anew, which is said. Returns its label;
+    raises CheckpointError where it lacks more than these.
     """
-    given = load_tensors(checkpoint, checkpoint.card.architecture)
+    given, own = load_tensors(checkpoint, checkpoint.card.architecture), model.state_dict()
+    other = tuple(
+        head
+        for head in HEADS
+        if any(name.startswith(head) and own[name].shape != given[name].shape for name in given)
+    )
+    for head in other:
+        print(f"{checkpoint.label}: its {head.strip('.')} is of another size and is left out")
+    given = {name: tensor for name, tensor in given.items() if not name.startswith(other)}
     _take_over(model, given, checkpoint.path, may_lack=HEADS)
     return checkpoint.label
 

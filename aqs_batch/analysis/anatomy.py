@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_model
-from aqs_batch.analysis.facts import TRAIL_FACTS
+from aqs_batch.analysis.facts import COLOUR_FACTS, TRAIL_FACTS
 from aqs_batch.analysis.model import STAGE_CHANNELS
 from aqs_batch.records import SWATCH_PX, Artifact
 
@@ -111,7 +111,8 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
     torch.manual_seed(0)
     seen, seen_spread = _drawn(network.jury[0].frame_in, (SAMPLES, frames))
     moved, moved_spread = _drawn(network.jury[0].change_in, (SAMPLES, frames - 1))
-    whole, whole_spread = _drawn(network.colour, (SAMPLES,))
+    drawn = [_drawn(head, (SAMPLES,)) for head in (network.colour, network.softness)]
+    whole, whole_spread = (torch.cat(part, dim=-1) for part in zip(*drawn, strict=True))
     trails, trails_spread = _drawn(network.trails, (SAMPLES,), TRAIL_FACTS)
     logits = network.judge(seen, moved, trails, whole)
     columns = {"quality": logits.quality}
@@ -123,6 +124,7 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
         by_seen, by_moved, by_trails, by_whole = torch.autograd.grad(
             column.sum(), given, retain_graph=True, materialize_grads=True
         )
+        of_whole = (by_whole.abs() * whole_spread).mean(0)
         weights = {
             **_grouped((by_seen.abs() * seen_spread).mean((0, 1)), STAGE_CHANNELS, "map", "pixels"),
             **_grouped(
@@ -132,7 +134,8 @@ def _heads(network: Any, frames: int) -> dict[str, dict[str, float]]:
                 "change of pixels",
             ),
             "trails": float((by_trails.abs() * trails_spread).mean(0).sum()),
-            "whole frame's colours": float((by_whole.abs() * whole_spread).mean(0).sum()),
+            "whole frame's colours": float(of_whole[:COLOUR_FACTS].sum()),
+            "whole frame's softness": float(of_whole[COLOUR_FACTS:].sum()),
         }
         total = sum(weights.values()) or 1.0
         shares[name] = {group: weight / total for group, weight in weights.items()}

@@ -18,13 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aqs_batch.analysis import facts
+from aqs_batch.analysis.beside import ColourHead, SoftnessHead, TrailHead, spread
 from aqs_batch.analysis.facts import LOOKED_AT, STANDS_FOR
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-8"
+ARCHITECTURE = "aqsnet-b0-9"
 ARTIFACTS = len(Artifact)
 SATURATION = list(Artifact).index(Artifact.COLOR_SATURATION)
 GHOSTING = list(Artifact).index(Artifact.GHOSTING)
+BLURS = tuple(map(list(Artifact).index, (Artifact.DEFOCUS_BLUR, Artifact.MOTION_BLUR)))
 LEFT_OUT = 0.12  # share of the runs of features that half of the jurors do without in training
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 MAPS_AFTER = (1, 2, 4, 6)  # the backbone's blocks whose outputs are the deeper four maps
@@ -108,59 +110,16 @@ class Juror(nn.Module):
         summary = [
             attended[:, :frames].mean(1),
             attended[:, frames:].mean(1),
-            _spread(attended[:, frames:]),
+            spread(attended[:, frames:]),
             look.mean(1),
-            _spread(look),
+            spread(look),
             change.mean(1),
-            _spread(change),
+            spread(change),
         ]
         features = self.trunk(torch.cat(summary, dim=1))
         return Logits(
             self.quality(features).squeeze(1), self.presence(features), self.intensity(features)
         )
-
-
-class ColourHead(nn.Module):
-    """What the colours of a whole frame add to the logit of saturation: [B,SWATCH_FACTS] -> [B].
-
-    Beside the jurors, not among what they are given: what a frame's colours are tells its source,
-    and jurors would learn that by heart (docs/decisions/021).
-    """
-
-    def __init__(self, width: int = 96, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(facts.SWATCH_FACTS)
-        self.hidden, self.drop = nn.Linear(facts.SWATCH_FACTS, width), nn.Dropout(dropout)
-        self.out = nn.Linear(width, 1)
-        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, whole: Tensor) -> Tensor:
-        added: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(whole))))).squeeze(1)
-        return added
-
-
-class TrailHead(nn.Module):
-    """What trails add to the logit of ghosting: [B,T-1,CHANGE_FACTS] and [B,TRAIL_FACTS] -> [B].
-
-    Beside the jurors, taught with many times as many ghosts as there are whole samples
-    (docs/decisions/022).
-    """
-
-    def __init__(self, width: int = 64, dropout: float = 0.4) -> None:
-        super().__init__()
-        given = facts.TRAIL_FACTS + 2 * facts.CHANGE_FACTS
-        self.norm, self.drop = nn.BatchNorm1d(given), nn.Dropout(dropout)
-        self.hidden, self.second = nn.Linear(given, width), nn.Linear(width, width // 2)
-        self.out = nn.Linear(width // 2, 1)
-        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, moved: Tensor, trails: Tensor) -> Tensor:
-        given = self.norm(torch.cat([trails, moved.mean(1), _spread(moved)], dim=1))
-        seen = self.drop(F.gelu(self.second(self.drop(F.gelu(self.hidden(given))))))
-        added: Tensor = self.out(seen).squeeze(1)
-        return added
 
 
 class AqsNet(nn.Module):
@@ -187,14 +146,14 @@ class AqsNet(nn.Module):
             Juror(pooled, change, width, dropout, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
             for n in range(jurors)
         )
-        self.colour, self.trails = ColourHead(), TrailHead()
+        self.colour, self.trails, self.softness = ColourHead(), TrailHead(), SoftnessHead()
 
     def forward(self, tiles: Tensor, swatches: Tensor) -> Logits:
         return self.judge(*self.features(tiles, swatches))
 
     def features(self, tiles: Tensor, swatches: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What is seen in each frame [B,T,F], how frames change [B,T-1,G], their trails
-        [B,TRAIL_FACTS], and what colours the whole frame has [B,SWATCH_FACTS].
+        [B,TRAIL_FACTS], and the colours and softness of the whole frame [B,SWATCH_FACTS].
         """
         return *self.look(tiles), facts.of_swatches(swatches)
 
@@ -237,11 +196,20 @@ class AqsNet(nn.Module):
     def with_heads(self, logits: Logits, moved: Tensor, trails: Tensor, whole: Tensor) -> Logits:
         """What jurors say of tiles, with what the heads beside them add to it."""
         changes = moved[..., -facts.CHANGE_FACTS :]
-        added = (GHOSTING, self.trails(changes, trails)), (SATURATION, self.colour(whole))
-        presence = logits.presence
-        for at, logit in added:
-            presence = presence + F.pad(logit[:, None], (at, ARTIFACTS - at - 1))
-        return logits._replace(presence=presence)
+        colours, softness = torch.tensor_split(whole, [facts.COLOUR_FACTS], dim=1)
+        soft = self.softness.accuse(softness)
+        blurred = sum(_at(n, s) for n, s in zip(BLURS, soft.unbind(1), strict=True))
+        told = _at(GHOSTING, self.trails(changes, trails)) + _at(SATURATION, self.colour(colours))
+        return Logits(
+            logits.quality - soft.sum(1),
+            logits.presence + told + blurred,
+            logits.intensity + blurred,
+        )
+
+
+def _at(artifact: int, logit: Tensor) -> Tensor:
+    """One artifact's logit among zeros for the others: [B] -> [B,10]."""
+    return F.pad(logit[:, None], (artifact, ARTIFACTS - artifact - 1))
 
 
 def mean_of(jurors: Iterable[nn.Module], seen: Tensor, moved: Tensor) -> Logits:
@@ -301,8 +269,3 @@ def _pool(stage: Tensor) -> Tensor:
     mean = stage.mean((2, 3))
     variance = (stage - mean[:, :, None, None]).square().mean((2, 3))
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
-
-
-def _spread(rows: Tensor) -> Tensor:
-    """Standard deviation over time: [B,T,width] -> [B,width]."""
-    return ((rows - rows.mean(1, keepdim=True)).square().mean(1) + 1e-5).sqrt()

@@ -31,8 +31,8 @@ from aqs_batch.records import SWATCH_PX, Pixels
 
 Floats = NDArray[np.float32]
 
-_FEATURES, _COLOURS, _JURY = "features.xml", "colours.xml", "jury.xml"
-_FILES = (_FEATURES, "features.bin", _COLOURS, "colours.bin", _JURY, "jury.bin")
+_FEATURES, _WHOLE, _JURY = "features.xml", "whole.xml", "jury.xml"
+_FILES = (_FEATURES, "features.bin", _WHOLE, "whole.bin", _JURY, "jury.bin")
 _JUDGED_AT_ONCE = 8
 
 
@@ -69,7 +69,7 @@ class OpenVinoBackend:
         self._queue = ov.AsyncInferQueue(core.compile_model(graphs.features, "CPU", config), cores)
         self._queue.set_callback(_keep)
         alone = config | {"NUM_STREAMS": "1"}  # all cores on one group of tiles
-        self._colours = core.compile_model(graphs.colours, "CPU", alone).create_infer_request()
+        self._whole = core.compile_model(graphs.whole, "CPU", alone).create_infer_request()
         self._jury = core.compile_model(graphs.jury, "CPU", alone).create_infer_request()
 
     def run(self, tiles: Rows[Tile]) -> tuple[Floats, Floats, Floats]:
@@ -91,9 +91,9 @@ class OpenVinoBackend:
         return quality, presence, intensity
 
     def _told_by(self, swatch: Pixels) -> Floats:
-        """Facts about a whole frame's colours: [1,SWATCH_FACTS]."""
-        self._colours.infer([swatch[None]])
-        facts: Floats = self._colours.output_tensors[0].data.copy()
+        """Facts about a whole frame: [1,SWATCH_FACTS]."""
+        self._whole.infer([swatch[None]])
+        facts: Floats = self._whole.output_tensors[0].data.copy()
         return facts
 
     def _judge(self, features: list[Floats]) -> list[Floats]:
@@ -112,7 +112,7 @@ def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Tile) -> list[Lay
     core = ov.Core()
     graphs = _converted(core, checkpoint, cache_dir / _key(checkpoint))
     layers, features = _timed(core, graphs.features, [tile.pixels[None]], 1)
-    more, whole = _timed(core, graphs.colours, [tile.swatch[None]], 1)
+    more, whole = _timed(core, graphs.whole, [tile.swatch[None]], 1)
     group = [np.repeat(f, _JUDGED_AT_ONCE, axis=0) for f in (*features, *whole)]
     return layers + more + _timed(core, graphs.jury, group, _JUDGED_AT_ONCE)[0]
 
@@ -147,7 +147,7 @@ class _Graphs:
     """The network in its parts: a tile to features, a swatch to facts, and both to scores."""
 
     features: Any
-    colours: Any
+    whole: Any
     jury: Any
 
 
@@ -155,7 +155,7 @@ def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> _Graphs:
     """The network as OpenVINO reads it: from its place, else converted, which takes seconds."""
     if not _is_whole(kept) and not _made_apart(checkpoint, kept):
         return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
-    return _Graphs(*(core.read_model(kept / name) for name in (_FEATURES, _COLOURS, _JURY)))
+    return _Graphs(*(core.read_model(kept / name) for name in (_FEATURES, _WHOLE, _JURY)))
 
 
 def _is_whole(kept: Path) -> bool:
@@ -195,7 +195,7 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
         def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return tuple(self.network.look(transform(tiles)))
 
-    class Colours(torch.nn.Module):
+    class Whole(torch.nn.Module):
         def forward(self, swatches: torch.Tensor) -> torch.Tensor:
             return facts.of_swatches(transform(swatches[:, None]))
 
@@ -217,17 +217,17 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
     shapes = (1, card.frames, card.tile_px, card.tile_px, 3), (1, SWATCH_PX, SWATCH_PX, 3)
     tile, swatch = (torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
     with torch.no_grad():
-        one = (*Features()(tile), Colours()(swatch))
+        one = (*Features()(tile), Whole()(swatch))
     group = tuple(f.repeat_interleave(_JUDGED_AT_ONCE, dim=0) for f in one)
     with warnings.catch_warnings():
         # Tracing remarks that constants are constants, and that it will be deprecated.
         warnings.simplefilter("ignore")
         features = ov.convert_model(Features().eval(), example_input=tile)
-        colours = ov.convert_model(Colours().eval(), example_input=swatch)
+        whole = ov.convert_model(Whole().eval(), example_input=swatch)
         jury = ov.convert_model(Jury().eval(), example_input=group)
-    for graph, given in ((features, (tile,)), (colours, (swatch,)), (jury, group)):
+    for graph, given in ((features, (tile,)), (whole, (swatch,)), (jury, group)):
         graph.reshape({port: list(t.shape) for port, t in zip(graph.inputs, given, strict=True)})
-    return _Graphs(features, colours, jury)
+    return _Graphs(features, whole, jury)
 
 
 def _store(graphs: _Graphs, kept: Path) -> None:
@@ -235,7 +235,7 @@ def _store(graphs: _Graphs, kept: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
     try:
         ov.save_model(graphs.features, partial / _FEATURES, compress_to_fp16=False)
-        ov.save_model(graphs.colours, partial / _COLOURS, compress_to_fp16=False)
+        ov.save_model(graphs.whole, partial / _WHOLE, compress_to_fp16=False)
         ov.save_model(graphs.jury, partial / _JURY, compress_to_fp16=False)
         if not _is_whole(kept):  # whatever a cleaner has left of it would be in the way
             shutil.rmtree(kept, ignore_errors=True)

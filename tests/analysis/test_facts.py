@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import openvino as ov
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import levels, spectrum
+from aqs_batch.analysis.facts.softness import SOFTNESS_FACTS, WAYS, softness_facts
 from aqs_batch.analysis.facts.trails import SHARES, TRAIL_FACTS, trail_facts
 from aqs_batch.analysis.transform import transform
 
@@ -91,6 +93,18 @@ def test_a_swatch_tells_pale_frames_from_colourful_ones() -> None:
     assert vivid.shape == (1, facts.SWATCH_FACTS)
     above_32_levels = levels.CHROMA.index(32 + levels.BETWEEN)
     assert vivid[0, above_32_levels] > faded[0, above_32_levels] + 1
+
+
+def test_points_of_a_blurred_frame_step_without_bending() -> None:
+    """By the mean of all ways: a sharp frame's steps bend as much as they are long."""
+    rng = np.random.default_rng(5)
+    sharp = rng.integers(0, 256, (64, 64)).astype(np.float32)
+    ramp = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.float32)
+    frames = np.stack([sharp, cv2.GaussianBlur(sharp, (0, 0), 2), ramp])
+    told = softness_facts(torch.from_numpy(frames))
+    assert told.shape == (3, SOFTNESS_FACTS)
+    bent = told[:, : len(WAYS)].exp().mean(1)
+    assert bent[0] > 0.8 > 0.6 > bent[1] > 2 * bent[2]
 
 
 def test_what_moves_leaves_a_trail_only_where_frames_are_mixed() -> None:

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.model import ColourHead
+from aqs_batch.analysis.beside import ColourHead
 from aqs_batch.records import Artifact
-from training import colour, trails
+from training import colour, softness, trails
 from training.beside import SUBJECTS, fitted, lessons, weighed
 from training.content import Gradient
 from training.judge import auc
-from training.parts import make_swatch, make_tiles
-from training.recipe import COLOURS, GHOSTS
+from training.parts import make_tiles
+from training.recipe import GHOSTS
 from training.sources import PhotoScene, Scene
 
 
@@ -32,11 +32,22 @@ class Skies:
 def test_a_seed_is_a_swatch_and_both_kinds_come() -> None:
     labels = []
     for number in range(12):
-        one, two = (make_swatch(Skies(), [1, number], COLOURS) for _ in range(2))  # type: ignore[arg-type]
+        one, two = (colour.make_swatch(Skies(), [1, number]) for _ in range(2))  # type: ignore[arg-type]
         assert np.array_equal(one[0], two[0])
         assert one[0].shape == (64, 64, 3)
         labels.append(one[1])
     assert {0, 1} <= set(labels) <= {-1, 0, 1}
+
+
+def test_a_blurred_frame_is_out_of_focus_or_smeared_and_softer_than_a_sharp_one() -> None:
+    found: dict[tuple[int, int], list[float]] = {}
+    for number in range(40):
+        one, two = (softness.make_swatch(Streets(), [1, number]) for _ in range(2))  # type: ignore[arg-type]
+        assert np.array_equal(one[0], two[0]) and one[1] == two[1]
+        found.setdefault(one[1], []).append(float(np.abs(np.diff(one[0].astype(int), 2, 0)).mean()))
+    assert {(0, 0), (1, 0), (0, 1)} <= set(found) <= {(0, 0), (1, 0), (0, 1), (-1, -1)}
+    sharp, *soft = (np.median(found[label]) for label in ((0, 0), (1, 0), (0, 1)))
+    assert sharp > 1.5 * max(soft)
 
 
 class Streets:
@@ -65,6 +76,7 @@ def test_what_is_there_is_not_made_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(colour, "AT_ONCE", 6)
+    monkeypatch.setattr(softness, "AT_ONCE", 6)
     monkeypatch.setattr(trails, "SCENES", 6)
     subject = replace(SUBJECTS[name], files={"main": range(2)})
 
@@ -73,7 +85,7 @@ def test_what_is_there_is_not_made_again(
 
     *given, label = lessons(subject, tmp_path, library)
     assert all(len(column) == len(label) for column in given)
-    assert set(label.tolist()) <= {0.0, 1.0}
+    assert set(label.flatten().tolist()) <= {0.0, 1.0}
     subject.head()(*given)
     *again, _ = lessons(subject, tmp_path, lambda _: pytest.fail("made again"))
     assert all(torch.equal(one, two) for one, two in zip(given, again, strict=True))
@@ -81,9 +93,9 @@ def test_what_is_there_is_not_made_again(
 
 def test_the_head_learns_what_facts_tell() -> None:
     torch.manual_seed(3)
-    whole = torch.randn(2000, facts.SWATCH_FACTS)
+    whole = torch.randn(2000, facts.COLOUR_FACTS)
     label = (whole[:, 5] - whole[:, 9] > 0.5).float()
-    said = fitted(ColourHead(), [whole[:1500]], label[:1500], 0, 300)(whole[1500:])
+    said = fitted(ColourHead(), [whole[:1500]], label[:1500], 0, 300, 0.1)(whole[1500:])
     assert auc(said.detach().numpy(), label[1500:].numpy() == 1) > 0.95
 
 

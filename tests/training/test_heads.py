@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from aqs_batch.analysis import facts
+from aqs_batch.analysis.beside import ColourHead
 from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
 from aqs_batch.analysis.model import (
+    BLURS,
     GHOSTING,
     SATURATION,
     STAGE_CHANNELS,
@@ -22,7 +24,7 @@ from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
 from training.heads import Lesson, course
 from training.losses import held, loss
-from training.start import backbone_start, further_start
+from training.start import HEADS, backbone_start, further_start
 
 ARTIFACTS = len(Artifact)
 FACTS = 2 * sum(STAGE_CHANNELS) + facts.FRAME_FACTS
@@ -72,9 +74,7 @@ def test_who_goes_on_begins_with_what_an_older_checkpoint_had(tmp_path: Path) ->
     """One from before the heads beside the jury has none, and new ones add nothing."""
     torch.manual_seed(0)
     older, model = AqsNet(jurors=1).eval(), AqsNet(jurors=1).eval()
-    tensors = {
-        k: t for k, t in older.state_dict().items() if not k.startswith(("colour.", "trails."))
-    }
+    tensors = {k: t for k, t in older.state_dict().items() if not k.startswith(HEADS)}
     save(tmp_path / "older.safetensors", tensors, ModelCard("aqs-b0", "0.8.0", "aqsnet-b0-6", ""))
     assert further_start(model, inspect(tmp_path / "older.safetensors")).startswith("aqs-b0 0.8.0")
     sizes = (2, 7, FACTS), (2, 6, CHANGES), (2, facts.TRAIL_FACTS), (2, facts.SWATCH_FACTS)
@@ -86,6 +86,19 @@ def test_who_goes_on_begins_with_what_an_older_checkpoint_had(tmp_path: Path) ->
     for other in (AqsNet(width=64, jurors=1), AqsNet(jurors=2)):
         with pytest.raises(CheckpointError, match="are not these"):
             further_start(other, inspect(tmp_path / "older.safetensors"))
+
+
+def test_a_head_of_another_size_has_to_be_learned_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older, model = AqsNet(jurors=1), AqsNet(jurors=1)
+    older.colour = ColourHead(width=8)
+    torch.nn.init.ones_(older.trails.out.weight)
+    card = ModelCard("aqs-b0", "0.9.0", "aqsnet-b0-8", "")
+    save(tmp_path / "older.safetensors", older.state_dict(), card)
+    further_start(model, inspect(tmp_path / "older.safetensors"))
+    assert "its colour is of another size" in capsys.readouterr().out
+    assert model.colour.out.weight.abs().max() == 0 < model.trails.out.weight.abs().max()
 
 
 def test_a_backbone_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -106,3 +119,18 @@ def test_a_head_beside_the_jury_speaks_of_one_artifact_alone(name: str, artifact
     seen = model.with_heads(said, *(torch.randn(*size) for size in sizes))
     assert torch.equal(seen.quality, said.quality) and torch.equal(seen.intensity, said.intensity)
     assert (seen.presence != said.presence).any(0).nonzero().tolist() == [[artifact]]
+
+
+def test_softness_accuses_where_it_is_sure_and_never_speaks_for_a_frame() -> None:
+    torch.manual_seed(0)
+    model = AqsNet(jurors=1).eval()
+    torch.nn.init.normal_(model.softness.out.weight, std=3.0)
+    torch.nn.init.zeros_(model.softness.out.bias)
+    said = scores(1)._replace(quality=torch.zeros(4))
+    sizes = (4, 6, CHANGES), (4, facts.TRAIL_FACTS), (4, facts.SWATCH_FACTS)
+    seen = model.with_heads(said, *(torch.randn(*size) for size in sizes))
+    assert (seen.quality < said.quality).all()
+    others = [n for n in range(len(Artifact)) if n not in BLURS]
+    for told, heard in ((seen.presence, said.presence), (seen.intensity, said.intensity)):
+        assert (told >= heard).all() and torch.equal(told[:, others], heard[:, others])
+        assert (told > heard)[:, list(BLURS)].any()

@@ -62,7 +62,8 @@ def test_calibration_mends_over_confidence() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(4000, 1)) * 1.5
     presence = (rng.random((4000, 1)) < 1 / (1 + np.exp(-truth))).astype(np.int8)
-    fit = calibrate(truth * 4, presence, presence[:, 0] == 0)  # four times too sure
+    innocent = 4 * truth[presence[:, 0] == 0][:, None]
+    fit = calibrate(truth * 4, presence, innocent)  # four times too sure
     assert fit.temperature[0] == pytest.approx(4, rel=0.2)
     probability = sigmoid(truth * 4 / fit.temperature[0] + fit.offset[0])
     assert expected_calibration_error(probability[:, 0], presence[:, 0] == 1) < 0.03
@@ -71,23 +72,23 @@ def test_calibration_mends_over_confidence() -> None:
 def test_unknown_labels_do_not_enter_the_fit() -> None:
     logits = np.concatenate([np.linspace(-3, 3, 200), np.full(200, 9.0)])[:, None]
     presence = np.concatenate([(np.linspace(-3, 3, 200) > 0), np.full(200, -1)])[:, None]
-    clean = presence[:, 0] == 0
-    known = calibrate(logits[:200], presence[:200].astype(np.int8), clean[:200])
-    assert calibrate(logits, presence.astype(np.int8), clean) == known
+    innocent = logits[presence[:, 0] == 0][:, None]
+    known = calibrate(logits[:200], presence[:200].astype(np.int8), innocent)
+    assert calibrate(logits, presence.astype(np.int8), innocent) == known
 
 
 @pytest.mark.parametrize("budget", [0.01, 0.02, 0.3])
-def test_no_more_clean_tiles_are_accused_than_allowed(budget: float) -> None:
-    """What clean tiles are seldom taken for is named earlier than what they look like."""
+def test_no_more_good_scenes_are_accused_than_allowed(budget: float) -> None:
+    """What good scenes are seldom taken for is named earlier than what they look like."""
     rng = np.random.default_rng(1)
     presence = (rng.random((3000, 2)) < 0.2).astype(np.int8)
     noise = rng.normal(0, 1, (3000, 2)) * (0.4, 1.5)
     probability = sigmoid(4.0 * presence - 3.0 + noise)
-    clean = (presence == 0).all(1)
-    chosen = thresholds(probability, presence, clean, budget)
-    freely = thresholds(probability, presence, clean, 1.0)
+    innocent = probability[(presence == 0).all(1)]
+    chosen = thresholds(probability, presence, innocent, budget)
+    freely = thresholds(probability, presence, innocent, 1.0)
     accused, at_most = (
-        float((probability[clean] > np.array(above)).any(1).mean()) for above in (chosen, freely)
+        float((innocent > np.array(above)).any(1).mean()) for above in (chosen, freely)
     )
     # At the lowest price that keeps the share: a higher one names less than it may.
     assert min(budget, at_most) / 2 < accused <= budget

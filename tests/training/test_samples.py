@@ -9,7 +9,7 @@ from aqs_batch.records import Artifact
 from training.content import Drawing, Gradient, Shaken, Still, uneven
 from training.degrade import Clip, generators
 from training.recipe import STANDARD, USED, VARIED, WILD, Plan, Recipe, draw_plan
-from training.samples import degraded, make_sample, swatch_of
+from training.samples import OF_POINTS, degraded, make_sample, swatch_of
 from training.sources import PhotoScene, Scene
 
 
@@ -142,11 +142,16 @@ def test_a_swatch_goes_through_the_chain() -> None:
     assert np.ptp(plain.mean((0, 1))) > 3 * np.ptp(faded.mean((0, 1)))
 
 
-def test_what_needs_time_leaves_a_swatch_alone() -> None:
-    whole = Square().whole(0)
-    for artifact in (Artifact.GHOSTING, Artifact.JUDDER, Artifact.MOTION_BLUR):
+def test_what_needs_time_or_neighbours_leaves_a_swatch_alone() -> None:
+    """A tile's blur, done to a squeezed frame, was several times too wide."""
+    whole = np.random.default_rng(1).integers(0, 256, (512, 512, 3)).astype(np.uint8)
+    plain = swatch_of(Plan(), whole)
+    for artifact in set(Artifact) - OF_POINTS:
         step = (generators(artifact)[0], 1.0, 1)
-        assert np.array_equal(swatch_of(Plan((step,)), whole), swatch_of(Plan(), whole))
+        assert np.array_equal(swatch_of(Plan((step,)), whole), plain)
+    for artifact in OF_POINTS:
+        step = (generators(artifact)[0], 1.0, 1)
+        assert not np.array_equal(swatch_of(Plan((step,)), whole), plain)
 
 
 def test_what_judder_wipes_out_is_not_in_the_chain() -> None:

@@ -1,8 +1,8 @@
 """Parameter-free facts about the pixels: what a convolution would need many samples to learn.
 
 Split by what they look at: levels and their steps, edges and smooth places, the spectrum, colour,
-motion and trails. Frame facts are taken of two of the frames, change facts of every step between
-all.
+motion, trails, and the softness of whole frames. Frame facts are taken of two of the frames, change
+facts of every step between all.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aqs_batch.analysis.facts import colour, edges, levels, motion, spectrum, trails
+from aqs_batch.analysis.facts import colour, edges, levels, motion, softness, spectrum, trails
 from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
 
 LOOKED_AT = (1, 5)  # of seven frames; what is seen in them stands for their neighbours too
 STANDS_FOR = (0, 0, 0, 0, 1, 1, 1)
 FRAME_FACTS = levels.FRAME_FACTS + edges.EDGE_FACTS + spectrum.SPECTRUM_FACTS + colour.CHROMA_FACTS
-SWATCH_FACTS = levels.COLOURS + colour.CHROMA_FACTS
+COLOUR_FACTS = levels.COLOURS + colour.CHROMA_FACTS
+SOFTNESS_FACTS = softness.SOFTNESS_FACTS
+SWATCH_FACTS = COLOUR_FACTS + SOFTNESS_FACTS
 TRAIL_FACTS = trails.TRAIL_FACTS
 CHANGE_FACTS = levels.CHANGE_FACTS + motion.MOTION_FACTS + spectrum.CEPSTRUM_FACTS
 
@@ -80,6 +82,9 @@ def _changes(luma: Tensor, blue: Tensor, red: Tensor, power: Tensor) -> Tensor:
 
 
 def of_swatches(swatches: Tensor) -> Tensor:
-    """What colours whole frames have, from normalised RGB: [B,1,3,h,w] -> [B,SWATCH_FACTS]."""
-    parts = [p[:, 0] for p in planes(swatches)]
-    return torch.cat([levels.colours(*parts), colour.chroma_facts(*parts)], dim=1)
+    """What colours whole frames have, then how soft they are: normalised RGB [B,1,3,h,w] ->
+    [B,SWATCH_FACTS].
+    """
+    luma, blue, red = (p[:, 0] for p in planes(swatches))
+    colours = levels.colours(luma, blue, red), colour.chroma_facts(luma, blue, red)
+    return torch.cat([*colours, softness.softness_facts(luma)], dim=1)

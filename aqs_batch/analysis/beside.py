@@ -1,0 +1,86 @@
+"""Heads beside the jury: each speaks of what a tile alone cannot tell, from facts of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aqs_batch.analysis import facts
+
+SURE, WEIGHT = 1.0, 1.5  # logit from which softness is spoken of, and how loudly
+
+
+class ColourHead(nn.Module):
+    """What the colours of a whole frame add to the logit of saturation: [B,COLOUR_FACTS] -> [B].
+
+    Beside the jurors, not among what they are given: what a frame's colours are tells its source,
+    and jurors would learn that by heart (docs/decisions/021).
+    """
+
+    def __init__(self, width: int = 192, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(facts.COLOUR_FACTS)
+        self.hidden, self.drop = nn.Linear(facts.COLOUR_FACTS, width), nn.Dropout(dropout)
+        self.out = nn.Linear(width, 1)
+        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, colours: Tensor) -> Tensor:
+        added: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(colours))))).squeeze(1)
+        return added
+
+
+class TrailHead(nn.Module):
+    """What trails add to the logit of ghosting: [B,T-1,CHANGE_FACTS] and [B,TRAIL_FACTS] -> [B].
+
+    Beside the jurors, taught with many times as many ghosts as there are whole samples
+    (docs/decisions/022).
+    """
+
+    def __init__(self, width: int = 64, dropout: float = 0.4) -> None:
+        super().__init__()
+        given = facts.TRAIL_FACTS + 2 * facts.CHANGE_FACTS
+        self.norm, self.drop = nn.BatchNorm1d(given), nn.Dropout(dropout)
+        self.hidden, self.second = nn.Linear(given, width), nn.Linear(width, width // 2)
+        self.out = nn.Linear(width // 2, 1)
+        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, moved: Tensor, trails: Tensor) -> Tensor:
+        given = self.norm(torch.cat([trails, moved.mean(1), spread(moved)], dim=1))
+        seen = self.drop(F.gelu(self.second(self.drop(F.gelu(self.hidden(given))))))
+        added: Tensor = self.out(seen).squeeze(1)
+        return added
+
+
+class SoftnessHead(nn.Module):
+    """Whether a whole frame is out of focus, or smeared: [B,SOFTNESS_FACTS] -> logits [B,2].
+
+    For blur so wide that a tile of it looks like a sky (docs/decisions/024).
+    """
+
+    def __init__(self, width: int = 64, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(facts.SOFTNESS_FACTS)
+        self.hidden, self.drop = nn.Linear(facts.SOFTNESS_FACTS, width), nn.Dropout(dropout)
+        self.out = nn.Linear(width, 2)
+        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, softness: Tensor) -> Tensor:
+        said: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(softness)))))
+        return said
+
+    def accuse(self, softness: Tensor) -> Tensor:
+        """What is taken from a frame's quality and added to its blurs: [B,2], from 0 on.
+
+        It never speaks for a frame, and below SURE it keeps silent: of clean frames of
+        validation one in two hundred has more.
+        """
+        return WEIGHT * F.relu(self.forward(softness) - SURE)
+
+
+def spread(rows: Tensor) -> Tensor:
+    """Standard deviation over time: [B,T,width] -> [B,width]."""
+    return ((rows - rows.mean(1, keepdim=True)).square().mean(1) + 1e-5).sqrt()

@@ -1,0 +1,70 @@
+"""Validation's awkward scenes, which must not be accused: what the jurors that are strangers to
+them say of some tiles of each.
+
+Thresholds are chosen by them (training.calibrate): a run judges by the mean of many tiles, and what
+is good but plain is seldom taken for anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aqs_batch.analysis.model import AqsNet, mean_of
+from aqs_batch.analysis.transform import transform
+from aqs_batch.records import Artifact
+from training.awkward import KINDS
+from training.features import digests
+from training.folds import strangers
+from training.negatives import SCENES_EACH, TILES_OF_SCENE, Negative, draw
+from training.remembered import Arrays, remembered
+from training.sources import FOLDS, Library
+
+JUDDER = list(Artifact).index(Artifact.JUDDER)
+PARTS = ("seen", "moved", "trails", "whole")
+
+
+@torch.no_grad()
+def unseen_scenes(model: AqsNet, media: Path, cache: Path) -> NDArray[np.float32]:
+    """Logits of presence [scenes,tiles,10] of both folds; minus infinity for judder where a source
+    stutters by itself, so that it cannot be denied.
+    """
+    said = []
+    for fold in FOLDS:
+        kept = _features(model, fold, media, cache)
+        seen, moved, trails, whole = (torch.from_numpy(kept[name]).float() for name in PARTS)
+        heard = mean_of(strangers(model, fold), seen, moved)
+        presence = model.with_heads(heard, moved, trails, whole).presence.numpy()
+        presence = presence.reshape(-1, TILES_OF_SCENE, len(Artifact))
+        presence[kept["stutters"], :, JUDDER] = -np.inf
+        said.append(presence)
+    return np.concatenate(said)
+
+
+def _features(model: AqsNet, fold: str, media: Path, cache: Path) -> Arrays:
+    """Features of all tiles of a fold's scenes; made where they are not on disk."""
+
+    def made() -> dict[str, NDArray[Any]]:
+        library, columns, stutters = Library(media, cache, fold), [], []
+        for kind in KINDS:
+            for number in range(SCENES_EACH):
+                scene = draw(library, kind, number)
+                columns.append(_looked_at(model, scene))
+                stutters.append(scene.stutters)
+            print(f"{fold}: {kind}", flush=True)
+        parts = (torch.cat(column).half().numpy() for column in zip(*columns, strict=True))
+        return {**dict(zip(PARTS, parts, strict=True)), "stutters": np.array(stutters)}
+
+    key = repr((*digests(model), list(KINDS), SCENES_EACH, TILES_OF_SCENE))
+    return remembered(cache / "innocent" / f"{fold}.npz", key, made)
+
+
+def _looked_at(model: AqsNet, scene: Negative) -> tuple[Tensor, ...]:
+    pixels = np.stack([tile.pixels for tile in scene.tiles])
+    swatches = np.stack([tile.swatch[None] for tile in scene.tiles])
+    return model.features(transform(pixels), transform(swatches))
