@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aqs_batch.analysis.beside import ColourHead, SoftnessHead, TrailHead
+from aqs_batch.analysis.beside import SURE, WEIGHT, ColourHead, SoftnessHead, TrailHead
 from aqs_batch.analysis.checkpoint import inspect, save
 from aqs_batch.analysis.model import ARCHITECTURE, GHOSTING, SATURATION, AqsNet, mean_of
 from training import colour, softness, trails
@@ -205,6 +205,8 @@ def main() -> None:
             head.out.weight.mul_(factor)
             head.out.bias.mul_(factor).add_(offset)
         told |= {"factor": round(factor, 3), "offset": round(offset, 3)}
+    else:
+        told |= {"sure": SURE, "weight": WEIGHT}
     setattr(model, args.head, head)
     before = {"jury": checkpoint.label} | dict(checkpoint.card.training)
     card = replace(checkpoint.card, architecture=ARCHITECTURE, training=before | {args.head: told})

@@ -85,6 +85,26 @@ def test_whole_grey_levels_are_counted_alike_by_every_backend() -> None:
     assert_same_everywhere(tile)
 
 
+class Whole(torch.nn.Module):
+    """A swatch's pixels to facts, as the OpenVINO graph has it."""
+
+    def forward(self, swatches: torch.Tensor) -> torch.Tensor:
+        return facts.of_swatches(transform(swatches[:, None]))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_whole_frames_are_told_alike_by_every_backend() -> None:
+    """Blurred ones too: random points had hidden that OpenVINO had all bends wrong."""
+    facts.prepare(PX)
+    swatch = np.random.default_rng(6).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
+    graph = ov.convert_model(Whole().eval(), example_input=torch.zeros(1, 64, 64, 3).byte())
+    graph.reshape(swatch.shape)
+    run = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for seen in (swatch, cv2.GaussianBlur(swatch[0], (0, 0), 2.0)[None]):
+        (told,) = run([seen]).values()
+        assert np.abs(told - Whole()(torch.from_numpy(seen)).numpy()).max() < 1e-3
+
+
 def test_a_swatch_tells_pale_frames_from_colourful_ones() -> None:
     colourful = np.random.default_rng(2).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
     grey = colourful.mean(-1, keepdims=True)

@@ -36,6 +36,7 @@ def planes(tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def prepare(side_px: int) -> None:
     """Make what the facts of square tiles need once, before a model is traced."""
     spectrum.prepare(side_px)
+    softness.prepare()
 
 
 def of(tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:

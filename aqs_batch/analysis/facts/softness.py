@@ -7,6 +7,9 @@ from point to point, and a tile of it cannot be told from a sky's (docs/decision
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +19,11 @@ WAYS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1))
 REACH = 2
 LEAST = 0.3  # levels; below it is rounding
 SOFTNESS_FACTS = 4 * len(WAYS) + 1
+
+
+def prepare() -> None:
+    """Make the kernels before a model is traced."""
+    _kernels()
 
 
 def softness_facts(luma: Tensor) -> Tensor:
@@ -32,13 +40,17 @@ def softness_facts(luma: Tensor) -> Tensor:
     return torch.log(torch.cat(ratios, dim=1))
 
 
+@cache
 def _kernels() -> Tensor:
-    """Steps from the middle to the next point, then bends at the middle: [2*len(WAYS),1,5,5]."""
+    """Steps from the middle to the next point, then bends at the middle: [2*len(WAYS),1,5,5].
+
+    Made in numpy: filled in torch while a model is traced, OpenVINO had the bends wrong.
+    """
     side = 2 * REACH + 1
-    kernels = torch.zeros(2 * len(WAYS), 1, side, side)
+    kernels = np.zeros((2 * len(WAYS), 1, side, side), np.float32)
     for number, (down, across) in enumerate(WAYS):
         ahead, behind = (REACH + down, REACH + across), (REACH - down, REACH - across)
         step, bend = kernels[number, 0], kernels[len(WAYS) + number, 0]
         step[ahead], step[REACH, REACH] = 1.0, -1.0
         bend[ahead], bend[behind], bend[REACH, REACH] = -0.5, -0.5, 1.0
-    return kernels
+    return torch.from_numpy(kernels)
