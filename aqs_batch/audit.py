@@ -168,7 +168,7 @@ class Audit:
             elif before.fingerprint and self._is_rotten(before, place):
                 self._corrupt(before, found, "its content changed while its size and time did not")
                 continue
-            elif place.stamp != before.stamp and place.fingerprint != before.fingerprint:
+            elif place.fingerprint and place.fingerprint != before.last_print:
                 self._tell(found, Finding("changed", name))
             elif self._is_as_it_was(before, place):
                 found.unchanged += 1

@@ -18,7 +18,11 @@ def judge(
         if had is not None and _has_itself_to_blame(store, place, entry.settings_key):
             yield Finding("corrupt", place.file, "it could be read before")
         return
-    if before is None or had is None:
+    if before is None:
+        return
+    if had is None:  # one broken copy in between had hidden that the next was a worse one
+        had = store.aqs(before.previous_fingerprint, before.settings_key)
+    if had is None:
         return
     if before.settings_key != entry.settings_key:
         yield Finding("re-scored", place.file)

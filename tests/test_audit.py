@@ -17,7 +17,7 @@ from aqs_batch import batch as batches
 from aqs_batch import bitrot
 from aqs_batch.audit import Audit, gates
 from aqs_batch.clock import iso
-from aqs_batch.errors import FolderGone
+from aqs_batch.errors import FolderGone, MediaError
 from aqs_batch.events import Event
 from aqs_batch.findings import Findings
 from aqs_batch.identity import _here, _started
@@ -211,6 +211,35 @@ def test_a_worse_version_is_degraded_and_an_unreadable_one_corrupt(archive: Arch
     assert found["degraded"] == ["a.mp4"]
     assert found["corrupt"] == found["failed"] == ["b.mp4"]
     assert found["changed"] == ["a.mp4", "b.mp4"]
+
+
+def test_a_file_that_could_not_be_read_for_a_night_has_not_changed(
+    archive: Archive, monkeypatch
+) -> None:
+    file = archive.write("a.mp4", b"fine")
+    archive.night()
+
+    def denied(path: Path) -> str:
+        raise MediaError("cannot be read: Permission denied")
+
+    file.chmod(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(audits, "fingerprint", denied)
+        assert "changed" not in kinds(archive.night())
+    file.chmod(0o644)
+    assert kinds(archive.night()) == {}
+
+
+def test_a_worse_version_after_a_broken_one_is_degraded(archive: Archive) -> None:
+    archive.write("a.mp4", b"fine")
+    archive.night()
+    for broken in (b"bad", b""):
+        archive.write("a.mp4", broken)
+        archive.night()
+        archive.write("a.mp4", b"poor copy")
+        assert kinds(archive.night()) == {"changed": ["a.mp4"], "degraded": ["a.mp4"]}
+        archive.write("a.mp4", b"fine")
+        archive.night()
 
 
 def test_other_settings_score_again_and_are_not_compared(archive: Archive) -> None:

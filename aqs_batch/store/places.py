@@ -37,6 +37,11 @@ class Place:
     mounted: bool = False  # it lay on another device than the folder around the watched one
 
     @property
+    def last_print(self) -> str:
+        """The content that was last read here: one night without rights had made it a changed one."""
+        return self.fingerprint or self.previous_fingerprint
+
+    @property
     def path(self) -> Path:
         return Path(self.moved_to) if self.moved_to else Path(self.folder, self.file)
 
