@@ -81,23 +81,20 @@ class Runs(Database):
 
     def record_file(self, run_id: int, *entries: RunFile) -> None:
         """Say what became of files; a second word on the same file replaces the first."""
+        last = {os.fsencode(entry.file): entry for entry in entries}
+        if not last:
+            return
+        # All in two statements: a night records every file of an archive.
+        same = (run_files.c.run_id == run_id) & (run_files.c.file == sa.bindparam("its_file"))
+        rows = [
+            {"run_id": run_id, "file": file, "fingerprint": entry.fingerprint,
+             "settings_key": entry.settings_key, "status": entry.status.value,
+             "reason": entry.reason, "hint": entry.hint}
+            for file, entry in last.items()
+        ]  # fmt: skip
         with self._write() as connection:
-            for entry in entries:
-                where = (run_files.c.run_id == run_id) & (
-                    run_files.c.file == os.fsencode(entry.file)
-                )
-                connection.execute(sa.delete(run_files).where(where))
-                connection.execute(
-                    sa.insert(run_files).values(
-                        run_id=run_id,
-                        file=os.fsencode(entry.file),
-                        fingerprint=entry.fingerprint,
-                        settings_key=entry.settings_key,
-                        status=entry.status.value,
-                        reason=entry.reason,
-                        hint=entry.hint,
-                    )
-                )
+            connection.execute(sa.delete(run_files).where(same), [{"its_file": f} for f in last])
+            connection.execute(sa.insert(run_files), rows)
 
     def last_run(self) -> RunRow | None:
         """The newest run, finished or not."""
