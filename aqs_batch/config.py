@@ -91,7 +91,7 @@ def _wrong(found: ErrorDetails, origins: Mapping[str, str]) -> SettingsError:
     )
     words = _WORDS.get(found["type"], "").format(**found.get("ctx", {}))
     words = words or found["msg"].lower().replace("input should be", "must be")
-    hint = "aqs.toml explains every setting; `aqs-batch config` lists what is in force."
+    hint = "`aqs-batch config` lists every setting and what is in force."
     if found["type"] == "extra_forbidden":
         at, _, name = where.rpartition(", ")
         return _unknown(at, name, WatchFolder.model_fields, hint)
