@@ -38,7 +38,7 @@ class Place:
 
     @property
     def last_print(self) -> str:
-        """The content that was last read here: one night without rights had made it a changed one."""
+        """What was last read here: a night without rights had made it a changed file."""
         return self.fingerprint or self.previous_fingerprint
 
     @property
