@@ -70,7 +70,7 @@ def invoke() -> int:
             error.show()
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        complain("interrupted: what was finished is saved; run again to go on")
+        complain("interrupted")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 

@@ -7,6 +7,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -208,6 +209,20 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)
     assert "no such folder" in nowhere.stderr
+
+
+def test_who_stops_looking_is_not_told_to_run_again(clip: Path, tmp_path: Path) -> None:
+    aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
+    looking = subprocess.Popen(
+        [*COMMAND, "status", "--follow", "--output_dir", "out"], cwd=tmp_path, text=True,
+        env={**os.environ, **QUICK, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert looking.stdout is not None and looking.stdout.readline().startswith("jobs:")
+    looking.send_signal(signal.SIGINT)
+    said = looking.communicate(timeout=60)[1]
+    assert looking.returncode == 130
+    assert "interrupted" in said and "run again" not in said
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])

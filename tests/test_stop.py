@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from aqs_batch import cli
+from aqs_batch.batch import Batch
 from aqs_batch.clock import SystemClock, next_at
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.stop import Stop, Stopped
@@ -104,6 +107,16 @@ def test_a_plain_command_ends_on_signals_as_on_ctrl_c(
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     assert cli.invoke() == 130
     assert cleaned
+
+
+@pytest.mark.usefixtures("signals_as_before")
+def test_an_interrupted_run_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Batch, "run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(sys, "argv", ["aqs-batch", "run", "a.mp4", "--output_dir", str(tmp_path)])
+    assert cli.invoke() == 130
+    assert "what was finished is saved; run again to go on" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("signals_as_before")

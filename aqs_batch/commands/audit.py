@@ -14,6 +14,7 @@ from aqs_batch.commands.frame import (
     EXIT_FAILED,
     EXIT_GATE,
     EXIT_INTERRUPTED,
+    INTERRUPTED,
     complain,
     load,
     plain_errors,
@@ -86,7 +87,7 @@ def run(settings: Settings, folder: str) -> int:
         code, why = _verdict(store, found, settings)
         code = code if is_written else max(code, EXIT_FAILED)
         if stop.requested:  # what was found is told all the same: the next night finds it settled
-            complain("interrupted: what was finished is saved; run again to go on")
+            complain(INTERRUPTED)
             code = EXIT_INTERRUPTED
         code, is_heard = _tell(found, settings, night_s, code, why)
         if is_heard:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aqs_batch.store import Store
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 3, 130, 141
+INTERRUPTED = "interrupted: what was finished is saved; run again to go on"
 
 
 def complain(words: str) -> None:

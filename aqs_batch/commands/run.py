@@ -13,6 +13,8 @@ import click
 from aqs_batch.commands.frame import (
     EXIT_FAILED,
     EXIT_GATE,
+    EXIT_INTERRUPTED,
+    INTERRUPTED,
     PROFILE,
     complain,
     listed,
@@ -121,6 +123,9 @@ def score(
             written = reporting.write_reports(store, store.run(run_id), settings)
             listen(Event("report", facts={"written": [str(p) for p in written]}))
         return _exit_code(store, run_id, settings)
+    except KeyboardInterrupt:
+        complain(INTERRUPTED)
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     finally:
         store.close()
 
