@@ -211,6 +211,12 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
     assert "no such folder" in nowhere.stderr
 
 
+def test_bench_names_the_file_that_it_cannot_measure(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video at all" * 100)
+    done = aqs("bench", "--clip", "a.mp4", cwd=tmp_path)
+    assert done.returncode == 1 and "error: a.mp4: not a readable video" in done.stderr
+
+
 def test_who_stops_looking_is_not_told_to_run_again(clip: Path, tmp_path: Path) -> None:
     aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
     looking = subprocess.Popen(

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aqs_batch.commands.frame import PROFILE, load, plain_errors, profile_flags, settings_flags
+from aqs_batch.commands.frame import (
+    PROFILE,
+    load,
+    naming,
+    plain_errors,
+    profile_flags,
+    settings_flags,
+)
 
 if TYPE_CHECKING:
     from aqs_batch.analysis.anatomy import Anatomy
@@ -53,13 +60,14 @@ def bench(
             from aqs_batch import resources
             from aqs_batch.reports.atomic import replace_text
 
-            with resources.sampling() as samples:
+            with naming(path), resources.sampling() as samples:
                 measured = measure.measure(settings, path)
             title = "Resources while aqs-batch bench ran"
             replace_text(profile_resources, resources.page(samples, title))
             parts["resources"] = resources.summary(samples)
         else:
-            measured = measure.measure(settings, path)
+            with naming(path):
+                measured = measure.measure(settings, path)
         ahead = measure.forecast(settings, folder, measured) if folder else None
     if as_json:
         parts |= asdict(measured) | ({"forecast": asdict(ahead)} if ahead else {})

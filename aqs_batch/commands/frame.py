@@ -65,6 +65,17 @@ def plain_errors(debug: bool) -> Iterator[None]:
         raise click.exceptions.Exit(EXIT_FAILED) from error
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What is wrong with a file is told with its name, where no list of files tells it."""
+    from aqs_batch.errors import MediaError
+
+    try:
+        yield
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}", hint=error.hint) from error
+
+
 def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of every command that reads or writes results."""
     for option in reversed(

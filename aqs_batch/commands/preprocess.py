@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import complain, load, plain_errors
+from aqs_batch.commands.frame import complain, load, naming, plain_errors
 
 
 @click.command()
@@ -26,17 +26,15 @@ def preprocess(
     from aqs_batch.console import count_frames
     from aqs_batch.encode import lossless
     from aqs_batch.encode.codec import odd_size
-    from aqs_batch.errors import EncodeError, MediaError
+    from aqs_batch.errors import EncodeError
     from aqs_batch.ffmpeg import find
     from aqs_batch.ingest.probe import probe
     from aqs_batch.wording import shown
 
     with plain_errors(debug):
         settings = load(config, None, None).settings
-        try:
+        with naming(source):
             video = probe(source, settings.limits)
-        except MediaError as error:
-            raise MediaError(f"{source}: {error}", hint=error.hint) from error
         if not target.absolute().parent.is_dir():
             raise EncodeError(f"{target}: there is no such folder", hint="Make it first.")
         if cut := odd_size(video):
