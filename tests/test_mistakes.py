@@ -217,6 +217,12 @@ def test_bench_names_the_file_that_it_cannot_measure(tmp_path: Path) -> None:
     assert done.returncode == 1 and "error: a.mp4: not a readable video" in done.stderr
 
 
+@pytest.mark.parametrize("days", ["-1", "nan"])
+def test_days_that_are_none_forget_nothing(days: str, tmp_path: Path) -> None:
+    done = aqs("prune", "--missing-days", days, cwd=tmp_path)
+    assert done.returncode == 2 and "--missing-days" in done.stderr
+
+
 def test_who_stops_looking_is_not_told_to_run_again(clip: Path, tmp_path: Path) -> None:
     aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
     looking = subprocess.Popen(

@@ -204,6 +204,8 @@ def prune(
     """Forget old runs and files long gone. Results are kept."""
     from aqs_batch.clock import iso
 
+    if not missing_days >= 0:  # which "nan" is not either: it forgot nothing, and said so
+        raise click.UsageError(f"--missing-days {missing_days:g}: days are 0 or more")
     with plain_errors(debug):
         now_s = time.time()
         settings = load(config, output_dir, db).settings
