@@ -217,6 +217,17 @@ def test_bench_names_the_file_that_it_cannot_measure(tmp_path: Path) -> None:
     assert done.returncode == 1 and "error: a.mp4: not a readable video" in done.stderr
 
 
+def test_a_deleted_current_folder_is_named_as_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    status = f'rmdir "$PWD"; exec {shlex.join(COMMAND)} status'
+    done = subprocess.run(
+        ["sh", "-c", status], cwd=tmp_path / "gone", capture_output=True, text=True, timeout=60,
+        env={**os.environ, **QUICK},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the current folder was deleted" in done.stderr
+
+
 @pytest.mark.parametrize("days", ["-1", "nan"])
 def test_days_that_are_none_forget_nothing(days: str, tmp_path: Path) -> None:
     done = aqs("prune", "--missing-days", days, cwd=tmp_path)

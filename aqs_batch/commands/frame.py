@@ -41,7 +41,6 @@ def plain_errors(debug: bool) -> Iterator[None]:
 
     from aqs_batch.errors import AqsError, CheckpointError, SettingsError
     from aqs_batch.events import Unheard
-    from aqs_batch.wording import shown
 
     if debug:
         logging.basicConfig(format="%(name)s: %(message)s")
@@ -60,9 +59,21 @@ def plain_errors(debug: bool) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        where = f": {shown(str(error.filename))}" if error.filename else ""  # a full disk has none
-        complain(f"error: {error.strerror or error}{where}")
+        complain(f"error: {_of_system(error)}")
         raise click.exceptions.Exit(EXIT_FAILED) from error
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, and where it says so: a full disk has no name."""
+    from aqs_batch.wording import shown
+
+    if error.filename:
+        return f"{error.strerror}: {shown(str(error.filename))}"
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return "the current folder was deleted; go to another one"
+    return error.strerror or str(error)
 
 
 @contextmanager
