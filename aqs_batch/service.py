@@ -147,6 +147,8 @@ class Service:
         return False
 
     def _claim(self) -> Job | None:
+        if self._is_over():  # it was told so while the model was loaded, or a report written
+            return None
         now, lease_s = self._clock.now(), self._settings.limits.lease_s
         for key in self._keys:
             if job := self._store.claim_next(key, self._name, now, lease_s):

@@ -23,8 +23,9 @@ from aqs_batch.reporting import folders_of, labels, outcomes, run_record, write_
 from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
-from aqs_batch.store import Job, JobStatus, Place, Store
+from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
 from aqs_batch.vitals import Summary
+from aqs_batch.worker import Process, Task, scoring
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
 
@@ -247,6 +248,21 @@ def test_a_stop_releases_the_job_in_hand(house: House) -> None:
     house.run()
     (job,) = house.jobs()
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_a_stop_while_the_model_is_loaded_begins_no_job(house: House, monkeypatch) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    begun: list[str] = []
+
+    def loaded(store: Store, process: Process) -> Task[Analysis]:
+        house.stop.request()
+        return scoring(store, process)
+
+    monkeypatch.setattr(service, "scoring", loaded)
+    house.process = lambda path, print_, progress: begun.append(print_)
+    house.run(once=False)
+    (job,) = house.jobs()
+    assert (begun, job.status, job.attempts) == ([], JobStatus.QUEUED, 0)
 
 
 def test_a_reader_who_leaves_costs_the_job_in_hand_nothing(house: House) -> None:
