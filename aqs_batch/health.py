@@ -22,7 +22,7 @@ class Pulse:
     """What the service says of itself each time; times in seconds."""
 
     state: str  # "idle", "working", "waiting" (for the database or the disk), "stopped"
-    why: str  # what is waited for
+    why: str  # what is waited for, or done instead of a file
     file: str
     jobs: dict[str, int]
     files: int  # in the watched folders

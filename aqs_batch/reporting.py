@@ -192,8 +192,13 @@ def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, floa
     return [(file, aqs) for file, aqs in scores if aqs is not None and aqs < gate]
 
 
-def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
-    """Write the exports and the report of one run; returns what was written."""
+def write_reports(
+    store: Store, run: RunRow, settings: Settings, at_each: Callable[[], None] = lambda: None
+) -> list[Path]:
+    """Write the exports and the report of one run; returns what was written.
+
+    `at_each` is called at every file: thousands take minutes.
+    """
     output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
     thresholds = thresholds_of(settings)
     record = run_record(store, run)
@@ -202,10 +207,17 @@ def write_reports(store: Store, run: RunRow, settings: Settings) -> list[Path]:
     record = replace(record, settings={**record.settings, "analysis": analysis})
     with alone(output_dir):
         # Read once for exports and pages: reading is a third of the work.
-        passing = exporting(output_dir, outcomes(store, run, thresholds), record, formats=wanted)
+        found = _heard(outcomes(store, run, thresholds), at_each)
+        passing = exporting(output_dir, found, record, formats=wanted)
         pages = [render(output_dir, passing, record)] if "html" in wanted else []
         deque(passing, maxlen=0)
     return [*targets_of(output_dir, wanted), *pages]
+
+
+def _heard(found: Iterable[Outcome], at_each: Callable[[], None]) -> Iterator[Outcome]:
+    for outcome in found:
+        at_each()
+        yield outcome
 
 
 def told(

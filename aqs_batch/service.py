@@ -269,7 +269,7 @@ class Service:
         try:
             with self._stop.interruptible():
                 run = self._store.run(self._run_id)
-                written = write_reports(self._store, run, self._settings)
+                written = write_reports(self._store, run, self._settings, self._beat_on)
             self._listen(Event("report", facts={"written": [str(path) for path in written]}))
         except Stopped:
             self._dirty = True
@@ -285,6 +285,10 @@ class Service:
         pause = max(self._settings.watch.report_s, SHARE_FOR_REPORTS * took_s, 1.0)
         self._report_at = self._clock.steady() + pause
         return not self._dirty
+
+    def _beat_on(self) -> None:
+        """Monitoring had called a service dead that wrote its report over thousands of files."""
+        self._vitals.beat("working", why="writing the report")
 
     def _close(self, once: bool) -> None:
         try:

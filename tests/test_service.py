@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import health, intake, service
+from aqs_batch import health, intake, reporting, service
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, Unheard
@@ -672,6 +672,22 @@ def test_a_report_that_the_database_did_not_allow_is_written_later(
     house.run(once=False, until=house.clock.now() + 600)
     kinds = [event.kind for event in house.events]
     assert "report" in kinds[kinds.index("scored") :]
+
+
+def test_a_service_that_writes_a_long_report_is_alive(house: House, monkeypatch) -> None:
+    for number in range(3):
+        (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+    wrong: list[str] = []
+    one = reporting._scored
+
+    def slowly(*arguments: object) -> object:
+        wrong.extend(health.check(house.out, house.clock.now(), 300.0))
+        house.clock.advance(200.0)
+        return one(*arguments)
+
+    monkeypatch.setattr(reporting, "_scored", slowly)
+    house.run()
+    assert house.told("report") and not wrong
 
 
 def test_an_idle_service_does_not_list_all_files_again_and_again(house: House, monkeypatch) -> None:
