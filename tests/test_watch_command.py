@@ -146,6 +146,16 @@ def test_a_notice_that_fails_fails_the_night(place: Path) -> None:
     assert "--notify-cmd ended with 1" in done.stderr
 
 
+@pytest.mark.parametrize(("fail_on", "code"), [("corrupt, failed", 3), ("", 1)])
+def test_gates_are_listed_as_elsewhere_and_can_be_switched_off(
+    fail_on: str, code: int, place: Path
+) -> None:
+    (place / "in" / "a.mp4").write_bytes(b"")  # needs no model
+    (place / "aqs.toml").write_text('audit.fail_on = ["failed"]')
+    night = aqs("audit", "in", "--output_dir", "out", "--fail_on", fail_on, cwd=place)
+    assert night.returncode == code, night.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

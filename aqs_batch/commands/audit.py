@@ -16,6 +16,7 @@ from aqs_batch.commands.frame import (
     EXIT_INTERRUPTED,
     INTERRUPTED,
     complain,
+    listed,
     load,
     plain_errors,
     settings_flags,
@@ -55,7 +56,7 @@ def audit(
         more = {
             "audit.until": until,
             "run.fail_under": fail_under,
-            "audit.fail_on": fail_on.split(",") if fail_on else None,
+            "audit.fail_on": listed(fail_on),
             "audit.notify_cmd": notify_cmd,
             "log.format": "json" if as_json else None,
         }
