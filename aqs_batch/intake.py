@@ -139,7 +139,7 @@ class Intake:
         elif unread:
             self._trouble(folder, f"{folder.dir}: cannot read {min(unread)}", "Look at its rights.")
         elif folder.trouble:
-            folder.trouble = ""
+            folder.trouble, folder.identity = "", None  # what came back is to be listened to
             self._listen(Event("returned", folder.dir))
         self._store.mark_missing(folder.dir, gone, self._clock.now())
         for name in gone:
@@ -151,9 +151,10 @@ class Intake:
             self._listen(Event("watching", folder.dir, {"files": len(seen), "silent": silent}))
 
     def _trouble(self, folder: _Folder, text: str, hint: str) -> None:
-        folder.identity = None
         if folder.trouble != text:
-            folder.trouble = text
+            # Not at every look: while a part of a folder cannot be read, all the rest was listened
+            # to anew, and told as found, every minute.
+            folder.trouble, folder.identity = text, None
             self._listen(Event("vanished", folder.dir, {"reason": text, "hint": hint}))
 
     def _see(self, folder: _Folder, name: str, stamp: Stamp, now: float) -> None:

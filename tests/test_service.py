@@ -17,8 +17,10 @@ from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, Unheard
 from aqs_batch.identity import own_name
+from aqs_batch.ingest.files import Rules
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.intake import check_folders
+from aqs_batch.records import Stamp
 from aqs_batch.reporting import folders_of, labels, outcomes, run_record, write_reports
 from aqs_batch.service import Service
 from aqs_batch.settings import Settings
@@ -464,6 +466,24 @@ def test_a_vanished_folder_is_told_and_nothing_of_it_forgotten(house: House) -> 
     assert kinds.count("vanished") == 1
     assert kinds.index("vanished") < kinds.index("returned")
     assert "started" not in kinds
+
+
+def test_a_folder_that_can_be_read_in_part_is_told_once_and_listened_to_anew_when_whole(
+    house: House, monkeypatch
+) -> None:
+    """It had been told as found, and all of it listened to anew, at every look."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    whole_at, real = house.clock.now() + 600, intake.scan
+
+    def scan(folder: str, rules: Rules) -> Iterator[tuple[str, Stamp | None]]:
+        yield from real(folder, rules)
+        if house.clock.now() < whole_at:
+            yield "locked", None
+
+    monkeypatch.setattr(intake, "scan", scan)
+    assert house.run(once=False, until=whole_at + 300) == Summary(scored=1)
+    told = [e.kind for e in house.events if e.kind in ("vanished", "watching", "returned")]
+    assert told == ["vanished", "watching", "returned", "watching"]
 
 
 def test_until_begins_no_new_job(house: House) -> None:
