@@ -153,7 +153,7 @@ def _describe(
         path=path,
         size_bytes=size,
         container=container.format.name,
-        codec=codec.name,
+        codec=codec.codec.canonical_name,  # of the format; its decoder may be called libdav1d
         pixel_format=codec.pix_fmt or "",
         bit_depth=codec.format.components[0].bits if codec.format else 8,
         coded_width=codec.coded_width or codec.width,
@@ -190,7 +190,7 @@ def _field_order(codec: av.VideoCodecContext, first: _First) -> str:
 
 
 def _stream_line(stream: av.stream.Stream) -> str:
-    name = stream.codec_context.name if stream.codec_context else "unknown"
+    name = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
     return f"{stream.index} {stream.type} {name}"
 
 

@@ -32,3 +32,11 @@ def test_a_picture_that_is_turned_aslant_keeps_its_sides(
         video = probe(turned)
         sizes[angle] = video.width, video.height
     assert sizes == {45: (320, 240), 90: (240, 320)}
+
+
+def test_a_codec_is_called_as_players_call_it_whatever_decodes_it(make_clip) -> None:
+    """AV1 had been "libdav1d" in results and reports, and MP3 "mp3float"."""
+    sound = ("-f", "lavfi", "-t", "0.4", "-i", "sine")
+    options = ("-c:v", "libsvtav1", "-preset", "12", "-c:a", "libmp3lame")
+    video = probe(make_clip("av1.mkv", seconds=0.4, inputs=sound, options=options))
+    assert (video.codec, video.streams) == ("av1", ("0 video av1", "1 audio mp3"))
