@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -233,13 +234,15 @@ def _check_pixels(width: int, height: int, limits: Bounds) -> None:
 def _first_frame(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream
 ) -> _First:
-    """The first frame that decodes."""
-    try:
+    """The first frame that decodes; what comes before it may be damaged."""
+    whole = True
+    with suppress(av.error.FFmpegError):
         for packet in itertools.islice(container.demux(stream), 200):
-            for frame in packet.decode():
-                return _First(round(frame.rotation) % 360, bool(frame.interlaced_frame))
-    except (av.error.FFmpegError, ValueError):
-        pass
+            try:
+                for frame in packet.decode():
+                    return _First(round(frame.rotation) % 360, bool(frame.interlaced_frame), whole)
+            except (av.error.FFmpegError, ValueError):
+                whole = False
     return _First(decodes=False)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+
 from aqs_batch import ffmpeg
 from aqs_batch.ingest.probe import probe
 
@@ -32,6 +34,30 @@ def test_a_picture_that_is_turned_aslant_keeps_its_sides(
         video = probe(turned)
         sizes[angle] = video.width, video.height
     assert sizes == {45: (320, 240), 90: (240, 320)}
+
+
+def test_a_turned_picture_is_turned_though_its_first_frame_is_damaged(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Its sides had stayed as coded, and the upright picture was squeezed into them."""
+    turned = tmp_path / "turned.mp4"
+    argv = [
+        ffmpeg_path,
+        "-display_rotation",
+        "90",
+        "-i",
+        str(make_clip(options=(*X264, "-g", "5"))),
+    ]
+    assert ffmpeg.run([*argv, "-c", "copy", str(turned)], timeout_s=60).returncode == 0
+    with av.open(str(turned)) as container:
+        first = next(container.demux(video=0))
+        begin, size = first.pos, first.size
+    data = bytearray(turned.read_bytes())
+    data[begin : begin + size] = b"\xff" * size
+    turned.write_bytes(data)
+    video = probe(turned)
+    assert (video.width, video.height, video.rotation_deg) == (240, 320, 90)
+    assert "the first frame does not decode" in video.warnings
 
 
 def test_a_codec_is_called_as_players_call_it_whatever_decodes_it(make_clip) -> None:
