@@ -190,7 +190,8 @@ class Batch:
         """The files after the current one that still have to be scored, each content once."""
         seen = {current}
         for item in self._upcoming:
-            with suppress(MediaError):  # told when it is its turn
+            # Told when it is its turn: it had been held against the file in hand.
+            with suppress(MediaError, StoreError):
                 print_ = fingerprint(item.path)
                 if print_ not in seen and self._store.aqs(print_, self.key) is None:
                     seen.add(print_)

@@ -1,0 +1,96 @@
+"""One run over files: what is begun beside the file in hand, and what is held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aqs_batch import batch as batches
+from aqs_batch.batch import Batch
+from aqs_batch.errors import StoreError
+from aqs_batch.events import Event
+from aqs_batch.ingest.files import gather
+from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.store import Store
+from bench.faults.clock import FakeClock
+from bench.standin import StandIn, settings_for
+
+
+class House:
+    """Runs over one folder with the stand-in; `ahead` tells what each file may begin beside it."""
+
+    def __init__(self, place: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.out, self.clock = place / "in", place / "out", FakeClock()
+        self.folder.mkdir()
+        self.settings = settings_for(self.folder, self.out, limits__backoff_s=0.0)
+        self.store = Store(self.settings.output.url)
+        self.ahead: dict[str, list[str]] = {}
+        self.events: list[Event] = []
+        patch.setattr(batches, "real_process", self._process_for)
+        self.batch = Batch(self.store, self.settings, self.events.append, self.clock)
+
+    def _process_for(
+        self, _: object, __: object, upcoming: Callable[[str], Iterator[Path]]
+    ) -> Callable[..., object]:
+        def process(path: Path, print_: str, progress: Callable[[int, int], None]) -> object:
+            self.ahead[path.name] = [next_.name for next_ in upcoming(print_)]
+            return replace(StandIn()(path, print_, progress), settings_key=self.batch.key)
+
+        return process
+
+    def write(self, **contents: bytes) -> None:
+        for name, content in contents.items():
+            (self.folder / f"{name}.mp4").write_bytes(content)
+
+    def run(self) -> list[tuple[str, str]]:
+        found = gather([str(self.folder)], ["mp4"], follow_symlinks=False, skip=self.out)
+        self.events.clear()
+        self.batch.run(found, input_dir=str(self.folder), command="test", force=False)
+        ends = ("scored", "unchanged", "failed")
+        return [(e.kind, e.file) for e in self.events if e.kind in ends]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    made = House(tmp_path, monkeypatch)
+    yield made
+    made.store.close()
+
+
+def test_only_what_is_new_is_begun_ahead_and_each_content_once(house: House) -> None:
+    house.write(b=b"known")
+    house.run()
+    house.ahead.clear()
+    house.write(a=b"one", c=b"two", d=b"one", e=b"two", f=b"three")
+    house.run()
+    assert house.ahead == {"a.mp4": ["c.mp4", "f.mp4"], "c.mp4": ["f.mp4"], "f.mp4": []}
+
+
+def test_beside_a_file_that_may_have_killed_a_process_nothing_is_begun(house: House) -> None:
+    house.write(a=b"one", b=b"two", c=b"three")
+    file = house.folder / "a.mp4"
+    queued = house.store.enqueue(fingerprint(file), house.batch.key, file, force=False)
+    house.store.claim(queued.id, "elsewhere", house.clock.now() - 1000, 1.0, 3)
+    assert [kind for kind, _ in house.run()] == ["scored"] * 3
+    assert house.ahead == {"a.mp4": [], "b.mp4": ["c.mp4"], "c.mp4": []}
+
+
+def test_a_database_that_cannot_be_read_for_a_moment_is_not_held_against_a_file(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file in hand had failed, because it could not be told which would be next."""
+    house.write(a=b"one", b=b"two")
+    real, asked = Store.aqs, []
+
+    def aqs(store: Store, print_: str, key: str) -> float | None:
+        asked.append(print_)
+        if len(asked) == 2:  # a.mp4's own question comes first
+            raise StoreError("cannot be read: disk I/O error")
+        return real(store, print_, key)
+
+    monkeypatch.setattr(Store, "aqs", aqs)
+    assert house.run() == [("scored", "a.mp4"), ("scored", "b.mp4")]
+    assert house.ahead["a.mp4"] == []
