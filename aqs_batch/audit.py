@@ -251,11 +251,12 @@ class Audit:
         self._corrupt(place, found, why)
 
     def _score(self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings) -> None:
-        for number, (name, place) in enumerate(list(todo.items()), start=1):
+        files = list(todo.items())  # what goes meanwhile is taken out of `todo`
+        for number, (name, place) in enumerate(files, start=1):
             self._check()
             if self._went(place, todo, found):
                 continue
-            where = {"number": number, "of": len(todo)}
+            where = {"number": number, "of": len(files)}
             self._listen(Event("started", name, where))
             began = self._clock.steady()
             item = Found(Path(self._here, name), name, place.problem)

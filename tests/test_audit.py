@@ -552,3 +552,49 @@ def test_a_touched_file_is_counted_as_unchanged(archive: Archive) -> None:
     os.utime(file, (1, 1))
     found = archive.night()
     assert (found.unchanged, kinds(found)) == (1, {})
+
+
+def test_files_that_go_meanwhile_leave_the_count_as_it_was(archive: Archive) -> None:
+    """The third of three had been called "3 of 2"."""
+    for name in ("a", "b", "c"):
+        archive.write(f"{name}.mp4", name.encode())
+    real = archive.process
+
+    def takes_another(path: Path, print_: str, progress: object) -> Analysis:
+        (archive.folder / "b.mp4").unlink(missing_ok=True)
+        return real(path, print_, progress)
+
+    archive.process = takes_another  # type: ignore[method-assign]
+    assert archive.night().scored == 2
+    started = [event.facts for event in archive.events if event.kind == "started"]
+    assert started == [{"number": 1, "of": 3}, {"number": 3, "of": 3}]
+
+
+def test_what_was_missing_and_is_back_is_known_and_told_when_it_goes_again(
+    archive: Archive,
+) -> None:
+    folder, away = archive.write("sub/a.mp4", b"a").parent, archive.place / "away"
+    archive.write("b.mp4", b"b")
+    archive.night()
+    for _ in range(2):
+        folder.rename(away)  # which leaves all times of its files as they are
+        assert [kinds(archive.night()) for _ in range(2)] == [{"missing": ["sub/a.mp4"]}, {}]
+        away.rename(folder)
+        found = archive.night()
+        assert (found.unchanged, kinds(found)) == (2, {})
+
+
+def test_what_rots_after_it_was_renamed_is_told(archive: Archive, monkeypatch) -> None:
+    """What it was when it was read last goes along with its new name."""
+    archive.more["audit__verify_nights"] = 1
+    file = archive.write("a.mp4", b"a")
+    archive.write("b.mp4", b"b")
+    archive.night()
+    assert archive.night().verified == 2
+    file.rename(file.with_name("z.mp4"))
+    assert kinds(archive.night()) == {"renamed": ["z.mp4"]}
+    real = content_hash
+    monkeypatch.setattr(
+        bitrot, "content_hash", lambda path: "rot" if path.name == "z.mp4" else real(path)
+    )
+    assert kinds(archive.night()) == {"corrupt": ["z.mp4"]}
