@@ -24,7 +24,8 @@ def is_whole(packet: memoryview, length_bytes: int) -> bool:
         kind = unit[0] & 31
         if kind in (_SLICE, _IDR):
             break
-        if kind == _SEI and _refreshes_gradually(unit[1:]):
+        # A 3 after two zeros keeps data from looking like a start code, and no size counts it.
+        if kind == _SEI and _refreshes_gradually(unit[1:].replace(b"\0\0\3", b"\0\0")):
             return False
     return True
 
