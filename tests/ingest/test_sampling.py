@@ -18,6 +18,8 @@ from aqs_batch.ingest.sampling import (
     plan,
     reachable,
     seek_pays,
+    seek_point_s,
+    tile_corners,
 )
 from aqs_batch.records import Video
 
@@ -77,6 +79,33 @@ def test_sparse_sampling_of_a_long_film_seeks_and_dense_sampling_reads_on(video:
     assert seek_pays(film, SamplePlan(12.0, 600))
     assert not seek_pays(film, SamplePlan(1.0, 7200))
     assert not seek_pays(indexed(video, 25 * 7200, 300), SamplePlan(12.0, 600))  # rare keyframes
+
+
+def test_a_child_for_each_sequence_costs_more_than_decoding_small_frames(video: Video) -> None:
+    film = indexed(video, 25 * 7200, 50)
+    small = dataclasses.replace(film, width=320, height=240)
+    assert seek_pays(film, SamplePlan(12.0, 600))
+    assert not seek_pays(small, SamplePlan(12.0, 600))
+
+
+def test_what_is_shown_just_before_or_at_a_keyframe_is_sought_from_the_one_before(
+    video: Video,
+) -> None:
+    """It may be decoded after it: an open GOP's leading pictures are."""
+    film = indexed(video, 250, 50)
+    assert [seek_point_s(film, frame) for frame in (0, 49, 50, 55, 70)] == [0, 0, 0, 0, 2.0]
+
+
+def test_times_that_stand_still_are_not_sought(video: Video) -> None:
+    film = indexed(video, 25 * 7200, 50)
+    times = (*film.frame_times_s[:100], film.frame_times_s[99], *film.frame_times_s[101:])
+    assert not seek_pays(dataclasses.replace(film, frame_times_s=times), SamplePlan(12.0, 600))
+
+
+def test_a_frame_as_low_as_a_tile_is_covered_in_its_width() -> None:
+    corners = tile_corners(0, 4, 224, 1920)
+    assert len(set(corners)) == 4 and {y for y, _ in corners} == {0}
+    assert tile_corners(0, 4, 224, 200) == [(0, 0)]
 
 
 @pytest.mark.parametrize(
