@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -362,6 +363,26 @@ def test_a_night_too_short_to_recognise_all_is_gone_on_with(archive: Archive, mo
     assert archive.night().unchanged == 5
 
 
+def test_a_night_too_short_to_look_at_all_calls_nothing_missing(
+    archive: Archive, monkeypatch
+) -> None:
+    """What is not found under its name may only not have been found under its new one yet."""
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    (archive.folder / "a.mp4").rename(archive.folder / "z.mp4")
+    archive.write("c.mp4", b"c")
+
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return fingerprint(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audits, "fingerprint", slow)
+        assert kinds(archive.night(until_s=50.0)) == {"new": ["c.mp4"]}
+    assert kinds(archive.night()) == {"renamed": ["z.mp4"]}
+
+
 @pytest.mark.parametrize("whole_folder", [True, False])
 def test_what_goes_during_the_night_is_not_rotten(
     archive: Archive, monkeypatch, whole_folder: bool
@@ -598,3 +619,73 @@ def test_what_rots_after_it_was_renamed_is_told(archive: Archive, monkeypatch) -
         bitrot, "content_hash", lambda path: "rot" if path.name == "z.mp4" else real(path)
     )
     assert kinds(archive.night()) == {"corrupt": ["z.mp4"]}
+
+
+def test_what_could_not_be_read_one_night_is_looked_at_again_the_next(
+    archive: Archive, monkeypatch
+) -> None:
+    archive.write("a.mp4", b"a")
+
+    def refused(path: Path) -> str:
+        raise MediaError("cannot be read: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audits, "fingerprint", refused)
+        assert kinds(archive.night())["failed"] == ["a.mp4"]
+    found = archive.night()
+    assert (found.scored, "failed" in found.kinds) == (1, False)
+
+
+def test_what_goes_while_it_is_scored_has_not_failed(archive: Archive) -> None:
+    archive.write("a.mp4", b"a")
+
+    def taken_away(path: Path, print_: str, progress: object) -> None:
+        path.unlink()
+        raise MediaError("cannot be read: No such file or directory")
+
+    archive.process = taken_away  # type: ignore[method-assign,assignment]
+    found = archive.night()
+    assert (kinds(found), found.pending) == ({"new": ["a.mp4"]}, [])
+
+
+def test_what_another_process_has_in_hand_is_left_for_the_next_night(archive: Archive) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, name.encode())
+    archive.work_s = 0.0
+    archive.night()
+    file = archive.write("a.mp4", b"another content")
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    job = store.enqueue(fingerprint(file), archive.key, file, force=False)
+    store.claim(job.id, "elsewhere", archive.clock.now(), 1000.0, 3)
+    store.close()
+    found = archive.night()
+    assert (kinds(found), found.pending) == ({"changed": ["a.mp4"]}, ["a.mp4"])
+    assert archive.night().scored == 1
+
+
+def test_what_the_service_moved_away_is_not_missing(archive: Archive) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        archive.write(name, name.encode())
+    archive.night()
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    place = store.place(str(archive.folder), "a.mp4")
+    assert place is not None
+    store.moved(place, place.path.rename(archive.place / "a.mp4"))
+    store.close()
+    assert kinds(archive.night()) == {}
+
+
+def test_the_job_in_hand_at_the_end_of_a_night_is_let_go_after_a_while(archive: Archive) -> None:
+    archive.write("a.mp4", b"a")
+    real, hours = archive.process, [3600.0]
+
+    def long(path: Path, print_: str, progress: Callable[[int, int], None]) -> Analysis:
+        progress(0, 2)
+        archive.clock.advance(hours.pop() if hours else 0.0)
+        progress(1, 2)
+        return real(path, print_, progress)
+
+    archive.process = long  # type: ignore[method-assign]
+    found = archive.night(until_s=60.0)
+    assert (found.scored, found.pending) == (0, ["a.mp4"])
+    assert archive.night().scored == 1
