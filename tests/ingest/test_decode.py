@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,39 @@ def test_the_command_reads_files_only_and_takes_no_name_for_an_option(make_clip)
     assert not {"hls", "concat", "image2", "dash", "imf", "sdp"} & set(allowed)
     assert argv[argv.index("-fps_mode") + 1] == "passthrough"
     assert argv[-1] == "pipe:1"
+
+
+def filters(video: Video, **decoding: int) -> list[str]:
+    """The names of the filters between decoder and pipe, in their order."""
+    size = {"height": video.height, "width": video.width} | decoding
+    made = decode.Decoding("ffmpeg", wall_limit_s=60, **size)
+    argv = decode.argv(video, sampling.SamplePlan(1.0, 4), made)
+    graph = argv[argv.index("-filter_complex") + 1]
+    return re.findall(r"\](\w+)=", graph)
+
+
+def test_fields_are_parted_before_frames_are_chosen_and_hdr_is_mapped_after(make_clip) -> None:
+    video = probe(make_clip())
+    plain = ["scale", "select", "metadata", "scale", "format", "showinfo"]
+    assert filters(video) == plain
+    for order in ("tt", "bb", "tb", "bt"):
+        fields = dataclasses.replace(video, field_order=order)
+        assert filters(fields) == ["scale", "bwdif", *plain[1:]]
+    tagged = {"color_primaries": "bt2020", "color_matrix": "bt2020nc"}
+    hdr = dataclasses.replace(video, hdr="PQ", **tagged)
+    mapped = ["zscale", "format", "zscale", "tonemap", "zscale"]
+    assert filters(hdr) == [*plain[:3], *mapped, *plain[3:]]
+    untagged = dataclasses.replace(video, hdr="PQ", color_primaries="", color_matrix="")
+    assert filters(untagged) == [*plain[:3], "setparams", *mapped, *plain[3:]]
+
+
+def test_a_stream_without_times_has_those_of_its_rate(make_clip, ffmpeg_path: str) -> None:
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "0")
+    path = make_clip("raw.264", seconds=4, rate=50, options=options)
+    video, sequences = read(path, ffmpeg_path)
+    moments = sampling.Moments(video.frame_times_s, sampling.plan(video, 1.0, 600))
+    expected = [video.frame_times_s[start] for start in moments.starts()]
+    assert [s.t_s for s in sequences] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("ending", ["ts", "vob"])

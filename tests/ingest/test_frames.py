@@ -9,7 +9,7 @@ import pytest
 
 from aqs_batch import ffmpeg
 from aqs_batch.ingest import decode, sampling
-from aqs_batch.ingest.frames import SWS_FLAGS, PipeFormat, Sequence
+from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
 
@@ -111,6 +111,18 @@ def test_a_swatch_is_pixels_from_all_over_the_middle_frame(
     rows, columns = ((2 * np.arange(64) + 1) * side // 128 for side in (360, 640))
     off = np.abs(swatch.astype(int) - shown[np.ix_(rows, columns)])
     assert off.max() <= 4  # its chroma is a pixel's own, not interpolated
+
+
+@pytest.mark.parametrize("pixels", [PipeFormat.RGB24, PipeFormat.YUV420P])
+def test_swatch_and_small_picture_are_of_the_frame_they_are_said_to_be(pixels: PipeFormat) -> None:
+    grey = np.arange(7, dtype=np.uint8)[:, None] * 20 + 60
+    size = pixels.frame_bytes(80, 80)
+    data = np.repeat(grey, size, axis=1)
+    data[:, 80 * 80 :] = 128 if pixels is PipeFormat.YUV420P else data[:, 80 * 80 :]
+    frames = PipedFrames(data, 80, 80, pixels, Colour(range="pc"))
+    assert np.abs(frames.swatch().astype(int) - 120).max() <= 1
+    for number in range(7):
+        assert np.abs(frames.small(number, 40).astype(int) - (60 + 20 * number)).max() <= 1
 
 
 def test_a_swatch_of_a_frame_smaller_than_itself_repeats_pixels(

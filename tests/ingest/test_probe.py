@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.ingest.probe import probe
+from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.ingest.probe import Limits, probe
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
@@ -66,3 +68,47 @@ def test_a_codec_is_called_as_players_call_it_whatever_decodes_it(make_clip) -> 
     options = ("-c:v", "libsvtav1", "-preset", "12", "-c:a", "libmp3lame")
     video = probe(make_clip("av1.mkv", seconds=0.4, inputs=sound, options=options))
     assert (video.codec, video.streams) == ("av1", ("0 video av1", "1 audio mp3"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        (Limits(max_pixels=320 * 240 - 1), "320x240 pixels, more than the limit of 76799"),
+        (Limits(max_streams=1), "2 streams, more than the limit of 1"),
+        (Limits(max_packets=24), "more than 24 packets of video"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_refused(make_clip, limits: Limits, says: str) -> None:
+    path = make_clip("sound.mp4", inputs=("-f", "lavfi", "-t", "1", "-i", "sine"), options=X264)
+    with pytest.raises(RefusedMedia, match=says):
+        probe(path, limits)
+    assert probe(path, Limits(max_pixels=320 * 240, max_streams=2, max_packets=26)).codec == "h264"
+
+
+def test_rates_are_in_thousands_of_bits_a_second(make_clip) -> None:
+    path = make_clip("three.mkv", seconds=3, options=(*X264, "-x264-params", "keyint=10"))
+    video = probe(path)
+    with av.open(str(path)) as container:
+        stream_bytes = sum(packet.size for packet in container.demux(video=0))
+    assert len(video.kbps_over_time) == 3
+    assert sum(video.kbps_over_time) * 1000 / 8 == pytest.approx(stream_bytes)
+    assert video.bit_rate_kbps * video.duration_s * 1000 / 8 == pytest.approx(video.size_bytes)
+
+
+def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> None:
+    tags = "setsar=16/11,setparams=color_primaries=bt470bg:color_trc=bt709:colorspace=smpte170m"
+    path = make_clip("tagged.mkv", options=("-vf", f"{tags}:range=pc", *X264))
+    video = probe(path)
+    found = video.color_primaries, video.color_transfer, video.color_matrix, video.color_range
+    assert found == ("bt470bg", "bt709", "smpte170m", "full")
+    assert (video.sar.num, video.sar.den) == (16, 11)
+
+
+def test_a_picture_in_a_sound_file_is_no_video(make_clip, tmp_path: Path, ffmpeg_path: str) -> None:
+    cover = make_clip("one.png", options=("-frames:v", "1"))
+    song = tmp_path / "song.m4a"
+    argv = [ffmpeg_path, "-f", "lavfi", "-t", "1", "-i", "sine", "-i", str(cover), "-map", "0"]
+    argv += ["-map", "1", "-c:v", "copy", "-disposition:v:0", "attached_pic", str(song)]
+    assert ffmpeg.run(argv, timeout_s=60).returncode == 0
+    with pytest.raises(MediaError, match="cover art only"):
+        probe(song)
