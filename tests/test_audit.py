@@ -689,3 +689,49 @@ def test_the_job_in_hand_at_the_end_of_a_night_is_let_go_after_a_while(archive: 
     found = archive.night(until_s=60.0)
     assert (found.scored, found.pending) == (0, ["a.mp4"])
     assert archive.night().scored == 1
+
+
+def test_a_little_worse_is_not_degraded(archive: Archive) -> None:
+    archive.more["audit__degraded_by"] = 0.85
+    archive.write("a.mp4", b"fine")
+    archive.night()
+    archive.write("a.mp4", b"poor copy")
+    assert kinds(archive.night()) == {"changed": ["a.mp4"]}
+
+
+def test_in_as_many_nights_as_are_set_every_file_is_read(archive: Archive) -> None:
+    archive.more["audit__verify_nights"] = 3
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        archive.write(name, bytes(1000))
+    archive.night()
+    for number in range(3):
+        found = archive.night()
+        assert (found.verified, found.verified_bytes) == (1, 1000)
+        store = Store(settings_for(archive.folder, archive.out).output.url)
+        read = [place for place in store.places(str(archive.folder)) if place.content_hash]
+        store.close()
+        assert len(read) == number + 1
+
+
+def test_what_is_written_to_while_it_is_read_is_not_rotten(archive: Archive, monkeypatch) -> None:
+    archive.more["audit__verify_nights"] = 1
+    archive.write("a.mp4", b"a")
+    archive.night()
+    archive.night()
+
+    def written(path: Path) -> str:
+        path.write_bytes(b"something else")
+        return "another"
+
+    monkeypatch.setattr(bitrot, "content_hash", written)
+    assert kinds(archive.night()) == {}
+
+
+def test_the_nights_left_are_by_the_dearer_of_files_and_bytes() -> None:
+    tonight = {"files": 20, "scored": 10, "scored_bytes": 1000, "scoring_s": 100.0}
+    many = Findings("f", 1, "at", **tonight, pending=["x"] * 10, pending_bytes=10)
+    large = Findings("f", 1, "at", **tonight, pending=["x"], pending_bytes=4000)
+    assert [found.nights_left(50.0) for found in (many, large)] == [2.0, 8.0]
+    unknown = Findings("f", 1, "at", pending=["x"], pending_bytes=1)
+    assert unknown.nights_left(50.0) is None
+    assert "no rate was measured" in unknown.as_text(50.0)

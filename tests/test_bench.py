@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch import measure
 from aqs_batch.analysis import anatomy
 from aqs_batch.analysis.checkpoint import inspect, load_model, shipped_path
 from aqs_batch.measure import Measured, ModelSpeed, bottleneck, forecast
@@ -68,6 +69,24 @@ def test_a_forecast_grows_with_the_work_and_counts_what_cannot_be_read(
     # What a clip of the same rate, but a quarter of the pixels, took says four times as much.
     small = measured(clip_pixels=measured().clip_pixels / 4)
     assert forecast(settings, folder, small).hours > two.hours
+
+
+def test_a_folder_of_bench_clips_takes_as_many_times_what_the_clip_took(
+    make_clip, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.mp4").write_bytes(make_clip(seconds=1).read_bytes())
+    took_s, tiles = 0.25, 2  # of the settings' one tile in each of two sequences
+    clip = measured(
+        clip_s=1.0, clip_frames=25, clip_pixels=25.0 * 320 * 240,
+        times_real_time=1 / took_s, end_to_end_tiles_per_s=tiles / took_s,
+    )  # fmt: skip
+    for probed in (5, 2):  # of many files some are probed
+        monkeypatch.setattr(measure, "PROBED_FILES", probed)
+        found = forecast(settings, tmp_path, clip)
+        assert (found.files, found.sequences) == (5, 10)
+        assert found.hours * 3600 == pytest.approx(5 * took_s)
+        assert found.video_hours * 3600 == pytest.approx(5)
 
 
 @pytest.mark.parametrize(

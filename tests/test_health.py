@@ -6,6 +6,7 @@ import errno
 import json
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,6 @@ PULSE = health.Pulse(
 
 
 def beat(place: Path, now: float = 1000.0, **changes: object) -> None:
-    from dataclasses import replace
-
     health.Health(place, "").beat(replace(PULSE, **changes), now, 0.0)
 
 
@@ -90,10 +89,12 @@ def test_systemd_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_prometheus_reads_the_figures(tmp_path: Path) -> None:
     file = tmp_path / "aqs.prom"
-    health.Health(tmp_path, str(file)).beat(PULSE, 1000.0, 0.0)
+    health.Health(tmp_path, str(file)).beat(replace(PULSE, failed=2), 1000.0, 0.0)
     lines = file.read_text().splitlines()
     assert 'aqs_jobs{status="queued"} 2.0' in lines
-    assert "aqs_watched_files 7.0" in lines
+    for figure in ("watched_files 7.0", "unsettled_files 1.0", "scored_since_start 3.0"):
+        assert f"aqs_{figure}" in lines
+    assert "aqs_failed_since_start 2.0" in lines
 
 
 def test_without_the_package_the_setting_is_refused(

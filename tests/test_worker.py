@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from aqs_batch import worker as workers
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
-from aqs_batch.errors import MediaError, StoreError
+from aqs_batch.errors import MediaError, RefusedRow, StoreError
 from aqs_batch.events import Event
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.stop import Stop
@@ -67,6 +68,31 @@ def test_a_lost_job_is_noticed_at_its_next_progress(store: Store, tmp_path: Path
     ended = worker(store, process, lease_s=0.05).work(job, quiet, patient=True)
     assert ended.end is End.LOST
     assert store.counts()["analyses"] == 0
+
+
+def test_a_lease_is_renewed_before_it_ends_and_after_the_database_was_locked(
+    store: Store, tmp_path: Path
+) -> None:
+    job, beats, lease_s = claimed(store, tmp_path / "a.mp4"), [], 1.0
+    beaten = threading.Event()
+
+    def beat(*_: object) -> bool:
+        beats.append(time.monotonic())
+        if len(beats) == 1:
+            raise StoreError("database is locked")
+        beaten.set()
+        return True
+
+    store.heartbeat = beat  # type: ignore[method-assign]
+
+    def process(path: Path, print_: str, progress):
+        began_s = time.monotonic()
+        assert beaten.wait(30)
+        assert beats[0] - began_s < lease_s
+        return StandIn()(path, print_, progress)
+
+    ended = worker(store, process, lease_s=lease_s).work(job, quiet, patient=False)
+    assert (ended.end, ended.reason) == (End.SAVED, "")
 
 
 def test_a_taken_over_job_is_not_saved_twice(store: Store, tmp_path: Path) -> None:
@@ -173,6 +199,22 @@ def test_a_result_that_cannot_be_saved_is_told_and_a_run_gives_up(
         )
     assert told[0] == ("trouble", "the result is kept until it can be saved: the disk is full")
     assert (len(told) > 20) is patient
+
+
+def test_a_result_that_no_database_takes_is_a_failed_file(store: Store, tmp_path: Path) -> None:
+    """A run had waited for ever to save it."""
+    job, clock = claimed(store, tmp_path / "a.mp4"), FakeClock()
+    clock.on_wait = lambda seconds: pytest.fail("waited")
+
+    def refused(*_: object) -> None:
+        raise RefusedRow("a sequence without a time")
+
+    refusing = replace(scoring(store, StandIn()), save=refused)
+    limits = load(None, {}, {}).settings.limits
+    ended = Worker(store, limits, refusing, clock, Stop(clock, 0.0)).work(job, quiet, patient=True)
+    assert (ended.end, ended.reason) == (End.FAILED, "a sequence without a time")
+    (job,) = store.open_jobs()
+    assert (job.status, job.reason) == (JobStatus.FAILED, "a sequence without a time")
 
 
 def test_a_job_whose_result_waits_to_be_saved_is_not_done_by_another_as_well(

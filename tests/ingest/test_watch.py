@@ -7,7 +7,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from watchdog.events import DirCreatedEvent, FileCreatedEvent, FileMovedEvent, FileOpenedEvent
+from watchdog.events import (
+    DirCreatedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileOpenedEvent,
+    FileSystemEvent,
+)
 
 from aqs_batch.errors import FolderGone
 from aqs_batch.ingest import watch
@@ -37,6 +45,14 @@ def test_names_that_are_not_taken_are_no_hint(name: str) -> None:
     found.on_any_event(FileOpenedEvent("/in/a.mp4"))
     assert found.take() == (set(), False)
     assert not rung
+
+
+@pytest.mark.parametrize("kind", [FileModifiedEvent, FileClosedEvent])
+def test_what_is_written_to_and_closed_is_looked_at(kind: type[FileSystemEvent]) -> None:
+    found, rung = hints()
+    found.on_any_event(kind("/in/a.mp4"))
+    assert found.take() == ({"/in/a.mp4"}, False)
+    assert rung
 
 
 def test_more_than_can_be_held_and_whole_folders_ask_for_a_rescan() -> None:
@@ -105,6 +121,28 @@ def test_a_folder_that_is_not_there_is_not_empty(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "shut").mkdir(mode=0)
     assert list(watch.scan(str(tmp_path), RULES)) == [("shut", None)]
+
+
+def test_links_that_lead_nowhere_are_nothing_that_could_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "none")
+    (tmp_path / "ring.mp4").symlink_to("ring.mp4")
+    followed = Rules(("mp4",), follow_symlinks=True)
+    assert [name for name, _ in watch.scan(str(tmp_path), followed)] == ["a.mp4"]
+
+
+def test_what_lies_below_a_place_that_cannot_be_read_is_unread() -> None:
+    assert watch.is_unread("a/b/c.mp4", {"a/b"}) and watch.is_unread("c.mp4", {"c.mp4"})
+    assert not watch.is_unread("a/bc.mp4", {"a/b"})
+    assert watch.is_unread("a.mp4", {"."})  # the folder itself
+
+
+@pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="Linux's")
+def test_mounts_are_told_apart() -> None:
+    assert watch.file_system("/proc/self") == "proc"
+    device, outer = (os.stat(place).st_dev for place in ("/proc", "/"))
+    assert watch.is_mounted("/proc", device) and not watch.is_mounted("/proc", outer)
+    assert is_lost("/proc", "none.mp4", mounted=True)  # its mount is there
 
 
 def test_a_file_is_lost_unless_its_mount_is(tmp_path: Path) -> None:
