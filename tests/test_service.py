@@ -189,6 +189,22 @@ def test_a_job_whose_process_died_is_taken_up_by_the_next(house: House) -> None:
     assert house.told("scored") == ["a.mp4"]
 
 
+def test_a_file_that_killed_every_process_is_told_as_failed(house: House) -> None:
+    file = house.inbox / "a.mp4"
+    file.write_bytes(b"one")
+    house.more["limits__max_attempts"] = 1
+    store = house.store()
+    dead = f"{own_name().split(':')[0]}:999999999:1"
+    stamp = Stamp.of(os.stat(file)).text
+    place = Place(str(house.inbox), "a.mp4", stamp, fingerprint(file), KEY)
+    job = store.take(place, KEY, again=False)
+    assert job is not None
+    store.claim(job.id, dead, house.clock.now(), 300.0, 1)
+    store.close()
+    assert house.run(once=False, until=house.clock.now() + 60) == Summary(failed=1)
+    assert house.told("failed") == ["a.mp4"]
+
+
 def test_a_locked_database_is_waited_for(house: House) -> None:
     (house.inbox / "a.mp4").write_bytes(b"one")
     store = house.store()
@@ -499,6 +515,33 @@ def test_until_begins_no_new_job(house: House) -> None:
     assert [job.status for job in house.jobs()] == [JobStatus.QUEUED]
 
 
+def test_the_job_in_hand_at_the_end_of_the_hours_is_let_go_after_a_while(house: House) -> None:
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        progress(0, 2)
+        house.clock.advance(3600.0)
+        progress(1, 2)
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    assert house.run(once=False, until=house.clock.now() + 60) == Summary()
+    (job,) = house.jobs()
+    assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_a_copy_of_what_is_scored_is_told_too(house: House) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (house.inbox / name).write_bytes(b"one")
+    print_ = fingerprint(house.inbox / "a.mp4")
+    store = house.store()  # a folder of another service holds a third
+    store.note(Place(str(house.place / "other"), "c.mp4", "3:1:1:1", print_, KEY), KEY)
+    store.close()
+    assert house.run() == Summary(scored=1)
+    told = [*house.told("scored"), *house.told("unchanged")]
+    assert sorted(told) == ["a.mp4", "b.mp4"]
+
+
 def test_links_are_taken_only_by_policy(house: House, tmp_path: Path) -> None:
     outside = tmp_path / "outside.mp4"
     outside.write_bytes(b"one")
@@ -544,6 +587,7 @@ def test_folders_that_cannot_work_are_refused(
 
 def test_a_watch_ends_though_a_rescan_found_what_was_still_to_be_recognised(house: House) -> None:
     """Such files were waited for a second time, and with more than 64 of them for ever."""
+    house.more["watch__report_s"] = 1e6  # else this clock, which no work moves, has one after each
     for number in range(150):
         (house.inbox / f"{number}.mp4").write_bytes(bytes(100 + number))
 
@@ -675,8 +719,11 @@ def test_what_the_disk_refuses_to_read_is_told_once_and_taken_when_it_can_be_rea
     assert house.run(once=False, until=sick_until + 300) == Summary(scored=1, failed=1)
 
 
-def test_a_report_that_the_database_did_not_allow_is_written_later(
-    house: House, monkeypatch
+@pytest.mark.parametrize(
+    "error", [StoreError("cannot be read: disk I/O error"), OSError(errno.ENOSPC, "No space left")]
+)
+def test_a_report_that_could_not_be_written_is_written_later(
+    house: House, monkeypatch, error: Exception
 ) -> None:
     """Nothing was written until something else changed."""
     (house.inbox / "a.mp4").write_bytes(b"one")
@@ -685,7 +732,7 @@ def test_a_report_that_the_database_did_not_allow_is_written_later(
     def refused_once(*arguments: object) -> list[Path]:
         if house.told("scored") and not refused:
             refused.append(True)
-            raise StoreError("cannot be read: disk I/O error")
+            raise error
         return write_reports(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(service, "write_reports", refused_once)
