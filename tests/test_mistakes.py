@@ -240,6 +240,8 @@ def test_who_stops_looking_is_not_told_to_run_again(clip: Path, tmp_path: Path) 
         [*COMMAND, "status", "--follow", "--output_dir", "out"], cwd=tmp_path, text=True,
         env={**os.environ, **QUICK, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Where tests run in the background of a script, Ctrl-C is ignored, by children as well.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert looking.stdout is not None and looking.stdout.readline().startswith("jobs:")
     looking.send_signal(signal.SIGINT)
