@@ -57,7 +57,7 @@ class TrailHead(nn.Module):
 class SoftnessHead(nn.Module):
     """Whether a whole frame is out of focus, or smeared: [B,SOFTNESS_FACTS] -> logits [B,2].
 
-    For blur so wide that a tile of it looks like a sky (docs/decisions/024).
+    For blur so wide that a tile of it looks like a sky (docs/decisions/025).
     """
 
     def __init__(self, width: int = 64, dropout: float = 0.3) -> None:

@@ -2,7 +2,7 @@
 
 Neighbouring points of a sharp picture have little to do with each other: going on in the same
 direction, brightness bends about as much as it steps. What was blurred over many pixels is smooth
-from point to point, and a tile of it cannot be told from a sky's (docs/decisions/024).
+from point to point, and a tile of it cannot be told from a sky's (docs/decisions/025).
 """
 
 from __future__ import annotations
