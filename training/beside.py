@@ -96,7 +96,7 @@ def lessons(subject: Subject, folder: Path, library: Callable[[str], Any]) -> li
         for number in numbers:
             file = folder / f"train-{data}" / f"{number:05d}.npz"
             given, label = subject.lesson(_kept(subject, file, scenes, data, number))
-            known = (label >= 0).flatten(1).all(1) if label.dim() > 1 else label >= 0
+            known = (label >= 0).reshape(len(label), -1).all(1)
             columns.append([*(g[known] for g in given), (label[known] == PRESENT).float()])
     return [torch.cat(column) for column in zip(*columns, strict=True)]
 

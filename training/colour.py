@@ -6,6 +6,7 @@ Swatches are kept as pixels, so that other facts can be taken of them (training.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
 from training.effect import effect
-from training.features import Features
-from training.parts import barred, draw_whole
+from training.features import Features, of_swatches
+from training.parts import barred, draw_whole, swatch_file
 from training.recipe import COLOURS, draw_plan
-from training.samples import ABSENT, PRESENT, UNKNOWN, swatch_of
+from training.samples import presence_of, swatch_of
 from training.sources import Library
 
 AT_ONCE = 1000  # swatches in a file
@@ -32,11 +32,7 @@ FLOOR = 5.0
 
 def make(library: Any, data: str, number: int) -> dict[str, NDArray[Any]]:
     """One file of swatches."""
-    letters = [ord(c) for c in f"train{data}{COLOURS.name}"]
-    indices = range(number * AT_ONCE, (number + 1) * AT_ONCE)
-    made = [make_swatch(library, [*letters, index]) for index in indices]
-    pixels, labels = (np.array(column) for column in zip(*made, strict=True))
-    return {"swatch": pixels, "label": labels.astype(np.int8)}
+    return swatch_file(partial(make_swatch, library), f"train{data}{COLOURS.name}", number, AT_ONCE)
 
 
 def make_swatch(library: Library, seed: list[int]) -> tuple[NDArray[np.uint8], int]:
@@ -50,13 +46,12 @@ def make_swatch(library: Library, seed: list[int]) -> tuple[NDArray[np.uint8], i
     steps = tuple(s for s in plan.steps if s[0].artifact is not Artifact.COLOR_SATURATION)
     with_it, without = (swatch_of(p, whole) for p in (plan, replace(plan, steps=steps)))
     size = effect(Artifact.COLOR_SATURATION, with_it[None], without[None])
-    label = PRESENT if size >= FLOOR else ABSENT if size < 0.5 * FLOOR else UNKNOWN
-    return barred(with_it, rng), label
+    return barred(with_it, rng), presence_of(size, FLOOR)
 
 
 def lesson(arrays: Any) -> tuple[list[Tensor], Tensor]:
     """Facts [N,COLOUR_FACTS] of a file's swatches, and their labels [N]."""
-    whole = facts.of_swatches(transform(arrays["swatch"][:, None]))
+    whole = of_swatches(arrays["swatch"])
     return [whole[:, : facts.COLOUR_FACTS]], torch.from_numpy(arrays["label"])
 
 

@@ -172,4 +172,9 @@ def _close(model: AqsNet, shards: Shards, number: int) -> Parts:
 
 @torch.no_grad()
 def _whole(_: AqsNet, shards: Shards, number: int) -> Parts:
-    return {"whole": facts.of_swatches(transform(shards.swatches(number)[:, None]))}
+    return {"whole": of_swatches(shards.swatches(number))}
+
+
+def of_swatches(swatches: NDArray[np.uint8]) -> Tensor:
+    """Facts about whole frames: uint8[N,64,64,3] -> [N,SWATCH_FACTS]."""
+    return facts.of_swatches(transform(swatches[:, None]))

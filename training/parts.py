@@ -5,6 +5,9 @@ They are made as whole samples are (training.samples), for a fraction of the cos
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +33,16 @@ Rng = np.random.Generator
 BARRED = 0.06  # share of frames with black bars, before what is done to them and after it
 
 
+def swatch_file(
+    make: Callable[[list[int]], tuple[Frames, Any]], name: str, number: int, count: int
+) -> dict[str, NDArray[Any]]:
+    """File `number` of `count` swatches and labels each; `make` makes one from its seed."""
+    letters = [ord(c) for c in name]
+    made = [make([*letters, index]) for index in range(number * count, (number + 1) * count)]
+    pixels, labels = (np.array(column) for column in zip(*made, strict=True))
+    return {"swatch": pixels, "label": labels.astype(np.int8)}
+
+
 def draw_whole(library: Library, rng: Rng, recipe: Recipe) -> Frames:
     """A whole frame, squeezed, as other cameras and lenses would have framed it: uint8[H,W,3]."""
     scene, start = draw_place(library, rng, recipe)
@@ -46,7 +59,7 @@ def draw_whole(library: Library, rng: Rng, recipe: Recipe) -> Frames:
 
 
 def barred(frame: Frames, rng: Rng) -> Frames:
-    """The frame, now and then with black bars above and below or at its sides."""
+    """The frame, now and then with black bars above and below; of these some are turned."""
     if rng.random() >= BARRED:
         return frame
     out = frame.copy() if rng.random() < 0.7 else frame.swapaxes(0, 1).copy()

@@ -268,11 +268,15 @@ def _label_softness(
 
 def verdict(artifact: Artifact, size: float) -> tuple[int, float]:
     scale = SCALES[artifact]
-    if size < 0.5 * scale.floor:
-        return ABSENT, 0.0
-    if size < scale.floor:
-        return UNKNOWN, 0.0
-    return PRESENT, scale.intensity(size)
+    found = presence_of(size, scale.floor)
+    return found, scale.intensity(size) if found == PRESENT else 0.0
+
+
+def presence_of(size: float, floor: float) -> int:
+    """Absent below half of what is just visible; from there to it the eye would argue."""
+    if size < 0.5 * floor:
+        return ABSENT
+    return UNKNOWN if size < floor else PRESENT
 
 
 def _label_encode(

@@ -6,6 +6,7 @@ that wide is the same before squeezing and after.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import cv2
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.transform import transform
 from aqs_batch.ingest.frames import SWATCH_PX
 from aqs_batch.records import Artifact
 from training.degrade import generators
+from training.degrade.generator import between
 from training.effect import luma, rms
-from training.parts import barred, draw_whole
+from training.features import of_swatches
+from training.parts import barred, draw_whole, swatch_file
 from training.recipe import COLOURS, Plan
-from training.samples import ABSENT, PRESENT, UNKNOWN, swatch_of
+from training.samples import ABSENT, PRESENT, presence_of, swatch_of
 from training.sources import WHOLE_PX, Library
 
 Frames = NDArray[np.uint8]
@@ -41,11 +43,7 @@ REFLECT = cv2.BORDER_REFLECT_101
 
 def make(library: Any, data: str, number: int) -> dict[str, NDArray[Any]]:
     """One file of swatches."""
-    letters = [ord(c) for c in f"train{data}softness"]
-    indices = range(number * AT_ONCE, (number + 1) * AT_ONCE)
-    made = [make_swatch(library, [*letters, index]) for index in indices]
-    pixels, labels = (np.array(column) for column in zip(*made, strict=True))
-    return {"swatch": pixels, "label": labels.astype(np.int8)}
+    return swatch_file(partial(make_swatch, library), f"train{data}softness", number, AT_ONCE)
 
 
 def make_swatch(library: Library, seed: list[int]) -> tuple[Frames, tuple[int, int]]:
@@ -65,9 +63,9 @@ def make_swatch(library: Library, seed: list[int]) -> tuple[Frames, tuple[int, i
     smear = rng.random() < 0.3
     frame = (_smeared if smear else _defocused)(sharp, across, down, rng)
     swatch = swatch_of(_noise(rng), barred(frame, rng))
-    lost = rms(luma(frame) - luma(sharp))
-    if lost < FLOOR:
-        return swatch, (ABSENT, ABSENT) if lost < 0.5 * FLOOR else (UNKNOWN, UNKNOWN)
+    found = presence_of(rms(luma(frame) - luma(sharp)), FLOOR)
+    if found != PRESENT:
+        return swatch, (found, found)
     return swatch, (ABSENT, PRESENT) if smear else (PRESENT, ABSENT)
 
 
@@ -96,13 +94,8 @@ def _noise(rng: Rng) -> Plan:
     return Plan((step,))
 
 
-def _drawn(rng: Rng, between: tuple[float, float]) -> float:
-    """A number between two, as often below their geometric mean as above."""
-    return float(np.exp(rng.uniform(*np.log(between))))
-
-
 def _defocused(frame: Frames, across: float, down: float, rng: Rng) -> Frames:
-    width = _drawn(rng, WIDTHS)
+    width = between(*WIDTHS, rng.random())
     x, y = width * across, width * down  # standard deviations, or what comes near them
     match rng.choice(["gaussian", "box", "disc", "upscaled"], p=[0.42, 0.19, 0.18, 0.21]):
         case "gaussian":
@@ -124,7 +117,7 @@ def _defocused(frame: Frames, across: float, down: float, rng: Rng) -> Frames:
 
 
 def _smeared(frame: Frames, across: float, down: float, rng: Rng) -> Frames:
-    length, angle = _drawn(rng, LENGTHS), rng.uniform(0, np.pi)
+    length, angle = between(*LENGTHS, rng.random()), rng.uniform(0, np.pi)
     x, y = np.cos(angle) * length * across, np.sin(angle) * length * down
     reach = int(max(abs(x), abs(y)) / 2) + 2
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
@@ -135,5 +128,5 @@ def _smeared(frame: Frames, across: float, down: float, rng: Rng) -> Frames:
 
 def lesson(arrays: Any) -> tuple[list[Tensor], Tensor]:
     """Facts [N,SOFTNESS_FACTS] of a file's swatches, and their labels [N,2]."""
-    whole = facts.of_swatches(transform(arrays["swatch"][:, None]))
+    whole = of_swatches(arrays["swatch"])
     return [whole[:, facts.COLOUR_FACTS :]], torch.from_numpy(arrays["label"])

@@ -11,7 +11,23 @@ from aqs_batch.analysis import facts
 SURE, WEIGHT = 1.0, 1.5  # logit from which softness is spoken of, and how loudly
 
 
-class ColourHead(nn.Module):
+class Perceptron(nn.Module):
+    """One hidden layer, from facts [B,given] to logits [B,outputs]; untrained it adds nothing."""
+
+    def __init__(self, given: int, outputs: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(given)
+        self.hidden, self.drop = nn.Linear(given, width), nn.Dropout(dropout)
+        self.out = nn.Linear(width, outputs)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, given: Tensor) -> Tensor:
+        said: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(given)))))
+        return said
+
+
+class ColourHead(Perceptron):
     """What the colours of a whole frame add to the logit of saturation: [B,COLOUR_FACTS] -> [B].
 
     Beside the jurors, not among what they are given: what a frame's colours are tells its source,
@@ -19,16 +35,10 @@ class ColourHead(nn.Module):
     """
 
     def __init__(self, width: int = 192, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(facts.COLOUR_FACTS)
-        self.hidden, self.drop = nn.Linear(facts.COLOUR_FACTS, width), nn.Dropout(dropout)
-        self.out = nn.Linear(width, 1)
-        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
-        nn.init.zeros_(self.out.bias)
+        super().__init__(facts.COLOUR_FACTS, 1, width, dropout)
 
     def forward(self, colours: Tensor) -> Tensor:
-        added: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(colours))))).squeeze(1)
-        return added
+        return super().forward(colours).squeeze(1)
 
 
 class TrailHead(nn.Module):
@@ -54,23 +64,14 @@ class TrailHead(nn.Module):
         return added
 
 
-class SoftnessHead(nn.Module):
+class SoftnessHead(Perceptron):
     """Whether a whole frame is out of focus, or smeared: [B,SOFTNESS_FACTS] -> logits [B,2].
 
     For blur so wide that a tile of it looks like a sky (docs/decisions/025).
     """
 
     def __init__(self, width: int = 64, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(facts.SOFTNESS_FACTS)
-        self.hidden, self.drop = nn.Linear(facts.SOFTNESS_FACTS, width), nn.Dropout(dropout)
-        self.out = nn.Linear(width, 2)
-        nn.init.zeros_(self.out.weight)  # untrained it adds nothing
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, softness: Tensor) -> Tensor:
-        said: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(softness)))))
-        return said
+        super().__init__(facts.SOFTNESS_FACTS, 2, width, dropout)
 
     def accuse(self, softness: Tensor) -> Tensor:
         """What is taken from a frame's quality and added to its blurs: [B,2], from 0 on.

@@ -32,6 +32,14 @@ def crop(path: Path, rows: int) -> None:
     path.write_bytes(data)
 
 
+def whole_and_cropped(make_clip: Callable[..., Path], folder: Path) -> tuple[Path, Path]:
+    """The same clip twice; the second's container says that 20 rows above and below are no part."""
+    plain = make_clip("plain.mkv", seconds=0.4, size="160x120", options=TAGS)
+    cropped = Path(shutil.copy(plain, folder / "cropped.mkv"))
+    crop(cropped, 20)
+    return plain, cropped
+
+
 def encoded(source: Path, output_dir: Path) -> Rung:
     flags = {"output.dir": str(output_dir), "encode.crf": [12], "encode.keep": "all",
              "encode.preset": "ultrafast"}  # fmt: skip
@@ -47,9 +55,7 @@ def test_what_a_container_crops_is_not_enlarged(
     make_clip: Callable[..., Path], tmp_path: Path, ffmpeg_path: str
 ) -> None:
     """Of 120 rows 80 had been left, and those were scaled to 120 again, unsaid."""
-    plain = make_clip("plain.mkv", seconds=0.4, size="160x120", options=TAGS)
-    cropped = Path(shutil.copy(plain, tmp_path / "cropped.mkv"))
-    crop(cropped, 20)
+    plain, cropped = whole_and_cropped(make_clip, tmp_path)
     assert cropping.told(ffmpeg_path, probe(plain)) == ()
     words = "the container's crop to 160x80"
     assert cropping.told(ffmpeg_path, probe(cropped)) == (words,)
@@ -63,11 +69,8 @@ def test_what_a_container_crops_is_scored_as_it_is_coded(
     make_clip: Callable[..., Path], tmp_path: Path, ffmpeg_path: str
 ) -> None:
     """What it left had been enlarged to the size in the header, and the enlarging was scored."""
-    plain = make_clip("plain.mkv", seconds=0.4, size="160x120", options=TAGS)
-    cropped = Path(shutil.copy(plain, tmp_path / "cropped.mkv"))
-    crop(cropped, 20)
     seen = []
-    for path in (plain, cropped):
+    for path in whole_and_cropped(make_clip, tmp_path):
         video, stamps = probe(path), Stamps()
         decoding = decode.Decoding(ffmpeg_path, 120, 160, 60)
         (sequence, *_) = decode.sequences(video, SamplePlan(1.0, 1), decoding, stamps)
