@@ -1,10 +1,9 @@
-"""What a file is, from its container and packets; only the first frame is decoded, for rotation."""
+"""What a file is, from its container and packets; only the first frame is decoded."""
 
 from __future__ import annotations
 
 import io
 import itertools
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
+from aqs_batch.ingest.first_frame import FirstFrame
 from aqs_batch.records import DAMAGED, Fraction, Video
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -58,15 +58,6 @@ class _Packets:
     damaged: bool
 
 
-@dataclass(frozen=True)
-class _First:
-    """The first frame: its rotation counter-clockwise, as ffmpeg applies it, and its fields."""
-
-    rotation_deg: int = 0
-    is_interlaced: bool = False
-    decodes: bool = True
-
-
 def probe(path: Path, limits: Bounds = Limits()) -> Video:
     """Probe one file.
 
@@ -77,10 +68,7 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
         with _Nameless(io.FileIO(path)) as handle:
             _refuse_playlist(handle, path)
             with _open(handle) as container:
-                first = _first_frame(container, _pick_stream(container, limits))
-            handle.seek(0)  # opened anew, since a raw stream cannot be rewound
-            with _open(handle) as container:
-                video = _describe(path, size, container, limits, first)
+                video = _describe(path, size, container, limits)
                 declared_s = wholeness.declared_s(container)
             warnings = list(video.warnings)
             if wholeness.ends_early(declared_s, video.duration_s):
@@ -90,8 +78,6 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
                 if wholeness.ends_early(declared_s, until_s):
                     words = f"the header says {declared_s:.1f} s, the file ends at {until_s:.1f} s"
                     warnings.append(DAMAGED + words)
-        if not first.decodes:
-            warnings.append("the first frame does not decode")
         return replace(video, warnings=tuple(warnings))
     except av.error.FFmpegError as error:
         raise _unreadable(path, error) from error
@@ -131,24 +117,48 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
 
 
 def _describe(
-    path: Path,
-    size: int,
-    container: av.container.InputContainer,
-    limits: Bounds,
-    first: _First,
+    path: Path, size: int, container: av.container.InputContainer, limits: Bounds
 ) -> Video:
     stream = _pick_stream(container, limits)
-    codec = stream.codec_context
-    packets = _read_packets(container, stream, limits)
+    video = _declared(path, size, container, stream)  # before a decoder has changed the stream's
+    first = FirstFrame()
+    packets = _read_packets(container, stream, limits, first)
     frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
     turned = first.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
-    transfer = colour.TRANSFERS.get(int(codec.color_trc), "")
     duration = _duration(packets.times_s, frame_rate)
     warnings = []
     if packets.damaged:
         warnings.append(f"{DAMAGED}the container is broken or cut short; read up to there")
+    if not first.decodes:
+        warnings.append("the first frame does not decode")
+    return replace(
+        video,
+        width=video.height if turned else video.width,
+        height=video.width if turned else video.height,
+        frame_rate=frame_rate,
+        variable_frame_rate=variable,
+        field_order=_field_order(video, first),
+        rotation_deg=first.rotation_deg,
+        duration_s=duration,
+        bit_rate_kbps=size * 8 / 1000 / duration if duration else 0.0,
+        frame_times_s=packets.times_s,
+        keyframe_times_s=packets.keyframes_s,
+        kbps_over_time=packets.kbps,
+        warnings=tuple(warnings),
+    )
+
+
+def _declared(
+    path: Path,
+    size: int,
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+) -> Video:
+    """What the headers say."""
+    codec = stream.codec_context
+    transfer = colour.TRANSFERS.get(int(codec.color_trc), "")
     sar = stream.sample_aspect_ratio  # the container's word, else the codec's
     return Video(
         path=path,
@@ -159,35 +169,30 @@ def _describe(
         bit_depth=codec.format.components[0].bits if codec.format else 8,
         coded_width=codec.coded_width or codec.width,
         coded_height=codec.coded_height or codec.height,
-        width=codec.height if turned else codec.width,
-        height=codec.width if turned else codec.height,
+        width=codec.width,
+        height=codec.height,
         sar=Fraction(sar.numerator, sar.denominator) if sar else Fraction(1, 1),
-        frame_rate=frame_rate,
-        variable_frame_rate=variable,
-        field_order=_field_order(codec, first),
-        rotation_deg=first.rotation_deg,
+        frame_rate=Fraction(0, 1),  # this and what follows it: as the packets say
+        variable_frame_rate=False,
+        duration_s=0.0,
+        bit_rate_kbps=0.0,
+        rotation_deg=0,
+        field_order=_FIELD_ORDERS.get(int(codec.field_order), "unknown"),
         color_primaries=colour.PRIMARIES.get(int(codec.color_primaries), ""),
         color_transfer=transfer,
         color_matrix=colour.MATRICES.get(int(codec.colorspace), ""),
         color_range=colour.RANGES.get(int(codec.color_range), ""),
         hdr={"pq": "PQ", "hlg": "HLG"}.get(transfer, ""),
-        duration_s=duration,
-        bit_rate_kbps=size * 8 / 1000 / duration if duration else 0.0,
         stream_index=stream.index,
-        frame_times_s=packets.times_s,
-        keyframe_times_s=packets.keyframes_s,
-        kbps_over_time=packets.kbps,
         streams=tuple(_stream_line(s) for s in container.streams),
-        warnings=tuple(warnings),
     )
 
 
-def _field_order(codec: av.VideoCodecContext, first: _First) -> str:
+def _field_order(video: Video, first: FirstFrame) -> str:
     """As the header says; where it is silent, as DV's and AVI's are, as the first frame is."""
-    said = _FIELD_ORDERS.get(int(codec.field_order), "unknown")
-    if said != "unknown" or not first.is_interlaced:
-        return said
-    return "bb" if codec.name == "dvvideo" else "tt"
+    if video.field_order != "unknown" or not first.is_interlaced:
+        return video.field_order
+    return "bb" if video.codec == "dvvideo" else "tt"
 
 
 def _stream_line(stream: av.stream.Stream) -> str:
@@ -231,23 +236,11 @@ def _check_pixels(width: int, height: int, limits: Bounds) -> None:
         )
 
 
-def _first_frame(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream
-) -> _First:
-    """The first frame that decodes; what comes before it may be damaged."""
-    whole = True
-    with suppress(av.error.FFmpegError):
-        for packet in itertools.islice(container.demux(stream), 200):
-            try:
-                for frame in packet.decode():
-                    return _First(round(frame.rotation) % 360, bool(frame.interlaced_frame), whole)
-            except (av.error.FFmpegError, ValueError):
-                whole = False
-    return _First(decodes=False)
-
-
 def _read_packets(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: Bounds
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    limits: Bounds,
+    first: FirstFrame,
 ) -> _Packets:
     times: list[float] = []
     keys: list[float] = []
@@ -261,6 +254,7 @@ def _read_packets(
     lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):
+            first.look(packet)
             if not packet.size or packet.is_discard:
                 continue
             if vp8 and not keyframes.is_shown_vp8(memoryview(packet)):

@@ -1,0 +1,38 @@
+"""What the first frame of a stream tells that its header does not: how it is turned, its fields."""
+
+from __future__ import annotations
+
+import av
+import av.error
+import av.video.stream
+
+MOST_PACKETS = 200  # without a frame that decodes; then nothing is known of it
+
+
+class FirstFrame:
+    """The first frame that decodes, of packets as they come; those before it may be damaged."""
+
+    def __init__(self) -> None:
+        self.rotation_deg = 0  # counter-clockwise, as ffmpeg applies it
+        self.is_interlaced = False
+        self._is_found, self._is_whole, self._packets = False, True, 0
+
+    @property
+    def decodes(self) -> bool:
+        """Whether there is one, and nothing before it was damaged."""
+        return self._is_found and self._is_whole
+
+    def look(self, packet: av.Packet[av.video.stream.VideoStream]) -> None:
+        """Decode the packet unless the frame is known already."""
+        if self._is_found or self._packets == MOST_PACKETS:
+            return
+        self._packets += 1
+        try:
+            frame = next(iter(packet.decode()), None)
+        except (av.error.FFmpegError, ValueError):
+            self._is_whole = False
+            return
+        if frame is not None:
+            self.rotation_deg = round(frame.rotation) % 360
+            self.is_interlaced = bool(frame.interlaced_frame)
+            self._is_found = True
