@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -222,7 +223,8 @@ class _Bar:
         self._progress = progress
         self._task: TaskID | None = None
         self._sequences = 0
-        self._ladder: tuple[float, float] | None = None  # when its progress began, and with what
+        self._ladder = (0.0, 0.0)  # when its progress began, and with what
+        self._encoded = math.inf  # frames at the last word of a ladder: fewer are of another one
 
     def __call__(self, event: Event) -> None:
         if event.kind == "found":
@@ -251,8 +253,9 @@ class _Bar:
         assert self._task is not None
         done, planned = event.facts["done"], max(event.facts["planned"], 1.0)
         now = self._progress.get_time()
-        if self._ladder is None or done < self._ladder[1]:
+        if done < self._encoded:
             self._ladder = (now, done)
+        self._encoded = done
         began, before = self._ladder
         rate = (done - before) / max(now - began, 1e-3)
         left = f", {(planned - done) / rate:.0f} s left" if rate > 0 else ""

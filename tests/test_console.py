@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 
 from aqs_batch import console
 from aqs_batch.events import Event, Unheard
@@ -55,6 +56,20 @@ def test_a_bar_takes_names_as_they_are() -> None:
         listen(Event("found", "", {"files": 1}))
         listen(Event("started", "in/x[/y].mp4", {"number": 1, "of": 1}))
         listen(Event("progress", "in/x[/y].mp4", {"done": 1, "planned": 2}))
+
+
+def test_each_ladder_has_a_rate_of_its_own() -> None:
+    """The second file's was counted from the first one's beginning: 12 minutes had been a day."""
+    now = 0.0
+    with Progress(disable=True, get_time=lambda: now) as progress:
+        bar = console._Bar(progress)
+        bar(Event("found", "", {"files": 2}))
+        for begins, first in ((0.0, 40), (3600.0, 60)):
+            for step in range(3):
+                now = begins + 10 * step
+                facts = {"done": first + 20 * step, "planned": 1500, "what": "encoding CRF 22"}
+                bar(Event("encoding", "a.mp4", facts))
+        assert progress.tasks[0].description == "encoding CRF 22  2.0 fps, 700 s left"
 
 
 def test_no_password_of_a_url_is_shown() -> None:
