@@ -18,13 +18,13 @@ def move(source: Path, folder: Path, name: str) -> Path:
     The file is linked under its new name before the old one goes, so that it has a name at every
     instant and no other file is replaced. Raises MediaError across file systems, and OSError.
     """
-    for number in range(1, MOST_NAMESAKES):
+    for number in range(1, MOST_NAMESAKES + 1):
         target = folder / (name if number == 1 else _numbered(name, number))
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             _link(source, target)
         except FileExistsError:
-            if not source.samefile(target):  # ours, from a move that was cut short
+            if not _is_same(source, target):  # else ours, from a move that was cut short
                 continue
         except OSError as error:
             if error.errno == errno.EXDEV:
@@ -36,6 +36,15 @@ def move(source: Path, folder: Path, name: str) -> Path:
         _drop(source, target)
         return target
     raise MediaError(f"{folder} holds {MOST_NAMESAKES} files named {name}")
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    """Whether both are one file, or links to one; a link in the way that leads nowhere is none: it
+    had been taken for a source that is gone, and the file stayed where it was without a word.
+    """
+    if source.is_symlink():
+        return os.path.realpath(source) == os.path.realpath(target)
+    return os.path.samestat(os.lstat(source), os.lstat(target))
 
 
 def _drop(source: Path, target: Path) -> None:
@@ -54,7 +63,7 @@ def _link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
             raise
-        if target.exists():  # exFAT and its like know no links
+        if os.path.lexists(target):  # exFAT and its like know no links
             raise FileExistsError(errno.EEXIST, "exists", str(target)) from error
         source.rename(target)
 
