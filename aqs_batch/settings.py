@@ -56,6 +56,7 @@ _Strength = Annotated[
         "off, auto, or a strength from 0 to 2 such as 0.8",
     ),
 ]
+_Ending = Annotated[str, _of_form(r"[^\s*?/]*[^\s*?/.]", "a file name ending such as mp4")]
 _TimeOfDay = Annotated[
     str, _of_form(r"(([01]\d|2[0-3]):[0-5]\d)?", "a time from 00:00 to 23:59, or empty")
 ]
@@ -161,7 +162,7 @@ class Run(_Section):
     """How a run over files behaves."""
 
     fail_under: float = Field(0.0, ge=0, le=1)
-    extensions: tuple[str, ...] = tuple(_VIDEO_EXTENSIONS.split())
+    extensions: tuple[_Ending, ...] = Field(tuple(_VIDEO_EXTENSIONS.split()), min_length=1)
     follow_symlinks: bool = False
 
 

@@ -68,6 +68,11 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
         ),
         ("[[watch.folders]]\nencode = 'on'\n", "watch.folders, number 1, dir: is missing"),
         ("[analysis]\ntiles = 2.5\n", "analysis.tiles: must be a whole number"),
+        # No file has such an ending: an archive had been "0 files to look at", and all was well.
+        ("[run]\nextensions = []\n", "run.extensions: must not be empty"),
+        ("[run]\nextensions = ['mp4', '*.mkv']\n", "run.extensions, number 2: '*.mkv' is not"),
+        ("[run]\nextensions = ['mp4 ']\n", "run.extensions, number 1: 'mp4 ' is not understood"),
+        ("[run]\nextensions = ['.']\n", "run.extensions, number 1: '.' is not understood"),
     ],
 )
 def test_a_wrong_file_says_what_and_where(tmp_path: Path, text: str, says: str) -> None:
