@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -42,6 +43,8 @@ def examine(settings: Settings) -> list[Finding]:
             findings.append(Finding(name, True, check(settings)))
         except AqsError as error:
             findings.append(Finding(name, False, f"{error} {error.hint}".strip()))
+        except OSError as error:  # a folder that may not be entered had ended all other checks
+            findings.append(Finding(name, False, f"{error.strerror}: {error.filename}"))
     return findings
 
 
@@ -80,7 +83,8 @@ def _device(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    if missing_file(settings.output.url):
+    if missing := missing_file(settings.output.url):
+        _writable(missing)
         return f"{settings.output.url} (will be made by the first run)"
     store = Store(settings.output.url)
     try:
@@ -91,11 +95,22 @@ def _database(settings: Settings) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    place = Path(settings.output.dir).absolute()
-    while not place.exists():
-        place = place.parent
+    place = _writable(Path(settings.output.dir))
     free = shutil.disk_usage(place).free
     text = f"{free / (1 << 30):.1f} GiB free at {place}"
     if free < LEAST_FREE_BYTES:
         raise AqsError(f"only {text}", hint="Free some space, or choose another --output_dir.")
     return text
+
+
+def _writable(wanted: Path) -> Path:
+    """The folder that is there of a path; raises AqsError where nothing can be made in it."""
+    place = wanted.absolute()
+    while not os.access(place, os.F_OK):
+        place = place.parent
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise AqsError(
+            f"{place} is no folder that can be written to.",
+            hint="Change its rights, or name another place with --output_dir or --db.",
+        )
+    return place
