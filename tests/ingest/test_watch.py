@@ -76,6 +76,21 @@ def test_a_real_event_arrives(tmp_path: Path) -> None:
     assert found.take()[0] == {str(tmp_path / "a.mp4")}
 
 
+def test_events_come_from_folders_below_and_from_a_folder_that_was_replaced(tmp_path: Path) -> None:
+    place, rung = tmp_path / "in", threading.Event()
+    found = watch.Hints(RULES, rung.set)
+    with watch.Events(found, "auto") as events:
+        for number in range(2):  # a share that was mounted anew is another folder of its name
+            (place / "sub").mkdir(parents=True)
+            assert events.listen(str(place)) == ""
+            (place / "sub" / "a.mp4").write_bytes(b"x")
+            assert rung.wait(10), number
+            assert found.take()[0] == {str(place / "sub" / "a.mp4")}
+            place.rename(tmp_path / f"old{number}")
+            rung.clear()
+            found.take()
+
+
 def test_a_folder_without_events_says_why(tmp_path: Path) -> None:
     found, _ = hints()
     with watch.Events(found, "off") as events:
@@ -89,6 +104,8 @@ def test_a_network_file_system_is_not_trusted_with_events(tmp_path: Path, monkey
     found, _ = hints()
     with watch.Events(found, "auto") as events:
         assert events.listen(str(tmp_path)) == "nfs4 sends none"
+    with watch.Events(found, "on") as events:  # who says so knows better
+        assert events.listen(str(tmp_path)) == ""
 
 
 def test_a_scan_prunes_what_is_ours_hidden_or_linked(tmp_path: Path) -> None:
@@ -135,6 +152,20 @@ def test_what_lies_below_a_place_that_cannot_be_read_is_unread() -> None:
     assert watch.is_unread("a/b/c.mp4", {"a/b"}) and watch.is_unread("c.mp4", {"c.mp4"})
     assert not watch.is_unread("a/bc.mp4", {"a/b"})
     assert watch.is_unread("a.mp4", {"."})  # the folder itself
+
+
+def test_a_folder_lies_on_the_innermost_mount(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever comes first in the list: the share in it, or the disk that it is mounted on."""
+    inner = b"nas:/v /mnt/my\\040films nfs4 rw 0 0\n"
+    mounts = [b"/dev/a / ext4 rw 0 0\n", b"/dev/b /mnt xfs rw 0 0\n", inner]
+    for order in (mounts, mounts[::-1]):
+        monkeypatch.setattr(Path, "read_bytes", lambda path, lines=order: b"".join(lines))
+        assert watch.file_system("/mnt/my films/a") == watch.file_system("/mnt/my films") == "nfs4"
+        assert watch.file_system("/mnt/my films 2") == "xfs"
+        assert watch.file_system("/mntx") == "ext4"
+    later = [*mounts, b"/dev/c / overlay rw 0 0\n"]  # mounted over the first
+    monkeypatch.setattr(Path, "read_bytes", lambda path: b"".join(later))
+    assert watch.file_system("/home") == "overlay"
 
 
 @pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="Linux's")
