@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from aqs_batch import pipeline
 from aqs_batch.config import load
 from aqs_batch.errors import RefusedMedia
+from aqs_batch.ingest.probe import probe
 from aqs_batch.pipeline import WORST_MOMENTS, WorstMoments, process
 
 
@@ -21,7 +24,23 @@ def test_the_pictures_kept_are_those_of_the_worst_moments() -> None:
     assert sorted(worst.thumbnails()) == sorted(lowest)
 
 
-def test_what_is_longer_than_the_limit_is_refused(make_clip) -> None:
-    settings = load(None, {}, {"limits.max_hours": 0.9 / 3600}).settings
-    with pytest.raises(RefusedMedia, match=r"the limit of 0\.00025"):
-        process(make_clip(seconds=1), "", SimpleNamespace(settings=settings))  # type: ignore[arg-type]
+class Scored(Exception):
+    """A file was not refused."""
+
+
+@pytest.mark.parametrize(
+    ("max_hours", "said", "error"),
+    [(4.9, r"5\.0 hours, more than the limit of 4\.9", RefusedMedia), (5.1, None, Scored)],
+)
+def test_what_is_longer_than_the_limit_is_refused(
+    max_hours: float, said: str | None, error: type, make_clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(*_: object) -> None:
+        raise Scored
+
+    settings = load(None, {}, {"limits.max_hours": max_hours}).settings
+    film = replace(probe(make_clip(seconds=1), settings.limits), duration_s=5 * 3600.0)
+    monkeypatch.setattr(pipeline, "probe", lambda *_: film)
+    monkeypatch.setattr(pipeline, "score", score)
+    with pytest.raises(error, match=said):
+        process(film.path, "", SimpleNamespace(settings=settings))  # type: ignore[arg-type]
