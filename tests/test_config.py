@@ -9,7 +9,7 @@ import pytest
 
 from aqs_batch.config import PROFILES, flatten, load
 from aqs_batch.errors import SettingsError
-from aqs_batch.settings import Settings
+from aqs_batch.settings import ENCODE_KEY, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TOML = ROOT / "aqs.toml"
@@ -113,6 +113,25 @@ def test_the_settings_key_changes_with_what_changes_a_score_and_only_then() -> N
     assert key == other_threshold.key("weights")
 
 
+def test_the_key_of_a_re_encode_changes_with_what_it_makes_and_only_then() -> None:
+    """A key that stays keeps old rungs for a new request; one that changes encodes all anew."""
+
+    def key(score: str = "score", version: str = "n9", **encode: object) -> str:
+        flags = {f"encode.{name}": value for name, value in encode.items()}
+        return load(None, {}, flags).settings.encode.key(score, version)
+
+    asked: list[dict[str, object]] = [
+        {}, {"preset": "slow"}, {"codec": "x264"}, {"crf": (22.5, 26, 30, 34)}, {"params": "a=1"},
+        {"samples": 3}, {"full": True}, {"target_vmaf": 95}, {"keep": "all"}, {"preprocess": "1"},
+        {"aqs": False},
+    ]  # fmt: skip
+    keys = [key(**encode) for encode in asked]
+    assert len({*keys, key(version="n10"), key("other score")}) == len(asked) + 2
+    assert key(aqs=False) == key("other score", aqs=False)  # nothing is scored
+    assert key(enabled=True, parallel=2, crf=(22, 26, 30, 34)) == keys[0]
+    assert all(one.startswith(ENCODE_KEY) for one in keys)
+
+
 def test_a_profile_sets_what_it_says_and_has_a_key_of_its_own() -> None:
     keys = {n: load(None, {}, PROFILES[n]).settings.key("weights") for n in PROFILES}
     assert len(set(keys.values())) == len(PROFILES)
@@ -149,5 +168,5 @@ def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
     with pytest.raises(SettingsError) as caught:
         load(None, {}, flags)
     assert says in str(caught.value)
-    fine = _AV1 | {"encode.crf": ["55"]}
-    assert load(None, {}, fine).settings.encode.crf == (55.0,)
+    for fine, crf in ((_AV1, (1.0, 63.0)), ({}, (0.0, 22.5, 51.0))):
+        assert load(None, {}, fine | {"encode.crf": crf}).settings.encode.crf == crf
