@@ -51,6 +51,21 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     assert loaded.origins["analysis.max_height"] == "default"
 
 
+def test_the_file_in_the_current_folder_counts_unless_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "aqs.toml").write_text("[analysis]\ntiles = 2\n", encoding="utf-8-sig")  # Notepad
+    (tmp_path / "other.toml").write_text("[analysis]\nalpha = 0.5\n")
+    here, other = load(None, {}, {}), load(Path("other.toml"), {}, {})
+    assert (here.settings.analysis.tiles, here.origins["analysis.tiles"]) == (2, "aqs.toml")
+    assert (other.settings.analysis.tiles, other.settings.analysis.alpha) == (4, 0.5)
+
+
+def test_lists_in_variables_may_have_blanks_and_a_comma_too_many() -> None:
+    assert load(None, {"AQS_ENCODE_CRF": "20, 30,"}, {}).settings.encode.crf == (20.0, 30.0)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -158,6 +173,8 @@ _AV1 = {"encode.codec": "svtav1", "encode.preset": "8"}
         ({"encode.preprocess": "7"}, "'7' is not understood; it is off, auto, or a strength"),
         ({"watch.until": "25:99"}, "'25:99' is not understood; it is a time from 00:00 to 23:59"),
         ({"model.device": "tpu"}, "'tpu' is not understood; it is auto, cpu, cuda"),
+        ({"analysis.threshold": 1.5}, 'must be a probability, 0-1, or "model"'),
+        ({"analysis.threshold": float("nan")}, "must be a probability"),
         ({"analysis.tiles": True}, "analysis.tiles: true is for settings that are on or off"),
         ({"encode.crf": True}, "encode.crf: true is for settings that are on or off"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,18 +80,53 @@ def test_an_error_waits_for_its_own_file(files: list[Path]) -> None:
     assert ahead.finish(files[2], nothing).path == files[2]
 
 
-def test_a_file_that_changed_since_it_was_begun_is_read_again(files: list[Path]) -> None:
+@pytest.mark.parametrize("is_longer", [True, False])
+def test_a_file_that_changed_since_it_was_begun_is_read_again(
+    is_longer: bool, files: list[Path]
+) -> None:
     work = Bench()
     ahead = Lookahead(work, lambda: 0.0, most=1)
     ahead.finish(files[3], nothing, files[:1])
-    files[0].write_text("longer than before")
+    if is_longer:
+        files[0].write_text("longer than before")
+    else:
+        os.utime(files[0], (1, 1))
     assert ahead.finish(files[0], nothing).thread is threading.current_thread()
 
 
-def test_a_long_file_waits_for_its_turn(files: list[Path]) -> None:
-    ahead = Lookahead(Bench(planned=MOST_SEQUENCES + 1), lambda: 0.0, most=1)
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_what_nobody_wants_any_more_ends_at_its_next_sequence(
+    is_changed: bool, files: list[Path]
+) -> None:
+    gate, dropped, here = threading.Event(), threading.Event(), threading.current_thread()
+
+    def work(path: Path, progress) -> Answer:
+        if path == files[0] and threading.current_thread() is not here:
+            gate.wait(30)
+            try:
+                progress(1, 2)
+            except BaseException:
+                dropped.set()
+                raise
+        return Answer(path, threading.current_thread())
+
+    ahead = Lookahead(work, lambda: 0.0, most=1)
     ahead.finish(files[3], nothing, files[:1])
-    assert ahead.finish(files[0], nothing).thread is threading.current_thread()
+    if is_changed:
+        files[0].write_text("longer than before")
+        assert ahead.finish(files[0], nothing).thread is here
+    else:
+        ahead.finish(files[1], nothing, files[2:])
+    gate.set()
+    assert dropped.wait(10)
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_a_long_file_waits_for_its_turn(longer: int, files: list[Path]) -> None:
+    ahead = Lookahead(Bench(planned=MOST_SEQUENCES + longer), lambda: 0.0, most=1)
+    ahead.finish(files[3], nothing, files[:1])
+    waited = ahead.finish(files[0], nothing).thread is threading.current_thread()
+    assert waited is bool(longer)
 
 
 def test_a_file_that_vanished_is_told_in_its_turn(files: list[Path]) -> None:
