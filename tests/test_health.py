@@ -31,6 +31,13 @@ def test_a_fresh_heartbeat_is_well_and_an_old_one_is_not(tmp_path: Path) -> None
     assert json.loads((tmp_path / "heartbeat.json").read_text())["files"] == 7
 
 
+def test_a_heart_beats_every_ten_seconds_at_most(tmp_path: Path) -> None:
+    heart = health.Health(tmp_path, "")
+    assert heart.is_due(0.0)
+    heart.beat(PULSE, 1000.0, 5.0)
+    assert not heart.is_due(14.9) and heart.is_due(15.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
