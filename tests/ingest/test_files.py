@@ -75,6 +75,15 @@ def test_a_large_file_is_told_apart_by_its_samples(tmp_path: Path, at: int) -> N
     assert fingerprint(file) != before
 
 
+def test_a_file_that_goes_on_is_another_though_its_samples_are_equal(tmp_path: Path) -> None:
+    prints = set()
+    for size in (2, 3):
+        with (tmp_path / "sparse").open("wb") as handle:
+            handle.truncate(size * SAMPLE_BYTES * SAMPLES)
+        prints.add(fingerprint(tmp_path / "sparse"))
+    assert len(prints) == 2
+
+
 def test_a_vanished_file_is_a_media_error(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="gone"):
         fingerprint(tmp_path / "none")
