@@ -112,8 +112,9 @@ def argv(distorted: Side, reference: Side, measuring: Measuring, folder: Path) -
             log_path=str(folder / _LOG),
             n_threads=measuring.threads,
         )
-    if measuring.xpsnr_format:
-        d, r = (node.filter("format", measuring.xpsnr_format) for node in (d, r))
+    # Copied, rows of deep pixels are as long as xpsnr takes them to be: dav1d's are longer.
+    same = ("format", measuring.xpsnr_format) if measuring.xpsnr_format else ("copy",)
+    d, r = (node.filter(*same) for node in (d, r))
     compared = ffmpeg.filter([d, r], "xpsnr", stats_file=str(folder / _XPSNR_LOG))
     outputs = (
         ffmpeg.output(compared, "-", format="null", fps_mode="passthrough"),
