@@ -158,8 +158,13 @@ def test_why_no_rung_is_recommended(
 ) -> None:
     plain = tuple(replace(rung, recommended="") for rung in rungs)
     hdr = tuple(replace(rung, vmaf=None, vmaf_neg=None) for rung in plain)
-    for encodes, why in ((plain, "none of them saves bytes"), (hdr, "no VMAF was measured")):
-        outcome = build(encodes=encodes)
+    failed = "re-encode: VMAF of 93 needs CRF 27, which is too large a file"
+    for encodes, reason, why in (
+        (plain, "", "none of them saves bytes"),
+        (hdr, "", "no VMAF was measured"),
+        (plain, failed, "recommended: what was asked for failed"),
+    ):
+        outcome = replace(build(encodes=encodes), reason=reason)
         render(tmp_path, [outcome], run)
         assert why in Page(video_path(tmp_path, outcome)).text()
 
