@@ -14,6 +14,7 @@ from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
 from aqs_batch.records import Video
 
 ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art
+_BRANDS = ("major_brand", "minor_version", "compatible_brands")
 
 Filter = tuple[str, Mapping[str, object]]
 Filters = Sequence[Filter]
@@ -217,4 +218,6 @@ def _belongings(source: str, target: Target, place: int) -> list[str]:
         # Tags of any name, but where they are allowed ffmpeg writes no cover art.
         has_cover = any(flags & ATTACHED_PIC for flags in target.dispositions)
         argv += ["-movflags", "+faststart" + ("" if has_cover else "+use_metadata_tags")]
+        for name in _BRANDS:  # the new header's own; as tags they would name the old one's too
+            argv += ["-metadata", f"{name}="]
     return [*argv, "-max_muxing_queue_size", "4096"]

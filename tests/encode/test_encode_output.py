@@ -212,6 +212,15 @@ def test_the_own_container_is_kept_where_it_takes_everything(
     assert (av1.name, av1.suffix) == ("mp4", ".mp4")
 
 
+def test_an_mp4_names_its_own_brands_alone(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
+    """A QuickTime re-encode had called itself "qt  ;isom", and the next "qt  ;qt  ;isom"."""
+    source = make_clip("brand.mov", seconds=0.4)
+    path, _ = reencode(source, ffmpeg_path, tmp_path)
+    with av.open(str(source)) as old, av.open(str(path)) as new:
+        assert new.metadata["major_brand"] == old.metadata["major_brand"]
+    assert path.read_bytes().count(b"major_brand") == 0
+
+
 def test_cover_art_of_an_mp4_is_kept(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
     cover = tmp_path / "cover.jpg"
     argv = [ffmpeg_path, "-hide_banner", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=1"]
