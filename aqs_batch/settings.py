@@ -23,8 +23,8 @@ from aqs_batch.encoders import AV1_PRESETS, X26X_PRESETS, ours_among, refused_cr
 from aqs_batch.records import Artifact
 
 _VIDEO_EXTENSIONS = (
-    "3gp avi flv gif ivf m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut obu ogv ts vob webm wmv y4m "
-    "264 265 h264 h265 hevc"
+    "3g2 3gp apng asf avi divx dv f4v flv gif gxf ivf m1v m2t m2ts m2v m4v mj2 mkv mov mp4 mpe "
+    "mpeg mpg mts mxf nut obu ogm ogv qt rm rmvb ts vob webm wmv wtv y4m 264 265 h264 h265 hevc"
 )
 
 

@@ -10,6 +10,8 @@ import pytest
 from aqs_batch.errors import MediaError
 from aqs_batch.ingest.files import base_of, find_videos, gather
 from aqs_batch.ingest.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
+from aqs_batch.ingest.probe import probe
+from aqs_batch.settings import Run
 
 
 def names(folder: Path, **more) -> list[str]:
@@ -143,3 +145,16 @@ def test_files_are_called_relative_to_where_they_were_looked_for(
     assert base_of([str(there), "a.mp4", str(here)]) == f"{there}{os.pathsep}{here}"
     assert base_of(["x" * 300]) == str(here)
     assert base_of([str(here / "a.mp4")]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("tape.dv", "dvvideo"), ("tape.m2t", "mpeg2video"), ("disc.m2v", "mpeg2video"),
+     ("stream.asf", "wmv2"), ("stream.rm", "rv20"), ("clip.f4v", "h264")],
+)  # fmt: skip
+def test_a_folder_of_an_archive_is_not_passed_over(make_clip, name: str, codec: str) -> None:
+    size = "720x576" if codec == "dvvideo" else "352x288"
+    clip = make_clip(name, size=size, options=("-c:v", codec, "-pix_fmt", "yuv420p"))
+    found = find_videos(clip.parent, Run().extensions, follow_symlinks=False)
+    assert clip in [item.path for item in found]
+    assert probe(clip).codec == codec
