@@ -110,10 +110,11 @@ def _refuse_playlist(handle: io.BufferedReader, path: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> MediaError:
     text = str(getattr(error, "strerror", "") or error)
-    return MediaError(
-        f"not a readable video ({text})",
-        hint="Play it with another tool; if that works, please report the file.",
-    )
+    hint = "Play it with another tool; if that works, please report the file."
+    if wholeness.lacks_index(path):
+        text = "its index, the moov box, is missing: it was cut short or never finished"
+        hint = "Copy it again from its source, or have the camera repair its recording."
+    return MediaError(f"not a readable video ({text})", hint=hint)
 
 
 def _describe(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.container
@@ -11,6 +15,7 @@ import av.error
 
 _HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
 SHORT_S, SHORT_SHARE = 0.5, 0.05  # what a file may end early by, the larger of the two
+_MOST_BOXES = 1000
 _COVER = av.stream.Disposition.attached_pic
 
 
@@ -33,6 +38,39 @@ def declared_s(container: av.container.InputContainer) -> float:
 def ends_early(declared_s: float, until_s: float) -> bool:
     """Whether a file that says `declared_s` and goes to `until_s` was cut short."""
     return declared_s - until_s > max(SHORT_S, SHORT_SHARE * declared_s)
+
+
+def lacks_index(path: Path) -> bool:
+    """Whether a file is an MP4 or MOV that ends before its index does.
+
+    Most write it last of all, so that copies that were cut short have none: people were told of
+    "invalid data" and looked for another player.
+    """
+    try:
+        with path.open("rb") as handle:
+            end = handle.seek(0, os.SEEK_END)
+            boxes = list(itertools.islice(_boxes(handle, end), _MOST_BOXES))
+    except OSError:
+        return False
+    if not boxes or boxes[0][0] not in (b"ftyp", b"mdat", b"wide"):
+        return False
+    whole = any(kind == b"moov" and until <= end for kind, until in boxes)
+    return not whole and boxes[-1][1] >= end  # else what stopped us is no box, but damage
+
+
+def _boxes(handle: BinaryIO, end: int) -> Iterator[tuple[bytes, int]]:
+    """(kind, where it ends) of each box at the top of an MP4 or MOV, the last one often cut off."""
+    at = 0
+    while at < end:
+        handle.seek(at)
+        head = handle.read(16)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if length == 1:  # too long for 32 bits
+            length = int.from_bytes(head[8:], "big")
+        if not kind.isalnum() or 0 < length < 8:
+            return
+        at = at + length if length else end  # of no length: it goes on to the end of the file
+        yield kind, at
 
 
 def goes_to_s(container: av.container.InputContainer, most_packets: int) -> float:

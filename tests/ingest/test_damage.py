@@ -121,3 +121,23 @@ def test_tags_that_look_like_our_log_are_tags(make_clip, ffmpeg_path: str) -> No
     assert len(found) == plan.count
     assert found[0].t_s == 0 and found[-1].scene == 0
     assert found[0].frames.colour.matrix != "fcc"
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov"])
+def test_a_copy_that_ends_before_its_index_is_told_so(make_clip, tmp_path: Path, name: str) -> None:
+    whole = make_clip(name).read_bytes()
+    short = tmp_path / name
+    short.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MediaError, match="index, the moov box, is missing: it was cut short"):
+        probe(short)
+
+
+@pytest.mark.parametrize(
+    "head", [b"plain text\n", b"\0" * 16, b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\0"]
+)
+def test_what_is_no_film_or_broken_elsewhere_has_lost_no_index(tmp_path: Path, head: bytes) -> None:
+    spoilt = tmp_path / "film.mp4"
+    spoilt.write_bytes(head + b"\0" * 4000)
+    with pytest.raises(MediaError, match="not a readable video") as failed:
+        probe(spoilt)
+    assert "moov" not in str(failed.value)
