@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from aqs_batch import encoding, ffmpeg
@@ -143,17 +143,15 @@ class Bench:
                 self.encode_plain(crf)
                 self.measure_plain(crf, models=both, threads=cores, xpsnr=True)
 
-        def defaults() -> None:
+        def measured(threads: int) -> None:
             for crf in CRFS:
-                self.measure_plain(crf, models=both, threads=0, xpsnr=True)
+                self.measure_plain(crf, models=both, threads=threads, xpsnr=True)
 
         ours, plain_s, default_s = quickest(
-            self.repetitions, lambda: self.ladder().climb(CRFS), theirs, defaults
+            self.repetitions, lambda: self.ladder().climb(CRFS), theirs, partial(measured, 0)
         )
-        encodes_s = plain_s - sum(
-            quickest(1, lambda: [self.measure_plain(c, models=both, threads=cores, xpsnr=True)
-                                 for c in CRFS])
-        )  # fmt: skip
+        (measured_s,) = quickest(1, partial(measured, cores))
+        encodes_s = plain_s - measured_s
         say("four rungs / four commands, all cores", f"{ours / plain_s:.3f}", f"({ours:.1f} s)")
         say("four rungs / the same, ffmpeg's own threads", f"{ours / (encodes_s + default_s):.3f}")
 

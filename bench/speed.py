@@ -243,7 +243,7 @@ def _scaled(path: Path, count: int) -> np.ndarray:
     argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-i", f"file:{path}"]
     argv += ["-vf", f"scale={TILE_PX}:{TILE_PX}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     with ffmpeg.child(argv, wall_limit_s=600) as running:
-        running.read_into(memoryview(frames).cast("B"))
+        running.read_into(frames.data.cast("B"))
     return frames
 
 

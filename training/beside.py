@@ -119,8 +119,8 @@ def fitted(
     """Train a head until its output is the logit of `label` [N] or [N,M], from `given`."""
     torch.manual_seed(seed)
     for module in head.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        if (reset := getattr(module, "reset_parameters", None)) is not None:
+            reset()
     spreads = [column.std(0) for column in given]
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
@@ -196,7 +196,7 @@ def main() -> None:
     *given, label = lessons(subject, args.cache / args.head, library)
     checkpoint, model = inspect(args.checkpoint), AqsNet()
     further_start(model, checkpoint)
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval().to(memory_format=torch.channels_last)
     head: Any = fitted(subject.head(), given, label, args.seed, subject.steps, subject.noise)
     told: dict[str, float] = {"learned_from": len(label)}
     if subject.witness is not None:

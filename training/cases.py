@@ -23,6 +23,11 @@ class Case:
     filters: str = ""
     encoder: tuple[str, ...] = NEARLY_LOSSLESS
 
+    @property
+    def to_find(self) -> str:
+        """The artifact's name, "-" for none."""
+        return self.artifact.value if self.artifact else "-"
+
     def argv(self, ffmpeg_path: str, source: Path, target: Path) -> list[str]:
         """The command that makes the clip; sides are made even, since codecs want it."""
         chain = ",".join(part for part in (EVEN, self.filters) if part)

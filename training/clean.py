@@ -11,6 +11,7 @@ from aqs_batch.analysis.score import Scoring, score_sequence, score_video
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import QualityLevel, SequenceScore, TileScores
 from aqs_batch.settings import Analysis
 from training.sources import Source
@@ -42,7 +43,7 @@ def _scored(source: Source, scores: Scores, thresholds: tuple[float, ...]) -> di
     height, width = sampling.analysed_size(video, settings.max_height)
     decoding = decode.Decoding(ffmpeg.find().path, height, width, DECODE_LIMIT_S)
     rows: list[SequenceScore] = []
-    for number, sequence in enumerate(decode.sequences(video, plan, decoding, decode.Stamps())):
+    for number, sequence in enumerate(decode.sequences(video, plan, decoding, Stamps())):
         corners = sampling.tile_corners(number, settings.tiles, height, width)
         cut = tiles.cut(sequence.frames, corners)
         rows.append(score_sequence(sequence.t_s, scores(cut), Scoring(), sequence.scene))

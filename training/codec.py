@@ -39,7 +39,7 @@ def round_trip(frames: Frames, encoder: Encoder) -> Frames:
         stream = container.add_stream(encoder.codec, rate=Fraction(25))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = _options(encoder)
+        stream.options = {**_options(encoder)}
         stream.codec_context.thread_count = 1
         if encoder.codec in {"mpeg2video", "mpeg4"}:
             quality = round(encoder.quality)
@@ -51,8 +51,8 @@ def round_trip(frames: Frames, encoder: Encoder) -> Frames:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as container:
-        decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    with av.open(buffer, "r") as written:
+        decoded = [f.to_ndarray(format="rgb24") for f in written.decode(video=0)]
     if len(decoded) != len(frames):
         raise RuntimeError(f"{encoder.codec} returned {len(decoded)} of {len(frames)} frames")
     return np.stack(decoded[:count])

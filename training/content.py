@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.sources import REGION_PX, ClipScene, Library, PhotoScene, Scene
+from training.sources import REGION_PX, ClipScene, PhotoScene, Scene, Scenes
 
 Frames = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -79,7 +79,10 @@ class Drawing(Scene):
         side = REGION_PX + 96
         ground = np.empty((side, side, 3), np.uint8)
         ground[:] = rng.choice([255, 245, 20, 40, int(rng.integers(256))])
-        colour = lambda: tuple(int(c) for c in rng.integers(0, 256, 3))  # noqa: E731
+
+        def colour() -> tuple[int, ...]:
+            return tuple(int(c) for c in rng.integers(0, 256, 3))
+
         for _ in range(int(rng.integers(0, 14))):
             centre = rng.integers(0, side, 2)
             points = (centre + rng.normal(0, rng.uniform(15, 80), (5, 2))).astype(np.int32)
@@ -280,7 +283,7 @@ def varied(scene: Scene, rng: Rng) -> Scene:
     return scene
 
 
-def draw_scene(library: Library, rng: Rng) -> Scene:
+def draw_scene(library: Scenes, rng: Rng) -> Scene:
     """One clean scene: mostly footage and moving photographs, now and then something awkward."""
     kind = rng.random()
     if kind < 0.05:

@@ -30,11 +30,10 @@ from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.remembered import digest
 from training.samples import make_sample
-from training.sources import FOLDS, Library
+from training.sources import FOLDS, Library, Scenes
 from training.vimeo import VimeoLibrary
 
 SHARD = 64
-Scenes = Library | VimeoLibrary | PatternLibrary
 RECIPES = {
     "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
     "used": USED,
@@ -94,7 +93,7 @@ class Shards:
         columns = {
             key: np.concatenate([shard[key] for shard in self._truth]) for key in self._truth[0]
         }
-        self.truth = Truth(**columns)  # type: ignore[arg-type]
+        self.truth = Truth(**columns)
 
     @property
     def name(self) -> str:

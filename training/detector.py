@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Detector:
         waiting = iter(tiles)
         while chunk := list(islice(waiting, CHUNK)):
             key = digest(part for tile in chunk for part in (tile.pixels, tile.swatch))
-            arrays = remembered(self._folder / f"{key}.npz", key, lambda c=chunk: self._run(c))
+            arrays = remembered(self._folder / f"{key}.npz", key, partial(self._run, chunk))
             for quality, probability, intensity in zip(*_columns(arrays), strict=True):
                 scores.append(TileScores(0.5, 0.5, quality, tuple(probability), tuple(intensity)))
         return scores

@@ -10,6 +10,7 @@ import csv
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def encodes(sources: list[Source], cache: Path, aqs: Aqs) -> Iterator[Encode]:
     """Every rung of every ladder; what is already on disk is kept."""
     for source in sources:
         folder = cache / "encodes" / source.name
-        reference = made(folder / "reference.nut", lambda p, s=source: reference_argv(s.path, p))
+        reference = made(folder / "reference.nut", partial(reference_argv, source.path))
         for codec, ladder in LADDERS.items():
             for quality in ladder:
                 yield _rung(source.name, reference, codec, quality, aqs)
@@ -170,12 +171,14 @@ def fidelity(rows: list[Encode], content: dict[str, dict[str, str]]) -> dict[str
         "by_source": {name[0]: value for name, value in by_source.items()},
         "by_encoder": {k[0]: v for k, v in _means(rows, lambda r: (r.codec,)).items()},
         **{
-            f"by_{heading}": {
-                k[0]: v for k, v in _means(rows, lambda r, g=groups: (g[r.source],)).items()
-            }
+            f"by_{heading}": {k[0]: v for k, v in _means(rows, partial(_group, groups)).items()}
             for heading, groups in content.items()
         },
     }
+
+
+def _group(groups: dict[str, str], row: Encode) -> tuple[str, ...]:
+    return (groups[row.source],)
 
 
 def _means(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ class Features:
 
     def beside(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """What the heads beside the jury are given of some samples: moved, trails and whole."""
-        return tuple(part[chosen].float() for part in (self.moved, self.trails, self.whole))
+        return self.moved[chosen].float(), self.trails[chosen].float(), self.whole[chosen].float()
 
     def rows_with(self, chosen: NDArray[np.int64] | slice, close: Tensor) -> tuple[Tensor, Tensor]:
         """The same with a close look that was taken just now."""
@@ -119,7 +120,7 @@ def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features
         (cache / f"close-{deep}" / name, _close),
         (cache / WHOLE / name, _whole),
     ):
-        parts |= _kept(shards, folder, lambda number, c=compute: c(model, shards, number))
+        parts |= _kept(shards, folder, partial(compute, model, shards))
     return Features(**parts)
 
 

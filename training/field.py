@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def make_clips(chosen: list[Source], cases: Rows[Case], folder: Path) -> None:
     for source in chosen:
         for number, case in enumerate(cases):
             target = folder / f"{source.path.stem}__{number:02d}.mkv"
-            made(target, lambda p, c=case, s=source: c.argv(binary, s.path, p))
+            made(target, partial(case.argv, binary, source.path))
 
 
 def tool(folder: Path, out: Path) -> list[dict[str, Any]]:
@@ -60,20 +61,23 @@ def make_pictures(folder: Path) -> dict[str, bool]:
             name = source.partition("=")[0]
             seen[name] = split == "train"
             graph = graph_with(source, PICTURE_SIZE, np.random.default_rng(1))
-            argv = [binary, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
-            argv += ["-t", str(SECONDS), *NEARLY_LOSSLESS, "-pix_fmt", "yuv420p"]
-            made(folder / f"{name}.mkv", lambda p, a=argv: [*a, f"file:{p}"])
+            made(folder / f"{name}.mkv", partial(_picture_argv, binary, graph))
     return seen
+
+
+def _picture_argv(ffmpeg_path: str, graph: str, target: Path) -> list[str]:
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
+    return [*argv, "-t", str(SECONDS), *NEARLY_LOSSLESS, "-pix_fmt", "yuv420p", f"file:{target}"]
 
 
 def extremes(said: Told) -> str:
     """The section on damage beyond all measure: whether it is found, and what AQS makes of it."""
     lines = []
     for case in EXTREMES:
-        chance, found = said.found(case, case.artifact)
+        chance, found = said.found(case)
         low, middle, high = np.quantile(said.aqs[said.of(case)], (0, 0.5, 1))
         aqs = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        lines.append([case.name, case.artifact.value, f"{chance:.2f}", f"{found:.0%}", aqs])
+        lines.append([case.name, case.to_find, f"{chance:.2f}", f"{found:.0%}", aqs])
     head = (
         "\n## Damage beyond all measure\n\nOf the same sources; AQS: median, lowest, highest.\n\n"
     )
@@ -104,9 +108,9 @@ class Told:
     def of(self, case: Case) -> np.ndarray:
         return np.array([c is case for c in self.cases])
 
-    def found(self, case: Case, artifact: Artifact) -> tuple[float, float]:
-        """The mean probability of an artifact in a case's clips, and the share it is named in."""
-        mine, at = self.of(case), list(Artifact).index(artifact)
+    def found(self, case: Case) -> tuple[float, float]:
+        """The mean probability of a case's artifact in its clips, and the share it is named in."""
+        mine, at = self.of(case), [a.value for a in Artifact].index(case.to_find)
         return float(self.probability[mine, at].mean()), float(self.detected[mine, at].mean())
 
     def clean_aqs(self) -> np.ndarray:
@@ -165,10 +169,8 @@ def page(said: Told, checkpoint: str) -> str:
         if case.artifact is None:
             lines.append(f"| {case.name} | - | | | {lower:.2f} |")
             continue
-        chance, found = said.found(case, case.artifact)
-        lines.append(
-            f"| {case.name} | {case.artifact.value} | {chance:.2f} | {found:.0%} | {lower:.2f} |"
-        )
+        chance, found = said.found(case)
+        lines.append(f"| {case.name} | {case.to_find} | {chance:.2f} | {found:.0%} | {lower:.2f} |")
     return "\n".join(lines) + "\n"
 
 

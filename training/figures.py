@@ -142,7 +142,7 @@ def quality_figures(seen: Read, truth: Truth, threshold: Sequence[float]) -> dic
 def _with_detection(probability: Floats, threshold: Sequence[float]) -> float:
     """The share of tiles in which anything is named; nan without tiles."""
     named = (probability > np.array(threshold)).any(1)
-    return float(named.mean()) if len(named) else float("nan")
+    return float(named.mean()) if len(probability) else float("nan")
 
 
 def by_group(

@@ -82,6 +82,7 @@ def members(archive: bytes, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
 def scaled(content: bytes) -> bytes:
     """A photograph as PNG, its longer side at most 1,320 pixels and never more than 0.75 of it."""
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None  # by its digest it is the one that could be read
     scale = min(LARGEST_SCALE, LONGEST_SIDE_PX / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.imencode(".png", small)[1].tobytes()

@@ -218,7 +218,7 @@ def main() -> None:
     model = AqsNet()
     start = further_start(model, parent) if parent else backbone_start(model, args.init)
     model.backbone.half().float()  # as a checkpoint keeps it, and as it will see when in use
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval().to(memory_format=torch.channels_last)
     checks = {fold: gather(model, args.cache, [fold]) for fold in FOLDS}
     learned = [name for fold in FOLDS for name in learned_sets(fold)]
     training = gather(model, args.cache, [*SETS, *learned])

@@ -89,8 +89,8 @@ def plain_pickle(path: Path) -> dict[str, list[float]]:
         if opcode.name == "SHORT_BINUNICODE":
             name = str(value)
             lists[name] = []
-        elif opcode.name == "BINFLOAT" and name:
-            lists[name].append(float(value))
+        elif opcode.name == "BINFLOAT" and isinstance(value, float) and name:
+            lists[name].append(value)
         elif opcode.name not in allowed:
             raise ValueError(f"{path} holds more than lists of numbers ({opcode.name})")
     return lists

@@ -50,7 +50,7 @@ class Pattern(ClipScene):
         self.name = f"pattern-{name}"
 
     @cached_property
-    def _frames(self) -> Frames:  # type: ignore[override]
+    def _frames(self) -> Frames:
         return drawn(f"{self._graph},{self._place}")
 
     @cached_property
@@ -101,7 +101,7 @@ def drawn(graph: str, count: int = BURST_FRAMES, side_px: int = REGION_PX) -> Fr
     argv += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     frames = np.empty((count, side_px, side_px, 3), np.uint8)
     with child(argv) as running:
-        read = running.read_into(memoryview(frames).cast("B"))
+        read = running.read_into(frames.data.cast("B"))
     if read < frames.nbytes:
         raise RuntimeError(f"ffmpeg drew nothing for {graph}")
     return frames

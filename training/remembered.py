@@ -26,7 +26,8 @@ def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any
     arrays = dict(make())
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(partial, key=np.array(key), **arrays)
+    columns: dict[str, Any] = {"key": np.array(key), **arrays}
+    np.savez(partial, **columns)
     partial.replace(path)
     return arrays
 

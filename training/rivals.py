@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +87,7 @@ def instruments(ffmpeg: Ffmpeg) -> list[Instrument]:
     ]
     for name, measure in (("NIQE", naturalness.niqe), ("BRISQUE", naturalness.brisque)):
         if naturalness.installed(name):
-            found.append(
-                Instrument(name.lower(), "1", lambda s, n=name, m=measure: _stills(s, n, m))
-            )
+            found.append(Instrument(name.lower(), "1", partial(_stills, name, measure)))
     return found
 
 
@@ -106,7 +105,7 @@ def scores(shards: list[Path], cache: Path, chosen: list[Instrument]) -> dict[st
             number = shard.name.split(".")[0]
             path = cache / "rivals" / shard.parent.name / f"{number}.{instrument.name}.npz"
             key = f"{pixels} {instrument.version}"
-            arrays = remembered(path, key, lambda i=instrument, s=shard: i.measure(s))
+            arrays = remembered(path, key, partial(instrument.measure, shard))
             for name, values in arrays.items():
                 columns.setdefault(name, []).append(values)
     return {name: np.concatenate(parts) for name, parts in columns.items()}
@@ -169,7 +168,7 @@ def _mean(values: Floats) -> Floats:
     return np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
 
 
-def _stills(shard: Path, name: str, measure: Callable[[NDArray[np.uint8]], float]) -> Arrays:
+def _stills(name: str, measure: Callable[[NDArray[np.uint8]], float], shard: Path) -> Arrays:
     """A still-picture measure on the middle frame of each tile; nan where it has no answer."""
     tiles = np.load(shard, mmap_mode="r")
     with np.errstate(all="ignore"):

@@ -20,7 +20,7 @@ from training.degrade import Clip, ahead, times_ahead
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
 from training.recipe import ARTIFACTS, Plan, Recipe, draw_plan
-from training.sources import Library, Scene
+from training.sources import Library, Scene, Scenes
 
 Frames = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -63,7 +63,7 @@ class Sample:
     note: str
 
 
-def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sample:
+def make_sample(library: Scenes, split: str, index: int, recipe: Recipe) -> Sample:
     """Build sample `index` of `split`; deterministic."""
     rng = np.random.default_rng([ord(c) for c in split + recipe.name] + [index])
     clean, plan = draw_clip(library, rng, recipe)
@@ -89,7 +89,7 @@ def make_sample(library: Library, split: str, index: int, recipe: Recipe) -> Sam
     return Sample(tile, swatch, presence, intensity, quality, vmaf, f"{scene.name}: {plan.note}")
 
 
-def draw_clip(library: Library, rng: Rng, recipe: Recipe) -> tuple[Clip, Plan]:
+def draw_clip(library: Scenes, rng: Rng, recipe: Recipe) -> tuple[Clip, Plan]:
     """Seven clean frames and what is to be done with them."""
     scene, start = draw_place(library, rng, recipe)
     times = [float(start + i) for i in range(FRAMES_PER_SEQUENCE)]
@@ -103,14 +103,15 @@ def draw_origin(rng: Rng, clean: Clip) -> tuple[int, int]:
     return y, x
 
 
-def draw_place(library: Library, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
+def draw_place(library: Scenes, rng: Rng, recipe: Recipe) -> tuple[Scene, int]:
     """A clean scene and the frame at which the seven begin."""
     kind = ""
     # Most awkward scenes begin with a photograph: other libraries would be asked for one for ever.
-    has_photos = isinstance(library, Library)
-    if has_photos and recipe.awkward and rng.random() < recipe.awkward:
+    if isinstance(library, Library) and recipe.awkward and rng.random() < recipe.awkward:
         kind = list(KINDS)[rng.integers(len(KINDS))]
-    scene = KINDS[kind](library, rng) if kind else draw_scene(library, rng)
+        scene = KINDS[kind](library, rng)
+    else:
+        scene = draw_scene(library, rng)
     if recipe.varied:
         scene = varied(scene, rng)
     if kind in FROM_THE_START:
@@ -134,7 +135,8 @@ def swatch_of(plan: Plan, whole: Frames) -> Frames:
     frame that was squeezed, is several times too wide, and gave blurred samples away.
     """
     steps = tuple(step for step in plan.steps if step[0].artifact in OF_POINTS)
-    swatch = PipedFrames(whole.reshape(1, -1), *whole.shape[:2], PipeFormat.RGB24).swatch()
+    high, wide = whole.shape[:2]
+    swatch = PipedFrames(whole.reshape(1, -1), high, wide, PipeFormat.RGB24).swatch()
     return degraded(Plan(steps, subsampled=False), Clip(swatch[None]))[0][0]
 
 

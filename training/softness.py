@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqs_batch.analysis import facts
-from aqs_batch.ingest.frames import SWATCH_PX
-from aqs_batch.records import Artifact
+from aqs_batch.records import SWATCH_PX, Artifact
 from training.degrade import generators
 from training.degrade.generator import between
 from training.effect import luma, rms

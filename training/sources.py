@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -89,15 +89,12 @@ def _seed(*words: str) -> int:
 def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
     """Decode the first `limit` frames of a clip at native size: uint8[N,H,W,3]."""
     binary = find().path
-    sizes: list[tuple[int, int]] = []
     probe = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-frames:v", "1"]
     probe += ["-vf", "metadata=add:key=k:value=1", "-f", "image2pipe", "-c:v", "bmp", "-"]
     with child(probe) as running:
         head = memoryview(bytearray(26))
         running.read_into(head)
-        width, height = np.frombuffer(head[18:26], "<i4").tolist()
-        sizes.append((width, abs(height)))
-    width, height = sizes[0]
+    width, height = np.abs(np.frombuffer(head[18:26], "<i4")).tolist()
     argv = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an"]
     argv += ["-frames:v", str(limit)]
     argv += ["-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
@@ -106,7 +103,7 @@ def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
     with child(argv) as running:
         while True:
             frame = np.empty((height, width, 3), np.uint8)
-            if running.read_into(memoryview(frame).cast("B")) < frame.nbytes:
+            if running.read_into(frame.data.cast("B")) < frame.nbytes:
                 break
             frames.append(frame)
     return np.stack(frames)
@@ -231,7 +228,8 @@ class PhotoScene(Scene):
                 rng.uniform(min(reach[1], high / 2), max(high - reach[1], high / 2)),
             ]
         )
-        self._object = self._mask = None
+        self._object: Frames | None = None
+        self._mask: NDArray[np.float32] | None = None
         if other is not None and rng.random() < 0.35:
             self._add_object(other, rng)
 
@@ -279,6 +277,12 @@ class PhotoScene(Scene):
         return (picture * (1 - mask) + front * mask + 0.5).astype(np.uint8)
 
 
+class Scenes(Protocol):
+    """Whatever scenes are drawn from."""
+
+    def draw(self, rng: np.random.Generator) -> Scene: ...
+
+
 class Library:
     """All scenes of one split; drawing from it is deterministic by the generator given."""
 
@@ -312,7 +316,3 @@ class Library:
             keep = max(keep, min(1.0, (REGION_PX + 60) / min(picture.shape[:2])))
             self._loaded[path] = cv2.resize(picture, None, fx=keep, fy=keep, interpolation=3)
         return self._loaded[path]
-
-    def scenes(self) -> Iterator[Path]:
-        for regions in self._clips:
-            yield from regions

@@ -101,7 +101,7 @@ class Run:
             self._resume()
 
     def _blocks(self) -> list[nn.Module]:
-        return list(self.model.backbone.blocks)[1:]
+        return list(self.model.backbone.get_submodule("blocks").children())[1:]
 
     def _weights(self) -> dict[str, Tensor]:
         return {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -230,7 +230,10 @@ class Run:
     def _resume(self) -> None:
         self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))
         tensors = load_file(self.folder / "state.safetensors", device=str(self.device))
-        part = lambda p: {k.removeprefix(p): v for k, v in tensors.items() if k.startswith(p)}  # noqa: E731
+
+        def part(of: str) -> dict[str, Tensor]:
+            return {k.removeprefix(of): v for k, v in tensors.items() if k.startswith(of)}
+
         self.model.load_state_dict(part("model."))
         self.average = part("average.")
         moments: dict[int, dict[str, Tensor]] = {}

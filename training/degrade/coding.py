@@ -26,13 +26,20 @@ _CODING_DAMAGE = (
 )
 
 
+def _still(frame: Frames, suffix: str, *options: int) -> Frames:
+    """A frame through a codec of still pictures."""
+    _, data = cv2.imencode(suffix, frame[..., ::-1], options)
+    coded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert coded is not None  # as it was written just now
+    return np.ascontiguousarray(coded[..., ::-1])
+
+
 @generator(Artifact.BLOCKING, *_CODING_DAMAGE)
 def _jpeg_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     quality = int(between(34, 5, strength))
 
     def code(frame: Frames) -> Frames:
-        _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        return _still(frame, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
 
     return each(clip, code, 8)
 
@@ -77,10 +84,7 @@ def _wavelet_codec(clip: Clip, strength: float, rng: Rng) -> Clip:
     rate = int(between(45, 8, strength))  # thousandths of the raw size
 
     def code(frame: Frames) -> Frames:
-        _, data = cv2.imencode(
-            ".jp2", frame[..., ::-1], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, rate]
-        )
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        return _still(frame, ".jp2", cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, rate)
 
     return each(clip, code)
 

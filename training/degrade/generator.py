@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,8 @@ class Clip:
     pitch: int = 0
     before: Frames | None = None
 
-    def replaced(self, frames: Floats | Frames, pitch: int = 0) -> Clip:
+    def replaced(self, frames: NDArray[Any], pitch: int = 0) -> Clip:
+        """Other frames, rounded to levels where they are none yet."""
         if frames.dtype != np.uint8:
             frames = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
         return Clip(frames, self.scene, self.times, pitch or self.pitch)

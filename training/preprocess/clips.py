@@ -57,7 +57,7 @@ class YuvClip:
         with path.open("wb") as handle:
             for planes in zip(self.y, self.u, self.v, strict=True):
                 for plane in planes:
-                    handle.write(np.ascontiguousarray(plane))
+                    handle.write(np.ascontiguousarray(plane).data)
 
 
 def seed(*words: object) -> int:

@@ -213,7 +213,10 @@ def fidelity(proxy: CodecProxy, ladders: Sequence[RealLadder], frames: int = 6) 
     from scipy.stats import spearmanr
 
     predicted, real, to_source, real_to_source, between = compare(proxy, ladders, frames)
-    psnr = lambda mse: 10 * torch.log10(255**2 / mse.clamp(min=1e-3))  # noqa: E731
+
+    def psnr(mse: Tensor) -> Tensor:
+        return 10 * torch.log10(255**2 / mse.clamp(min=1e-3))
+
     per_crf = [spearmanr(predicted[:, c], real[:, c]).statistic for c in range(len(CRFS))]
     return Fidelity(
         float(psnr(between).mean()),
@@ -259,8 +262,11 @@ def answers(proxy: CodecProxy, found: Sequence[Response], frames: int = 5) -> ND
         sizes = response.filtered.size_bytes / response.plain.size_bytes
         for index, crf in enumerate(CRFS):
             told = torch.tensor([float(crf)])
-            bits = [proxy(luma, flow, told, intra_share=0.2)[1] for luma in (filtered, plain)]
-            rows.append((crf, float(proxy.bits_ratio(*bits, told)), float(np.log(sizes[index]))))
+            ours, theirs = (
+                proxy(luma, flow, told, intra_share=0.2)[1] for luma in (filtered, plain)
+            )
+            ratio = proxy.bits_ratio(ours, theirs, told)
+            rows.append((crf, float(ratio), float(np.log(sizes[index]))))
     return np.array(rows)
 
 

@@ -15,6 +15,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from training.preprocess.clips import YuvClip, clip_size, read_clip
 from training.preprocess.encoders import Encoding
@@ -109,11 +114,23 @@ def write_rows(path: Path, kind: type, rows: Sequence[Entry | Group]) -> None:
     partial.replace(path)
 
 
+def pictures(paths: Sequence[str]) -> NDArray[np.uint8]:
+    """The luma of some PNG of one size: uint8[N,H,W]."""
+    found: list[NDArray[np.uint8]] = []
+    for path in paths:
+        picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+        if picture is None:
+            raise FileNotFoundError(f"{path} is missing or damaged: run the `extract` step again")
+        found.append(picture)
+    return np.stack(found)
+
+
 def read_groups(path: Path) -> Iterator[Group]:
     with path.open(newline="") as handle:
         for row in csv.DictReader(handle):
             numbers = {"crf": int(row["crf"]), "frame_num": int(row["frame_num"])}
-            yield Group(**{**row, **numbers, "vmaf_score": float(row["vmaf_score"])})
+            columns: dict[str, Any] = {**row, **numbers, "vmaf_score": float(row["vmaf_score"])}
+            yield Group(**columns)
 
 
 def balanced(groups: Sequence[Group], bins: int, most: int) -> list[Group]:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.preprocess.corpus import Corpus, read_groups
+from training.preprocess.corpus import Corpus, pictures, read_groups
 from training.preprocess.pipeline import decoded
 
 
@@ -81,8 +80,4 @@ class Clips(Dataset[Window]):
 
 
 def _pictures(paths: Sequence[str]) -> Tensor:
-    found = [cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in paths]
-    for path, picture in zip(paths, found, strict=True):
-        if picture is None:
-            raise FileNotFoundError(f"{path} is missing or damaged: run the `extract` step again")
-    return torch.from_numpy(np.stack(found).astype(np.float32))
+    return torch.from_numpy(pictures(paths).astype(np.float32))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,7 +103,8 @@ def build(clip: YuvClip) -> RealLadder:
 def save(ladder: RealLadder, path: Path) -> None:
     partial = path.with_name(f".{path.name}.part")
     with partial.open("wb") as handle:
-        np.savez(handle, **{k: np.asarray(v) for k, v in vars(ladder).items()})
+        columns: dict[str, Any] = {k: np.asarray(v) for k, v in vars(ladder).items()}
+        np.savez(handle, **columns)
     partial.replace(path)
 
 

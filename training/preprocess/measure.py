@@ -84,7 +84,9 @@ def _measure(distorted: YuvClip, reference: YuvClip, names: Sequence[str]) -> Qu
         return _parse(json.loads(log.read_text()), names, len(reference.y))
 
 
-def _parse(log: Mapping[str, list[Mapping[str, Mapping[str, float]]]], names, count) -> Quality:
+def _parse(
+    log: Mapping[str, list[Mapping[str, Mapping[str, float]]]], names: Sequence[str], count: int
+) -> Quality:
     rows = [frame["metrics"] for frame in log["frames"]]
     if len(rows) != count:
         raise RuntimeError(f"libvmaf scored {len(rows)} of {count} frames")

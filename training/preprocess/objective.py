@@ -11,7 +11,7 @@ A filter that only sharpens pays for its score in the first term.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -181,7 +181,7 @@ class Judge:
         return score.mean(1)
 
 
-def _guard(metric):  # type: ignore[no-untyped-def]
+def _guard(metric: Callable[[Tensor, Tensor], Tensor]) -> Metric:
     return lambda source, decoded, motion: metric(source, decoded)
 
 

@@ -23,6 +23,7 @@ from training.preprocess.corpus import (
     Entry,
     Group,
     balanced,
+    pictures,
     split_of,
     write_rows,
 )
@@ -120,7 +121,10 @@ def extract(
     corpus: Corpus, crfs: Sequence[int], frames: int, every: int, crop_px: int, tell: Told
 ) -> None:
     """Write the luma of every window as PNG, whole frames or one crop a clip."""
-    done = lambda name, crf: corpus.picture(name, crf, 0).with_name("done")  # noqa: E731
+
+    def done(name: str, crf: int) -> Path:
+        return corpus.picture(name, crf, 0).with_name("done")
+
     for entry, lacking in work(corpus, crfs, done, tell):
         reference = entry.clip(frames)
         cut = _crop(entry.sequence_name, reference.size, crop_px)
@@ -182,8 +186,7 @@ def _crop_label() -> Callable[[Sequence[str]], float]:
     exact = ExactVmaf(neg=False)
 
     def score(paths: Sequence[str]) -> float:
-        pictures = [cv2.imread(p, cv2.IMREAD_GRAYSCALE) for p in paths]
-        distorted, reference = torch.from_numpy(np.stack(pictures).astype(np.float32)).chunk(2)
+        distorted, reference = torch.from_numpy(pictures(paths).astype(np.float32)).chunk(2)
         with torch.no_grad():
             motion = exact.motion(reference)[1:2]
             return float(exact(reference[None, 1:2], distorted[None, 1:2], motion[None]).clamp(0))

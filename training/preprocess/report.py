@@ -33,8 +33,8 @@ def figures(rates: Table) -> Iterator[str]:
     yield f"| clip | filter | {head} |"
     yield "| --- | --- |" + " ---: |" * len(SCORES)
     for clip, rows in rates.items():
-        for name, row in rows.items():
-            yield f"| {clip} | {name} | " + " | ".join(_number(row[s]) for s in SCORES) + " |"
+        for name, found in rows.items():
+            yield f"| {clip} | {name} | " + " | ".join(_number(found[s]) for s in SCORES) + " |"
     if all("ours" in rows and "unsharp 0.25" in rows for rows in rates.values()):
         yield ""
         for score in ("neg", "v1"):

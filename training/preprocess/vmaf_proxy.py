@@ -103,7 +103,8 @@ class Labelled:
 def label(ladders: list[RealLadder], count: int, name: str) -> Labelled:
     """`count` crops over all ladders and CRFs, each with the VMAF of its middle frame."""
     rng = np.random.default_rng(seed("vmaf proxy", name))
-    vmaf, pixels, scores = ExactVmaf(neg=False), [], []
+    vmaf, pixels = ExactVmaf(neg=False), []
+    scores: list[float] = []
     while len(scores) < count:
         ladder = ladders[len(scores) % len(ladders)]
         frames, height, width = ladder.y.shape
