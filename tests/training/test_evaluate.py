@@ -23,7 +23,15 @@ from training.detector import Detector, Read
 from training.document import as_markdown, table
 from training.encodes import Encode, fidelity
 from training.evaluate import write
-from training.figures import NAMES, against_rivals, by_group, confusion, figures
+from training.figures import (
+    NAMES,
+    against_rivals,
+    by_group,
+    clean_tiles,
+    confusion,
+    encoded_tiles,
+    figures,
+)
 from training.groups import MADE, Group, content, group_of
 from training.negatives import draw, hard_negatives
 from training.sources import PhotoScene, Source
@@ -88,11 +96,33 @@ def test_what_a_rival_cannot_measure_counts_in_its_favour(seen: Read, truth: Tru
     assert against_rivals(seen, truth, rivals)["blocking"]["rival_auc_rest"] == 1.0
 
 
+def test_clean_and_encoded_are_what_the_chain_did_not_what_the_source_is_called() -> None:
+    presence = np.zeros((5, 10), np.int8)
+    presence[1, BLOCKING] = 1  # a light encode whose blocks show
+    presence[2, JUDDER] = -1  # nobody knows, and nothing was done
+    notes = ["sea: clean ", "sea: clean mpeg2video@3", "sea: clean ", "clean: encoded libx265@30"]
+    truth = replace(truth_of(presence), note=np.array([*notes, "encoded: blocking/jpeg@0.5 "]))
+    assert clean_tiles(truth).tolist() == [True, False, True, False, False]
+    assert encoded_tiles(truth).tolist() == [False, False, False, True, False]
+
+
+def test_beside_clean_tiles_is_an_easier_question_than_beside_everything_else() -> None:
+    presence = np.zeros((4, 10), np.int8)
+    presence[0, BLOCKING] = presence[2, JUDDER] = 1
+    presence[3, BLOCKING] = -1
+    truth = replace(truth_of(presence), note=np.array(["a: x", "a: clean ", "a: y", "a: clean "]))
+    probability = np.full((4, 10), 0.1)
+    probability[:, BLOCKING] = [0.6, 0.2, 0.9, 1.0]  # surest of what is judder, and of the unknown
+    row = figures(read_of(probability), truth, [0.5] * 10)["artifacts"]["blocking"]
+    assert (row["auc_clean"], row["auc_rest"]) == (1.0, 0.5)
+
+
 def test_confusion_shares_by_hand() -> None:
-    presence = np.zeros((3, 10), np.int8)
+    presence = np.zeros((4, 10), np.int8)
     presence[:, BLOCKING] = 1
     presence[2, JUDDER] = -1
-    probability = np.full((3, 10), 0.1)
+    presence[3, JUDDER] = 1  # not alone
+    probability = np.full((4, 10), 0.1)
     probability[:2, BLOCKING] = 0.9
     probability[1:, JUDDER] = 0.9
     row = confusion(read_of(probability), truth_of(presence), [0.5] * 10)["blocking"]
@@ -102,18 +132,26 @@ def test_confusion_shares_by_hand() -> None:
     assert row["detected"]["ringing"] == 0
 
 
-def test_small_groups_are_left_out() -> None:
-    presence = np.zeros((30, 10), np.int8)
+def test_a_group_is_judged_by_its_own_known_labels_and_small_ones_are_left_out() -> None:
+    presence = np.zeros((44, 10), np.int8)
     presence[:12, BLOCKING] = 1
+    probability = presence * 0.8 + 0.1
+    probability[16:20, JUDDER] = 0.9  # false alarms
+    probability[25:] = 0.5  # of other groups
+    presence[12:16, BLOCKING], probability[12:15, BLOCKING] = -1, 1.0
+    notes = np.array(["a: clean "] * 18 + ["a: encoded x"] * 26)
     rows = by_group(
-        read_of(presence * 0.8 + 0.1),
-        truth_of(presence),
-        ["large"] * 25 + ["small"] * 5,
+        read_of(probability),
+        replace(truth_of(presence), note=notes),
+        ["large"] * 20 + ["small"] * 5 + ["other"] * 19,
         [0.5] * 10,
     )
     assert list(rows) == ["large"]
-    assert rows["large"]["tiles"] == 25
-    assert rows["large"]["auc_pooled"] == 1.0
+    large = rows["large"]
+    assert (large["tiles"], large["clean_tiles"]) == (20, 6)
+    assert large["clean_with_detection"] == pytest.approx(5 / 6)
+    ranked = 12 * 180 + 12 * 4 / 2  # the alarms are as sure as what is right
+    assert large["auc_pooled"] == pytest.approx(ranked / (12 * 184))
 
 
 def test_a_tile_is_filed_by_its_source() -> None:
