@@ -82,9 +82,10 @@ class Shards:
             with np.load(truth) as arrays:
                 columns = dict(arrays)
             if str(columns.pop("scales", "")) != _scales() or "swatch" not in columns:
-                raise ValueError(
+                raise MediaError(
                     f"{truth}: its intensities are on other scales than effect.SCALES, or it is "
-                    "from before samples had swatches; delete its folder and make them again"
+                    "from before samples had swatches",
+                    hint="Delete its folder and make them again: `python -m training.dataset`.",
                 )
             self._swatches.append(columns.pop("swatch"))
             self._truth.append(columns)

@@ -26,6 +26,7 @@ from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import LOOKED_AT
 from aqs_batch.analysis.model import AqsNet, seen
 from aqs_batch.analysis.transform import transform
+from aqs_batch.errors import MediaError
 from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
@@ -106,6 +107,11 @@ def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
         shards = Shards(folder)
         folders.append(shards)
         features.append(_features(model, shards, cache / "features", name))
+    if not folders:
+        raise MediaError(
+            f"{cache / 'shards'} has no samples of {', '.join(names)}",
+            hint="Make them first: `python -m training.dataset`, or `make samples` for all.",
+        )
     truths = [shards.truth for shards in folders]
     columns = {f.name: np.concatenate([getattr(t, f.name) for t in truths]) for f in fields(Truth)}
     joined = {f.name: torch.cat([getattr(p, f.name) for p in features]) for f in fields(Features)}

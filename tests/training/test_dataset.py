@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset
 from training.content import Gradient
@@ -28,5 +29,5 @@ def test_intensities_on_other_scales_are_refused(
     assert len(Shards(tmp_path).truth.quality) == 2
     changed = replace(dataset.SCALES[Artifact.RINGING], heavy=0.31)
     monkeypatch.setitem(dataset.SCALES, Artifact.RINGING, changed)
-    with pytest.raises(ValueError, match="other scales"):
+    with pytest.raises(MediaError, match="other scales"):
         Shards(tmp_path)

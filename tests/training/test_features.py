@@ -10,6 +10,7 @@ import torch
 
 from aqs_batch.analysis.model import AqsNet
 from aqs_batch.analysis.transform import transform
+from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset, features
 from training.features import gather
@@ -80,6 +81,12 @@ def test_features_are_computed_once_and_anew_for_another_backbone(
     gather(model, cache, ["train"])
     assert stamps(cache, "front") == before[0]
     assert len(stamps(cache, "close")) == 2 * len(before[1])
+
+
+def test_without_any_samples_it_is_said_how_to_make_some(tmp_path: Path, model: AqsNet) -> None:
+    with pytest.raises(MediaError, match=r"has no samples of train, val$") as error:
+        gather(model, tmp_path, ["train", "val"])
+    assert "training.dataset" in error.value.hint
 
 
 def test_frames_looked_at_are_those_of_the_tile(cache: Path, model: AqsNet) -> None:
