@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from aqs_batch.analysis.beside import SURE, WEIGHT, ColourHead, SoftnessHead, TrailHead
 from aqs_batch.analysis.checkpoint import inspect, save
 from aqs_batch.analysis.model import ARCHITECTURE, GHOSTING, SATURATION, AqsNet, mean_of
+from aqs_batch.errors import CheckpointError
 from training import colour, softness, trails
 from training.command import plainly
 from training.dataset import library_of
@@ -171,7 +172,10 @@ def weighed(heard: Floats, seen: Floats, truth: NDArray[np.bool_]) -> tuple[floa
 
     jury, head, offset = minimize(cost, FIRST_GUESS, method="Nelder-Mead").x
     if jury <= 0:
-        raise ValueError("the jury's word is worth nothing beside the head's")
+        raise CheckpointError(
+            "the jury's word is worth nothing beside the head's",
+            hint="Train the jury for longer, or on more samples.",
+        )
     return float(head / jury), float(offset / jury)
 
 
@@ -193,9 +197,10 @@ def main() -> None:
         where = None if data == "main" else (data, args.found)
         return library_of(where, args.media, args.cache, "train")
 
-    *given, label = lessons(subject, args.cache / args.head, library)
+    # First, since lessons take hours to make.
     checkpoint, model = inspect(args.checkpoint), AqsNet()
     further_start(model, checkpoint)
+    *given, label = lessons(subject, args.cache / args.head, library)
     model.eval().to(memory_format=torch.channels_last)
     head: Any = fitted(subject.head(), given, label, args.seed, subject.steps, subject.noise)
     told: dict[str, float] = {"learned_from": len(label)}

@@ -12,8 +12,9 @@ import torch
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.beside import ColourHead
+from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
-from training import colour, softness, trails
+from training import beside, colour, softness, trails
 from training.beside import SUBJECTS, fitted, lessons, weighed
 from training.content import Gradient
 from training.judge import auc
@@ -105,5 +106,15 @@ def test_the_better_of_two_is_given_more_weight() -> None:
     clue = truth * 2.0 - 1.0
     good, poor = clue + rng.normal(0, 1, 4000), clue + rng.normal(0, 4, 4000)
     assert weighed(poor, good, truth)[0] > 3 > weighed(good, poor, truth)[0] > 0
-    with pytest.raises(ValueError, match="worth nothing"):
+    with pytest.raises(CheckpointError, match="worth nothing"):
         weighed(-good, good, truth)
+
+
+def test_a_jury_that_is_not_there_is_told_before_hours_of_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "lessons", lambda *_: pytest.fail("made lessons first"))
+    wanted = ["beside", "colour", "--checkpoint", str(tmp_path / "none.safetensors")]
+    monkeypatch.setattr("sys.argv", wanted)
+    with pytest.raises(CheckpointError, match="none"):
+        beside.main()
