@@ -26,6 +26,7 @@ from training.document import table
 from training.encodes import made
 from training.judge import auc
 from training.patterns import SOURCES, graph_with
+from training.remembered import digest
 from training.sources import NATIVE_CLEAN, Source, of_split, read_manifest
 
 PICTURE_SIZE = (1280, 720)
@@ -33,13 +34,21 @@ PICTURE_SIZE = (1280, 720)
 Row = tuple[str, Case, dict[str, Any]]  # a clip's source, what was done to it, what the tool says
 
 
-def make_clips(chosen: list[Source], cases: Rows[Case], folder: Path) -> None:
-    """Make every clip that is not there yet, named SOURCE__NUMBER.mkv after its case."""
-    binary = ffmpeg.find().path
+def make_clips(
+    chosen: list[Source], cases: Rows[Case], folder: Path
+) -> dict[str, tuple[str, Case]]:
+    """Make every clip that is not there yet; what each shows, by its file name.
+
+    Named by what was done: by their numbers, a case put before others had got their clips.
+    """
+    binary, shown = ffmpeg.find().path, {}
     for source in chosen:
-        for number, case in enumerate(cases):
-            target = folder / f"{source.path.stem}__{number:02d}.mkv"
+        for case in cases:
+            done = digest(*case.argv("ffmpeg", Path("source"), Path("clip")))
+            target = folder / f"{source.name}__{done}.mkv"
             made(target, partial(case.argv, binary, source.path))
+            shown[target.name] = source.name, case
+    return shown
 
 
 def tool(folder: Path, out: Path) -> list[dict[str, Any]]:
@@ -181,12 +190,9 @@ def damaged(media: Path, folder: Path, cases: Rows[Case]) -> list[Row]:
         for source in of_split(read_manifest(media), "test")
         if source.kind == "clip" and source.clean >= NATIVE_CLEAN
     ]
-    make_clips(chosen, cases, folder / "clips")
-    named = [
-        (*Path(row["file"]).stem.rpartition("__")[::2], row)
-        for row in tool(folder / "clips", folder / "out")
-    ]
-    return [(source, cases[int(number)], row) for source, number, row in named]
+    shown = make_clips(chosen, cases, folder / "damaged")
+    rows = [(Path(row["file"]).name, row) for row in tool(folder / "damaged", folder / "out")]
+    return [(*shown[name], row) for name, row in rows if name in shown]
 
 
 def main() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
+from training import field
 from training.cases import CASES, EXTREMES, Case
-from training.field import Row, extremes, page, told
+from training.field import Row, damaged, extremes, page, told
+from training.sources import Source
 
 
 def rows(probability_if_done: float, cases: tuple[Case, ...] = CASES) -> Iterator[Row]:
@@ -32,6 +34,34 @@ def test_a_command_reads_a_file_and_writes_a_file_whatever_their_names() -> None
     assert argv[argv.index("-i") + 1] == "file:/in/-i.mp4"
     assert argv[-1] == "file:/out/concat:x.mkv"
     assert argv[argv.index("-filter_complex") + 1].endswith(blur.filters)
+
+
+def test_a_case_that_is_put_before_others_gets_none_of_their_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [Source(tmp_path / f"{name}.mp4", "clip", "test", 5, "") for name in ("a__1", "b")]
+
+    def make(target: Path, argv: Callable[[Path], list[str]]) -> Path:
+        """The filters in place of what they do."""
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            command = argv(target)
+            target.write_text(command[command.index("-filter_complex") + 1])
+        return target
+
+    def read(clips: Path, _: Path) -> list[dict[str, str]]:
+        return [{"file": str(file), "shows": file.read_text()} for file in clips.iterdir()]
+
+    monkeypatch.setattr(field, "read_manifest", lambda _: sources)
+    monkeypatch.setattr(field, "made", make)
+    monkeypatch.setattr(field, "tool", read)
+    noise, blur = (next(c for c in CASES if c.name == n) for n in ("noise c0s 25 t", "avgblur 4"))
+    for cases in ((noise,), (blur, noise), (blur,)):
+        rows = damaged(tmp_path, tmp_path, cases)
+        assert {(source, case.name) for source, case, _ in rows} == {
+            (source.name, case.name) for source in sources for case in cases
+        }
+        assert all(row["shows"].endswith(case.filters) for _, case, row in rows)
 
 
 def test_every_artifact_is_done_in_more_than_one_way() -> None:
