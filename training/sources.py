@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import child, find
 
 Frames = NDArray[np.uint8]
@@ -95,6 +96,8 @@ def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
         head = memoryview(bytearray(26))
         running.read_into(head)
     width, height = np.abs(np.frombuffer(head[18:26], "<i4")).tolist()
+    if not width:
+        raise MediaError(f"{path}: no video that can be read")
     argv = [binary, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an"]
     argv += ["-frames:v", str(limit)]
     argv += ["-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int+bicubic"]
@@ -138,9 +141,7 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     rng = np.random.default_rng(_seed("regions", source.name))
     native = read_frames(source.path)
     height = min(native.shape[1:3])
-    variants = []
-    if source.clean >= NATIVE_CLEAN:
-        variants.append(native)
+    variants = [native] if source.clean >= NATIVE_CLEAN else []
     limit = 0.7 if source.clean >= NATIVE_CLEAN else 0.5
     if source.clean >= SCALED_CLEAN and height * limit >= REGION_PX:
         for _ in range(SCALED_VARIANTS[source.split]):
@@ -148,11 +149,8 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     for number in range(REGIONS_PER_CLIP[source.split] if variants else 0):
         frames = variants[number % len(variants)]
         count, high, wide = frames.shape[:3]
-        length, side_y, side_x = (
-            min(BURST_FRAMES, count),
-            min(REGION_PX, high),
-            min(REGION_PX, wide),
-        )
+        length = min(BURST_FRAMES, count)
+        side_y, side_x = min(REGION_PX, high), min(REGION_PX, wide)
         t = rng.integers(0, count - length + 1)
         y, x = rng.integers(0, high - side_y + 1), rng.integers(0, wide - side_x + 1)
         np.save(
@@ -311,7 +309,10 @@ class Library:
     def _load(self, path: Path) -> Frames:
         if path not in self._loaded:
             # Photographs may be JPEGs themselves: a little less than full size hides their grid.
-            picture = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if stored is None:
+                raise MediaError(f"{path}: no picture that can be read")
+            picture = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
             keep = 0.75 if path.suffix.lower() != ".png" else 1.0
             keep = max(keep, min(1.0, (REGION_PX + 60) / min(picture.shape[:2])))
             self._loaded[path] = cv2.resize(picture, None, fx=keep, fy=keep, interpolation=3)

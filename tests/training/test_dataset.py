@@ -14,7 +14,7 @@ from training import dataset
 from training.content import Gradient
 from training.dataset import Shards, write_shard
 from training.recipe import STANDARD
-from training.sources import Scene
+from training.sources import Library, Scene
 
 
 class Skies:
@@ -31,3 +31,11 @@ def test_intensities_on_other_scales_are_refused(
     monkeypatch.setitem(dataset.SCALES, Artifact.RINGING, changed)
     with pytest.raises(MediaError, match="other scales"):
         Shards(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["clip", "photo"])
+def test_material_that_cannot_be_read_is_named(kind: str, tmp_path: Path) -> None:
+    header = "file,kind,split,clean,content_tag\n"
+    (tmp_path / "MANIFEST.csv").write_text(f"{header}gone.mp4,{kind},train,5,sea\n")
+    with pytest.raises(MediaError, match=r"gone\.mp4: no (video|picture) that can be read"):
+        Library(tmp_path, tmp_path, "train", photo_share=1.0).draw(np.random.default_rng(1))
