@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "aqs_batch"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "migrations" not in p.parts)
-ALL_MODULES = MODULES + sorted((ROOT / "training").rglob("*.py"))
+ALL_MODULES = MODULES + sorted(p for d in ("training", "bench") for p in (ROOT / d).rglob("*.py"))
 STAGES = ("ingest", "analysis", "encode", "reports")
 
 LONGEST_MODULE, LONGEST_FUNCTION = 320, 50
