@@ -177,6 +177,23 @@ def test_pooled_and_within_are_different_questions() -> None:
     assert found["by_content"] == {"people": 1.0, "sea": 1.0}
 
 
+def test_ladders_are_ranked_alone_and_encoders_over_their_sources() -> None:
+    """One encoder is 5 points of VMAF better than AQS thinks; one source is 50 points worse."""
+    rows = [
+        Encode(source, codec, rung, vmaf - 10 * rung - shift, aqs - 0.1 * rung)
+        for source, shift in (("a", 0), ("b", 50))
+        for codec, vmaf, aqs in (("libx264", 90.0, 0.9), ("libx265", 95.0, 0.6))
+        for rung in range(3)
+    ]
+    few = [Encode("c", "libsvtav1", rung, 50.0 - rung, 0.1 * rung) for rung in range(2)]
+    found = fidelity([*rows, *few], {})
+    assert found["within_ladder"] == pytest.approx(1.0)
+    assert found["by_source"] == pytest.approx({"a": 0.2, "b": 0.2})
+    assert found["within_source"] == pytest.approx(0.2)
+    pooled = 8 / (17.5 * 16) ** 0.5  # ranks 6 to 1 against 5.5, 3.5, 1.5 twice
+    assert found["by_encoder"] == pytest.approx({"libx264": pooled, "libx265": pooled})
+
+
 def test_vmaf_falls_along_a_ladder_and_is_measured_once(
     make_clip: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

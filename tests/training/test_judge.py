@@ -34,6 +34,7 @@ def test_auc_by_hand() -> None:
 def test_the_best_f1_is_the_best_of_all_thresholds() -> None:
     assert best_f1(score, label) == pytest.approx(0.8)
     assert max(f1_at(score, label, at) for at in (0.0, 0.4, 0.75, 0.85)) == pytest.approx(0.8)
+    assert f1_at(score, label, 0.8) == pytest.approx(2 / 3)  # at its threshold nothing is named
 
 
 @given(st.permutations(range(8)))
