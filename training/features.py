@@ -31,7 +31,7 @@ from training.dataset import SHARD, Shards, Truth
 
 BATCH = 8
 KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
-WHOLE = "whole-aqsnet-b0-9"  # the same of whole frames
+WHOLE = "whole-aqsnet-b0-10"  # the same of whole frames
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
     "train-wild-found", "train-patterns", "train-wild-patterns", "train-varied-patterns",

@@ -19,14 +19,14 @@ from aqs_batch.analysis.model import AqsNet, mean_of
 from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
 from training.awkward import KINDS
-from training.features import digests
+from training.features import digests, of_swatches
 from training.folds import strangers
 from training.negatives import SCENES_EACH, TILES_OF_SCENE, Negative, draw
 from training.remembered import Arrays, remembered
 from training.sources import FOLDS, Library
 
 JUDDER = list(Artifact).index(Artifact.JUDDER)
-PARTS = ("seen", "moved", "trails", "whole")
+PARTS = ("seen", "moved", "trails")
 
 
 @torch.no_grad()
@@ -37,8 +37,8 @@ def unseen_scenes(model: AqsNet, media: Path, cache: Path) -> NDArray[np.float32
     said = []
     for fold in FOLDS:
         kept = _features(model, fold, media, cache)
-        seen, moved, trails, whole = (torch.from_numpy(kept[name]).float() for name in PARTS)
-        heard = mean_of(strangers(model, fold), seen, moved)
+        seen, moved, trails = (torch.from_numpy(kept[name]).float() for name in PARTS)
+        heard, whole = mean_of(strangers(model, fold), seen, moved), of_swatches(kept["swatch"])
         presence = model.with_heads(heard, moved, trails, whole).presence.numpy()
         presence = presence.reshape(-1, TILES_OF_SCENE, len(Artifact))
         presence[kept["stutters"], :, JUDDER] = -np.inf
@@ -47,24 +47,24 @@ def unseen_scenes(model: AqsNet, media: Path, cache: Path) -> NDArray[np.float32
 
 
 def _features(model: AqsNet, fold: str, media: Path, cache: Path) -> Arrays:
-    """Features of all tiles of a fold's scenes; made where they are not on disk."""
+    """Features of all tiles of a fold's scenes, with swatches; made where they are not on disk."""
 
     def made() -> dict[str, NDArray[Any]]:
-        library, columns, stutters = Library(media, cache, fold), [], []
+        library, columns, swatches, stutters = Library(media, cache, fold), [], [], []
         for kind in KINDS:
             for number in range(SCENES_EACH):
                 scene = draw(library, kind, number)
                 columns.append(_looked_at(model, scene))
+                swatches += [tile.swatch for tile in scene.tiles]
                 stutters.append(scene.stutters)
             print(f"{fold}: {kind}", flush=True)
         parts = (torch.cat(column).half().numpy() for column in zip(*columns, strict=True))
-        return {**dict(zip(PARTS, parts, strict=True)), "stutters": np.array(stutters)}
+        kept = {"swatch": np.stack(swatches), "stutters": np.array(stutters)}
+        return dict(zip(PARTS, parts, strict=True)) | kept
 
-    key = repr((*digests(model), list(KINDS), SCENES_EACH, TILES_OF_SCENE))
+    key = repr((*digests(model), list(KINDS), SCENES_EACH, TILES_OF_SCENE, "with swatches"))
     return remembered(cache / "innocent" / f"{fold}.npz", key, made)
 
 
 def _looked_at(model: AqsNet, scene: Negative) -> tuple[Tensor, ...]:
-    pixels = np.stack([tile.pixels for tile in scene.tiles])
-    swatches = np.stack([tile.swatch[None] for tile in scene.tiles])
-    return model.features(transform(pixels), transform(swatches))
+    return model.look(transform(np.stack([tile.pixels for tile in scene.tiles])))

@@ -12,18 +12,24 @@ SURE, WEIGHT = 1.0, 1.5  # logit from which softness is spoken of, and how loudl
 
 
 class Perceptron(nn.Module):
-    """One hidden layer, from facts [B,given] to logits [B,outputs]; untrained it adds nothing."""
+    """One hidden layer, from facts [B,given] to logits [B,outputs]; untrained it adds nothing.
 
-    def __init__(self, given: int, outputs: int, width: int, dropout: float) -> None:
+    A share of the facts is `left_out` in training, so that none is leant on.
+    """
+
+    def __init__(
+        self, given: int, outputs: int, width: int, dropout: float, left_out: float = 0.0
+    ) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(given)
+        self.norm, self.leave_out = nn.BatchNorm1d(given), nn.Dropout(left_out)
         self.hidden, self.drop = nn.Linear(given, width), nn.Dropout(dropout)
         self.out = nn.Linear(width, outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, given: Tensor) -> Tensor:
-        said: Tensor = self.out(self.drop(F.gelu(self.hidden(self.norm(given)))))
+        seen = self.leave_out(self.norm(given))
+        said: Tensor = self.out(self.drop(F.gelu(self.hidden(seen))))
         return said
 
 
@@ -35,7 +41,7 @@ class ColourHead(Perceptron):
     """
 
     def __init__(self, width: int = 192, dropout: float = 0.3) -> None:
-        super().__init__(facts.COLOUR_FACTS, 1, width, dropout)
+        super().__init__(facts.COLOUR_FACTS, 1, width, dropout, left_out=0.05)
 
     def forward(self, colours: Tensor) -> Tensor:
         return super().forward(colours).squeeze(1)
@@ -45,20 +51,22 @@ class TrailHead(nn.Module):
     """What trails add to the logit of ghosting: [B,T-1,CHANGE_FACTS] and [B,TRAIL_FACTS] -> [B].
 
     Beside the jurors, taught with many times as many ghosts as there are whole samples
-    (docs/decisions/022).
+    (docs/decisions/022). Cells of a table are alike: a share is left out in training.
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.4) -> None:
+    def __init__(self, width: int = 64, dropout: float = 0.4, left_out: float = 0.3) -> None:
         super().__init__()
         given = facts.TRAIL_FACTS + 2 * facts.CHANGE_FACTS
-        self.norm, self.drop = nn.BatchNorm1d(given), nn.Dropout(dropout)
+        self.norm, self.leave_out = nn.BatchNorm1d(given), nn.Dropout(left_out)
+        self.drop = nn.Dropout(dropout)
         self.hidden, self.second = nn.Linear(given, width), nn.Linear(width, width // 2)
         self.out = nn.Linear(width // 2, 1)
         nn.init.zeros_(self.out.weight)  # untrained it adds nothing
         nn.init.zeros_(self.out.bias)
 
     def forward(self, moved: Tensor, trails: Tensor) -> Tensor:
-        given = self.norm(torch.cat([trails, moved.mean(1), spread(moved)], dim=1))
+        told = torch.cat([trails, moved.mean(1), spread(moved)], dim=1)
+        given = self.leave_out(self.norm(told))
         seen = self.drop(F.gelu(self.second(self.drop(F.gelu(self.hidden(given))))))
         added: Tensor = self.out(seen).squeeze(1)
         return added

@@ -22,7 +22,7 @@ from aqs_batch.analysis.beside import ColourHead, SoftnessHead, TrailHead, sprea
 from aqs_batch.analysis.facts import LOOKED_AT, STANDS_FOR
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
-ARCHITECTURE = "aqsnet-b0-9"
+ARCHITECTURE = "aqsnet-b0-10"
 ARTIFACTS = len(Artifact)
 SATURATION = list(Artifact).index(Artifact.COLOR_SATURATION)
 GHOSTING = list(Artifact).index(Artifact.GHOSTING)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.facts import levels, spectrum
+from aqs_batch.analysis.facts import levels, palette, spectrum
 from aqs_batch.analysis.facts.softness import SOFTNESS_FACTS, WAYS, softness_facts
 from aqs_batch.analysis.facts.trails import SHARES, TRAIL_FACTS, trail_facts
 from aqs_batch.analysis.transform import transform
@@ -113,6 +113,26 @@ def test_a_swatch_tells_pale_frames_from_colourful_ones() -> None:
     assert vivid.shape == (1, facts.SWATCH_FACTS)
     above_32_levels = levels.CHROMA.index(32 + levels.BETWEEN)
     assert vivid[0, above_32_levels] > faded[0, above_32_levels] + 1
+
+
+def test_a_palette_says_how_strong_colours_are_where() -> None:
+    """In the order of all points, and by brightness: what is grey but for its shadows is told."""
+    bright = np.full((1, 64, 64, 3), 180, np.uint8)
+    dark = np.full((1, 64, 64, 3), 30, np.uint8)
+    dark[..., 0] = 90
+    frames = np.concatenate([np.where(np.arange(64)[:, None] < 8, dark, bright), bright])
+    luma, blue, red = (p[:, 0] for p in facts.planes(transform(frames[:, None])))
+    told = palette.palette_facts(luma, blue, red)
+    assert told.shape == (2, palette.PALETTE_FACTS)
+    strength, purity, brightness = told[:, : 3 * len(palette.PLACES)].split(
+        len(palette.PLACES), dim=1
+    )
+    assert (strength[0, -4:] > 3).all() and (strength[0, :5] < 0.1).all()  # an eighth is coloured
+    assert (strength[1] < 0.1).all() and (purity[1] < 1e-6).all()
+    assert brightness[0].tolist() == sorted(brightness[0].tolist())
+    share, mean, square = told[0, 3 * len(palette.PLACES) : -8].reshape(-1, 3).T
+    assert share.tolist() == [1 / 8, 0, 0, 7 / 8, 0]
+    assert mean[0] > 3 > mean[3] and square[0] > 3 > square[3]
 
 
 def test_points_of_a_blurred_frame_step_without_bending() -> None:

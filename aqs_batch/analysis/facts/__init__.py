@@ -1,8 +1,8 @@
 """Parameter-free facts about the pixels: what a convolution would need many samples to learn.
 
 Split by what they look at: levels and their steps, edges and smooth places, the spectrum, colour,
-motion, trails, and the softness of whole frames. Frame facts are taken of two of the frames, change
-facts of every step between all.
+motion, trails, and of whole frames their palette and how soft they are. Frame facts are taken of
+two of the frames, change facts of every step between all.
 """
 
 from __future__ import annotations
@@ -10,13 +10,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aqs_batch.analysis.facts import colour, edges, levels, motion, softness, spectrum, trails
+from aqs_batch.analysis.facts import (
+    colour,
+    edges,
+    levels,
+    motion,
+    palette,
+    softness,
+    spectrum,
+    trails,
+)
 from aqs_batch.analysis.transform import IMAGENET_MEAN, IMAGENET_STD
 
 LOOKED_AT = (1, 5)  # of seven frames; what is seen in them stands for their neighbours too
 STANDS_FOR = (0, 0, 0, 0, 1, 1, 1)
 FRAME_FACTS = levels.FRAME_FACTS + edges.EDGE_FACTS + spectrum.SPECTRUM_FACTS + colour.CHROMA_FACTS
-COLOUR_FACTS = levels.COLOURS + colour.CHROMA_FACTS
+COLOUR_FACTS = levels.COLOURS + colour.CHROMA_FACTS + palette.PALETTE_FACTS
 SOFTNESS_FACTS = softness.SOFTNESS_FACTS
 SWATCH_FACTS = COLOUR_FACTS + SOFTNESS_FACTS
 TRAIL_FACTS = trails.TRAIL_FACTS
@@ -86,6 +95,6 @@ def of_swatches(swatches: Tensor) -> Tensor:
     """What colours whole frames have, then how soft they are: normalised RGB [B,1,3,h,w] ->
     [B,SWATCH_FACTS].
     """
-    luma, blue, red = (p[:, 0] for p in planes(swatches))
-    colours = levels.colours(luma, blue, red), colour.chroma_facts(luma, blue, red)
-    return torch.cat([*colours, softness.softness_facts(luma)], dim=1)
+    ycc = [p[:, 0] for p in planes(swatches)]
+    colours = levels.colours(*ycc), colour.chroma_facts(*ycc), palette.palette_facts(*ycc)
+    return torch.cat([*colours, softness.softness_facts(ycc[0])], dim=1)

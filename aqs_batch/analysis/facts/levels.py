@@ -72,13 +72,18 @@ def colours(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:
     Y, Cb, Cr in levels, each [N,H,W] -> [N,COLOURS].
     """
     strength = (blue.square() + red.square() + 1e-6).sqrt()
-    blue, red = luma + blue / 0.564, luma + red / 0.713
-    green = (luma - 0.299 * red - 0.114 * blue) / 0.587
+    red, green, blue = channels(luma, blue, red)
     top = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
     clipped = _rates((low < 1.5) & (top > 40.5), (top > 253.5) & (low < 199.5))
     pure = _shares((top - low) / (top + 8), PURITY)
     return torch.cat([_shares(strength, CHROMA), pure, clipped], dim=1)
+
+
+def channels(luma: Tensor, blue: Tensor, red: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Y, Cb, Cr in levels -> red, green and blue, all of one shape."""
+    blue, red = luma + blue / 0.564, luma + red / 0.713
+    return red, (luma - 0.299 * red - 0.114 * blue) / 0.587, blue
 
 
 def _shares(values: Tensor, floors: tuple[float, ...]) -> Tensor:
