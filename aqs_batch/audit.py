@@ -25,7 +25,6 @@ from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Finding, Place, RunFile, Store
 
-AT_ONCE = 500  # files recorded in one transaction where nothing had to be done
 AFTER_HOURS_S = 600.0
 
 
@@ -39,11 +38,11 @@ class Audit:
         self._clock, self._stop = clock, stop
         self._until = float("inf")
         self._batch = Batch(store, settings, self._hear, clock, stop)
+        self._entries = self._batch.entries
         self._rules = Rules(
             settings.run.extensions, settings.run.follow_symlinks, tuple(own_folders(settings))
         )
         self._known: dict[str, Place] = {}
-        self._unrecorded: list[RunFile] = []
         self._run_id = 0
 
     def run(self, folder: str, *, command: str, until: float = float("inf")) -> Findings:
@@ -60,6 +59,7 @@ class Audit:
             iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"), "audit",
             own_name(),
         )  # fmt: skip
+        self._entries.run_id = self._run_id
         self._store.inherit(self._run_id, is_at_work)
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
@@ -73,7 +73,7 @@ class Audit:
             self._tell(found, *lost.values())
         with suppress(Stopped):
             self._read_and_score(listed, todo, found)
-        self._flush()
+        self._entries.flush()
         found.add(*self._store.inherited(self._run_id))
         done = {entry.file for entry in self._store.run_files(self._run_id)}
         found.pending = [name for name in (*todo, *unlooked) if name not in done]
@@ -183,7 +183,7 @@ class Audit:
             return False
         if before.missing_since or now.stamp != before.stamp:
             self._store.note(now, key)
-        self._record(RunFile(now.file, print_, key, Status.UNCHANGED))
+        self._entries.add(RunFile(now.file, print_, key, Status.UNCHANGED))
         return True
 
     def _recognise(self, name: str, stamp: Stamp, before: Place | None) -> Place:
@@ -229,7 +229,7 @@ class Audit:
         entry = RunFile(
             place.file, place.fingerprint, self._batch.key, Status.FAILED, f"corrupt: {why}", hint
         )
-        self._record(entry)
+        self._entries.add(entry)
         self._listen(Event("failed", place.file, {"reason": entry.reason, "hint": hint}))
 
     def _went(self, place: Place, todo: dict[str, Place], found: Findings) -> bool:
@@ -268,8 +268,8 @@ class Audit:
             by = self._settings.audit.degraded_by
             news = list(judge(self._store, self._known.get(name), place, entry, by))
             self._settle(place, found, *news)
-            self._record(entry)
-            self._flush()
+            self._entries.add(entry)
+            self._entries.flush()
             self._batch.tell(entry, where)
             if entry.status is Status.SCORED:
                 found.scored += 1
@@ -285,16 +285,6 @@ class Audit:
         """The same for what the next night will not find again, as the place is known by then."""
         found.add(*news)
         self._store.settle(self._run_id, place, place.settings_key, *news)
-
-    def _record(self, entry: RunFile) -> None:
-        self._unrecorded.append(entry)
-        if len(self._unrecorded) >= AT_ONCE:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._unrecorded:
-            self._store.record_file(self._run_id, *self._unrecorded)
-            self._unrecorded = []
 
 
 def gates(found: Findings, fail_on: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.clock import Clock, SystemClock, iso
 from aqs_batch.encode_jobs import EncodeJobs, Tell
+from aqs_batch.entries import Entries
 from aqs_batch.errors import AqsError, CheckpointError, MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, Listener, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
@@ -68,6 +69,7 @@ class Batch:
         self._thresholds = thresholds_of(settings)
         self._worker: Worker[Analysis] | None = None
         self._name = own_name()
+        self.entries = Entries(store, self._clock)
         self._upcoming: list[Found] = []
         self._scored: set[str] = set()  # in this run: nothing was known of them before
         self._encodes = EncodeJobs(store, settings, self.key, self._name, self._clock, self._stop)
@@ -77,13 +79,21 @@ class Batch:
         find_ffmpeg(self._settings.ffmpeg.path)  # without it every file would fail one by one
         if self._settings.encode.enabled:
             self._encodes.check()
-        run_id = self._store.start_run(
+        run_id = self.entries.run_id = self._store.start_run(
             iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json")
         )
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
         files = list(found)
         self._listen(Event("found", facts={"files": len(files)}))
+        try:
+            self._go_through(files, force)
+        finally:  # who interrupts a run finds in it all that was told
+            self.entries.flush()
+        self._store.finish_run(run_id, iso(self._clock.now()))
+        return run_id
+
+    def _go_through(self, files: list[Found], force: bool) -> None:
         elsewhere: list[tuple[Found, dict[str, Any]]] = []
         for number, item in enumerate(files, start=1):
             place = {"number": number, "of": len(files)}
@@ -93,18 +103,16 @@ class Batch:
             if entry.reason == ELSEWHERE:
                 elsewhere.append((item, place))
             else:
-                self._finish(run_id, item, entry, place, force)
+                self._finish(item, entry, place, force)
         for item, place in elsewhere:
-            self._finish(run_id, item, self._once_free(item), place, force=False)
-        self._store.finish_run(run_id, iso(self._clock.now()))
-        return run_id
+            self._finish(item, self._once_free(item), place, force=False)
 
-    def _finish(
-        self, run_id: int, item: Found, entry: RunFile, place: dict[str, Any], force: bool
-    ) -> None:
+    def _finish(self, item: Found, entry: RunFile, place: dict[str, Any], force: bool) -> None:
         if entry.status is not Status.FAILED:
             entry = self._encodes.after(item.path, entry, self._teller(item), force=force)
-        self._store.record_file(run_id, entry)
+        self.entries.add(entry)
+        if entry.status is not Status.UNCHANGED:
+            self.entries.flush()
         self.tell(entry, place)
 
     def _once_free(self, item: Found) -> RunFile:
@@ -154,6 +162,7 @@ class Batch:
 
     def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile:
         worker = self._with_model()
+        self.entries.flush()  # this may take hours, and its process may die
         queued = self._store.enqueue(print_, self.key, item.path, force=force, again=again)
         limits = self._settings.limits
         now = self._clock.now()

@@ -14,7 +14,7 @@ from aqs_batch.errors import StoreError
 from aqs_batch.events import Event
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.store import Store
+from aqs_batch.store import RunFile, Store
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for
 
@@ -94,3 +94,41 @@ def test_a_database_that_cannot_be_read_for_a_moment_is_not_held_against_a_file(
     monkeypatch.setattr(Store, "aqs", aqs)
     assert house.run() == [("scored", "a.mp4"), ("scored", "b.mp4")]
     assert house.ahead["a.mp4"] == []
+
+
+def test_files_that_are_known_are_recorded_together_and_before_any_work(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run over 10,000 of them had waited for its disk 10,000 times."""
+    house.write(**{f"a{n}": b"%d" % n for n in range(9)})
+    house.run()
+    house.batch = Batch(house.store, house.settings, house.events.append, house.clock)
+    house.write(b=b"new")
+    recorded: list[list[str]] = []
+    real = Store.record_file
+
+    def record(store: Store, run_id: int, *entries: RunFile) -> None:
+        recorded.append([entry.file for entry in entries])
+        real(store, run_id, *entries)
+
+    monkeypatch.setattr(Store, "record_file", record)
+    house.run()
+    known = [f"a{n}.mp4" for n in range(9)]
+    assert [files for files in recorded if files] == [known, ["b.mp4"]]
+
+
+def test_who_interrupts_a_run_finds_in_it_what_was_told(house: House) -> None:
+    house.write(a=b"one", b=b"two", c=b"three")
+    house.run()
+
+    def leave(event: Event) -> None:
+        if event.kind == "unchanged" and event.file == "b.mp4":
+            raise KeyboardInterrupt
+
+    batch = Batch(house.store, house.settings, leave, house.clock)
+    found = gather([str(house.folder)], ["mp4"], follow_symlinks=False, skip=house.out)
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(found, input_dir=str(house.folder), command="test", force=False)
+    last = house.store.last_run()
+    assert last is not None and not last.finished_at
+    assert [entry.file for entry in house.store.run_files(last.id)] == ["a.mp4", "b.mp4"]
