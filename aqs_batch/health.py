@@ -64,7 +64,7 @@ def _write(file: Path, text: str) -> None:
     why nothing goes on had been told that nothing was heard of the service.
     """
     try:
-        replace_text(file, text)
+        replace_text(file, text, synced=False)  # what a power cut leaves of it was over anyway
     except OSError:
         with file.open("r+b", buffering=0) as stream:
             stream.write(text.encode().ljust(os.fstat(stream.fileno()).st_size))

@@ -75,7 +75,7 @@ def test_where_there_is_no_room_the_heartbeat_is_written_over(
     """The service waited for its disk, and monitoring was told that nothing was heard of it."""
     beat(tmp_path, file="a long name of a file.mp4")
 
-    def full(file: Path, text: str) -> bool:
+    def full(file: Path, text: str, **_: bool) -> bool:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(health, "replace_text", full)

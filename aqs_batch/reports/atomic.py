@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -12,11 +12,11 @@ _ABANDONED_AFTER_S = 24 * 3600.0
 
 
 @contextmanager
-def atomic_file(target: Path) -> Iterator[TextIO]:
+def atomic_file(target: Path, *, synced: bool = True) -> Iterator[TextIO]:
     """A UTF-8 stream that becomes `target` when the block ends well.
 
     On any error (a full disk, an interrupt) `target` keeps its old content, nothing is left
-    beside it, and the error goes on to the caller.
+    beside it, and the error goes on to the caller. Not `synced`, a power cut may leave it empty.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -24,23 +24,31 @@ def atomic_file(target: Path) -> Iterator[TextIO]:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if synced:
+                os.fsync(stream.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def replace_text(target: Path, text: str) -> bool:
+def replace_text(target: Path, text: str, *, synced: bool = True) -> bool:
     """Make `text` the content of `target`; False when it already was and nothing was written."""
     try:
         if target.read_bytes() == text.encode("utf-8"):
             return False
     except OSError:
         pass  # missing or unreadable: writing it says what is wrong, if anything is
-    with atomic_file(target) as stream:
+    with atomic_file(target, synced=synced) as stream:
         stream.write(text)
     return True
+
+
+def sync(files: Iterable[Path]) -> None:
+    """Wait until files that were written without it are on the disk; most are by then."""
+    for file in files:
+        with file.open("r+b") as stream:
+            os.fsync(stream.fileno())
 
 
 def remove_abandoned(folder: Path, *, now_s: float, of_dead: bool = False) -> None:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from aqs_batch import __version__
 from aqs_batch.records import Outcome, QualityLevel, RunRecord
 from aqs_batch.reports import svg, wording
-from aqs_batch.reports.atomic import remove_abandoned, replace_text
+from aqs_batch.reports.atomic import remove_abandoned, replace_text, sync
 from aqs_batch.reports.charts import severity_bars
 from aqs_batch.reports.frame_map import QUALITY_STEPS
 from aqs_batch.reports.index_page import index_page
@@ -35,12 +35,15 @@ def render(output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord) -> Pat
     """
     video_template = _environment().get_template("video.html.j2")
     pages = output_dir / _PAGES
-    rows = []
+    rows, written = [], []
     for outcome in outcomes:
         row = row_of(outcome)
         page = video_page(outcome, run.settings)
-        replace_text(pages / row.page, video_template.render(page=page))
+        # Not synced each by itself: the disk had been waited for 10,000 times.
+        if replace_text(pages / row.page, video_template.render(page=page), synced=False):
+            written.append(pages / row.page)
         rows.append(row)
+    sync(written)  # before the index leads to them
     index = render_index(output_dir, rows, run)
     _remove_stale(pages, {row.page for row in rows})  # last: the old index may still be open
     remove_abandoned(output_dir, now_s=time.time())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,26 @@ def test_only_old_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (now_s - age_s, now_s - age_s))
     remove_abandoned(tmp_path, now_s=now_s)
     assert everything(tmp_path) == [".b.html.13.tmp", ".mine.tmp"]
+
+
+def test_pages_are_on_the_disk_before_the_index_leads_to_them(
+    tmp_path: Path, outcome: Outcome, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To wait for each of 10,000 by itself took the disk longer than all the rest of a report."""
+    outcomes = [replace(outcome, file=f"{n}.mp4") for n in range(3)]
+    waited: list[tuple[int, int]] = []  # inode of what was waited for, pages that were there
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        waited.append((os.fstat(handle).st_ino, len(list((tmp_path / "videos").glob("*.html")))))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    index = render(tmp_path, outcomes, run)
+    pages = sorted(page.stat().st_ino for page in (tmp_path / "videos").iterdir())
+    assert sorted(inode for inode, _ in waited[:3]) == pages
+    assert waited[3:] == [(index.stat().st_ino, 3)]
+    assert [there for _, there in waited[:3]] == [3, 3, 3]
+    waited.clear()
+    render(tmp_path, outcomes, run)
+    assert waited == []
