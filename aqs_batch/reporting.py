@@ -224,7 +224,7 @@ def told(
     store: Store, fingerprint: str, settings_key: str, thresholds: Thresholds
 ) -> dict[str, Any]:
     """What an event says of a score that is in the store."""
-    analysis = store.analysis(fingerprint, settings_key)
+    analysis = store.gist(fingerprint, settings_key)
     assert analysis is not None
     score = score_video(analysis.sequences, thresholds(analysis))
     return {

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Rows
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from aqs_batch.records import Fraction, Provenance, SequenceScore, TileScores, Video
 from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, runs, sequences, videos
 
+_Table = npt.NDArray[Any]
 _TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
 
 
@@ -87,6 +90,22 @@ class Analyses(Jobs):
 
     def analysis(self, fingerprint: str, settings_key: str) -> Analysis | None:
         """The saved result of one content under one settings key."""
+        return self._analysis(fingerprint, settings_key, sa.select(sequences), _sequences)
+
+    def gist(self, fingerprint: str, settings_key: str) -> Analysis | None:
+        """The same with the mean of its sequences in their place: to say in a line what is known of
+        a film took a good part of what its page takes.
+        """
+        columns = (sequences.c.tiles, sequences.c.quality, sequences.c.artifact_component)
+        return self._analysis(fingerprint, settings_key, sa.select(*columns), _mean_sequence)
+
+    def _analysis(
+        self,
+        fingerprint: str,
+        settings_key: str,
+        select: sa.Select[Any],
+        read: Callable[[Rows[Any], float], Iterable[SequenceScore]],
+    ) -> Analysis | None:
         query = (
             sa.select(analyses, videos.c.probe)
             .join(videos, videos.c.fingerprint == analyses.c.fingerprint)
@@ -99,15 +118,13 @@ class Analyses(Jobs):
             if row is None:
                 return None
             parts = connection.execute(
-                sa.select(sequences)
-                .where(sequences.c.analysis_id == row.id)
-                .order_by(sequences.c.number)
+                select.where(sequences.c.analysis_id == row.id).order_by(sequences.c.number)
             ).all()
         return Analysis(
             fingerprint,
             settings_key,
             _video(row.probe),
-            tuple(_sequences(parts)),
+            tuple(read(parts, row.aqs)),
             Provenance(**row.provenance),
             row.processing_time_s,
             tuple(row.warnings),
@@ -158,13 +175,34 @@ def _rows(key: int, parts: Iterable[SequenceScore]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _sequences(rows: Rows[Any]) -> Iterator[SequenceScore]:
-    """All sequences of an analysis; their tiles are decoded together, which is twice as quick."""
+def _tables(rows: Rows[Any]) -> tuple[_Table, _Table, _Table]:
+    """All tiles of an analysis, how many each sequence has, and their means by sequence; decoded
+    together, which is twice as quick.
+    """
     blocks = [np.frombuffer(row.tiles, "<f4").reshape(-1, _TILE_NUMBERS) for row in rows]
     table = np.concatenate(blocks).astype(float) if blocks else np.empty((0, _TILE_NUMBERS))
     counts = np.array([len(block) for block in blocks])
+    starts = np.cumsum(counts) - counts
+    means = np.add.reduceat(table, starts) / counts[:, None] if blocks else table
+    return table, counts, means
+
+
+def _mean_sequence(rows: Rows[Any], aqs: float) -> Iterator[SequenceScore]:
+    """One sequence of one tile with the means of all; `aqs` is that of the video."""
+    _, _, means = _tables(rows)
+    mean = means.mean(axis=0).tolist()
+    quality, damage = (
+        math.fsum(column) / len(rows)
+        for column in zip(*((row.quality, row.artifact_component) for row in rows), strict=True)
+    )
+    tile = TileScores(mean[0], mean[1], mean[2], tuple(mean[3:13]), tuple(mean[13:]))
+    yield SequenceScore(0.0, aqs, quality, damage, tile.probability, tile.intensity, (tile,))
+
+
+def _sequences(rows: Rows[Any], _: float) -> Iterator[SequenceScore]:
+    """All sequences of an analysis."""
+    table, counts, means = _tables(rows)
     ends = np.cumsum(counts)
-    means = np.add.reduceat(table, ends - counts) / counts[:, None] if blocks else table
     tiles = [TileScores(r[0], r[1], r[2], tuple(r[3:13]), tuple(r[13:])) for r in table.tolist()]
     for row, end, count, mean in zip(
         rows, ends.tolist(), counts.tolist(), means.tolist(), strict=True

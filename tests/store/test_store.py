@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.analysis.score import Scoring, score_sequence, score_video
+from aqs_batch.analysis.score import Scoring, score_sequence, score_video, video_aqs
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store, database
+from bench.standin import analysis_of
 
 KEY = "settings"
 LEASE_S, ATTEMPTS = 60.0, 3
@@ -227,3 +228,22 @@ def test_a_database_without_its_driver_is_a_wrong_setting(url: str, package: str
         Store(url)
     assert package in caught.value.hint and "folder" not in caught.value.hint
     assert "secret" not in str(caught.value)
+
+
+def test_the_gist_of_a_result_says_what_the_whole_says(store: Store, tmp_path: Path) -> None:
+    """A run over known files had read all their tiles and pictures for a line about each."""
+    for content in (b"one", b"two", b"three"):
+        job = store.claim(queued(store, content.decode()).id, "me", 0.0, 300.0, 3)
+        made = dataclasses.replace(
+            analysis_of(content, job.fingerprint, tmp_path), settings_key=KEY
+        )
+        store.save(job, made, video_aqs(made.sequences))
+        whole, gist = (read(job.fingerprint, KEY) for read in (store.analysis, store.gist))
+        assert dataclasses.replace(gist, sequences=whole.sequences) == whole
+        assert len(gist.sequences) == 1
+        for thresholds in ((0.25,) * 10, (0.75,) * 10):
+            said, known = (score_video(a.sequences, thresholds) for a in (gist, whole))
+            assert (said.aqs, said.detected) == (known.aqs, known.detected)
+            assert said.quality_component == pytest.approx(known.quality_component)
+            assert said.artifact_component == pytest.approx(known.artifact_component)
+    assert store.gist("nobody", KEY) is None
