@@ -25,6 +25,8 @@ class Onward:
         self._store, self._settings, self._key = store, settings, key
         self._encode_key, self._intake, self._listen = encode_key, intake, listen
         self._passed: set[tuple[str, str, str]] = set()
+        # What could not be moved: to which folder, and why not.
+        self._stuck: dict[tuple[str, str, str], tuple[Place, Path, str]] = {}
 
     def is_below_gate(self, place: Place) -> bool:
         """Whether a file scores below the gate of its folder, which is told."""
@@ -89,7 +91,13 @@ class Onward:
         if target:
             self._move(place, Path(target).absolute())
 
+    def again(self) -> None:
+        """Try to move what could not be moved: it had waited for a restart of the service."""
+        for place, folder, _ in list(self._stuck.values()):
+            self._move(place, folder)
+
     def _move(self, place: Place, folder: Path) -> None:
+        _, _, told = self._stuck.pop(_known_as(place), (place, folder, ""))
         try:
             if Stamp.of(os.stat(place.path)).text != place.stamp:
                 return  # it is being replaced already; what replaces it will have its turn
@@ -97,8 +105,10 @@ class Onward:
         except FileNotFoundError:
             return  # another process of ours was here first
         except (AqsError, OSError) as error:
-            facts = {"reason": f"not moved: {error}", "hint": getattr(error, "hint", "")}
-            self._listen(Event("trouble", str(place.path), facts))
+            self._stuck[_known_as(place)] = (place, folder, str(error))
+            if str(error) != told:  # not four times a minute
+                facts = {"reason": f"not moved: {error}", "hint": getattr(error, "hint", "")}
+                self._listen(Event("trouble", str(place.path), facts))
             return
         self._store.moved(place, to)
         self._intake.forget(place.folder, place.file)

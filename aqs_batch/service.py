@@ -170,6 +170,7 @@ class Service:
         if self._clock.steady() < self._reap_at:
             return
         self._reap_at = self._clock.steady() + REAP_S
+        self._onward.again()
         for place in self._onward.left():  # scored by a run, or by a service of other folders
             self._finish(place, is_known=True)
         limits = self._settings.limits

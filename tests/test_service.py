@@ -331,6 +331,26 @@ def test_processed_files_are_moved_and_never_over_another(house: House, tmp_path
     assert (done / "sub" / "a (3).mp4").exists()
 
 
+def test_what_could_not_be_moved_is_told_once_and_moved_when_it_can_be(
+    house: House, tmp_path: Path
+) -> None:
+    """It had stayed where it was until the service was started again."""
+    done, began = tmp_path / "done", house.clock.now()
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_done": str(done)}]
+    for name in ("a.mp4", "b.mp4"):
+        (house.inbox / name).write_bytes(name.encode())
+    done.write_bytes(b"no folder")
+
+    def mended(seconds: float) -> None:
+        if house.clock.now() > began + 100 and done.is_file():
+            done.unlink()
+
+    house.clock.on_wait = mended
+    assert house.run(once=False, until=began + 200) == Summary(scored=2)
+    assert sorted(house.told("trouble")) == sorted(house.told("moved")) == ["a.mp4", "b.mp4"]
+    assert sorted(path.name for path in done.iterdir()) == ["a.mp4", "b.mp4"]
+
+
 def test_the_gate_is_told_and_moves_to_failed(house: House, tmp_path: Path) -> None:
     failed = tmp_path / "failed"
     folder = {"dir": str(house.inbox), "fail_under": 1.0, "move_failed": str(failed)}
