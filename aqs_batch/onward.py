@@ -45,9 +45,8 @@ class Onward:
             place
             for folder in self._intake.folders
             if self._leads_on(folder)  # or all its files would be listed again and again
-            for place in self._store.places(folder)
-            if not (place.missing_since or place.moved_to or place.problem)
-            and _known_as(place) not in self._passed
+            for place in self._store.places(folder, staying=True)
+            if _known_as(place) not in self._passed
             and place.fingerprint not in scoring
             and self._goes_on(place, encoding)
             and self._has_ended(place)

@@ -784,9 +784,9 @@ def test_an_idle_service_does_not_list_all_files_again_and_again(house: House, m
     listed: list[str] = []
     real = Store.places
 
-    def places(store: Store, folder: str) -> Iterator[Place]:
+    def places(store: Store, folder: str, **which: bool) -> Iterator[Place]:
         listed.append(folder)
-        return real(store, folder)
+        return real(store, folder, **which)
 
     monkeypatch.setattr(Store, "places", places)
     house.run(once=False, until=house.clock.now() + 3600)

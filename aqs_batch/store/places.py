@@ -16,6 +16,7 @@ from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, files, jobs
 
 PAGE = 1000  # places read at a time
+_STAYS = (files.c.missing_since == 0.0) & (files.c.moved_to == b"") & (files.c.problem == "")
 _AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
 
 
@@ -129,10 +130,14 @@ class Places(Jobs):
             row = connection.execute(sa.select(files).where(_is(folder, file))).first()
         return None if row is None else _place(row)
 
-    def places(self, folder: str) -> Iterator[Place]:
-        """The places of one folder by name, read a page at a time."""
+    def places(self, folder: str, *, staying: bool = False) -> Iterator[Place]:
+        """The places of one folder by name, read a page at a time.
+
+        `staying`: only files that are there, can be read and were not moved.
+        """
         after = b""
         query = sa.select(files).where(files.c.folder == os.fsencode(folder))
+        query = query.where(_STAYS) if staying else query
         query = query.order_by(files.c.file).limit(PAGE)
         while True:
             with self._read() as connection:

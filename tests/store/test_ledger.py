@@ -174,6 +174,19 @@ def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatc
     assert sorted(p.file for p in store.places("/in")) == sorted(names)
 
 
+def test_what_stays_in_a_folder_is_told_from_all_that_ever_was(store: Store, monkeypatch) -> None:
+    """A service that moves files had gone through all that it ever moved, four times a minute."""
+    monkeypatch.setattr("aqs_batch.store.places.PAGE", 2)
+    for number in range(9):
+        store.note(Place("/in", f"{number}.mp4", "1:1:1:1", f"{number}"), KEY)
+    for number in range(5):
+        store.moved(Place("/in", f"{number}.mp4", "1:1:1:1", f"{number}"), Path("/done/x.mp4"))
+    store.mark_missing("/in", ["6.mp4"], 100.0)
+    store.note(Place("/in", "7.mp4", "1:1:1:1", "", problem="cannot be read"), KEY)
+    assert [p.file for p in store.places("/in", staying=True)] == ["5.mp4", "8.mp4"]
+    assert len(list(store.places("/in"))) == 9
+
+
 def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path) -> None:
     queued(store)
     job = store.claim_next(KEY, "w", 0.0, LEASE_S)
