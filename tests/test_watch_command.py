@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import TextIO
 
 import pytest
 
-from aqs_batch.store import Store
+from aqs_batch.records import Status
+from aqs_batch.store import RunFile, Store
+from bench.standin import KEY
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = {
@@ -211,3 +214,31 @@ def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
     }  # fmt: skip
     assert [job["work"] for job in status["open"]] == ["score", "score", "re-encode"]
     assert "2 jobs queued" in aqs("retry", "a.mp4", "--output_dir", "out", cwd=tmp_path).stdout
+
+
+def test_prune_shrinks_a_database_that_is_mostly_free_and_else_says_what_is(tmp_path: Path) -> None:
+    """Its file had kept the size of all the runs that it ever held."""
+    file = tmp_path / "out" / "aqs.db"
+    store = Store(f"sqlite:///{file}")
+    for number in range(4):
+        files = [RunFile(f"{n:0100}.mp4", "", KEY, Status.FAILED) for n in range(3000)]
+        run = store.start_run(f"2026-01-0{number + 1}", "", "", {})
+        store.record_file(run, *files)
+        store.finish_run(run, "2026-01-09")
+    store.close()
+    before = file.stat().st_size
+
+    def last_line(*arguments: str) -> str:
+        done = aqs("prune", *arguments, "--output_dir", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+    assert re.fullmatch("database: .* MB, of which .* are free for what comes",
+                        last_line("--keep-runs", "3"))  # fmt: skip
+    assert file.stat().st_size == before
+    assert "are free for what comes" in last_line("--keep-runs", "1", "--dry-run")
+    reader = Store(f"sqlite:///{file}")  # a service that has it open is not in the way
+    assert re.fullmatch("database: .* MB, now .* kB", last_line("--keep-runs", "1"))
+    assert file.stat().st_size < before / 2
+    assert len(reader.run_files(4)) == 3000
+    reader.close()

@@ -221,7 +221,23 @@ def prune(
             for name, forget, arguments in gone:
                 count = forget(*arguments, dry_run=dry_run)
                 click.echo(f"{name}: {count} {'would be ' if dry_run else ''}forgotten")
+            _give_back(store, dry_run=dry_run)
     return 0
+
+
+def _give_back(store: Store, *, dry_run: bool) -> None:
+    """Say what of the database's file is free, and shrink it where that is most of it.
+
+    Less is left to the next runs: they fill it again, and while a file is written anew all wait.
+    """
+    from aqs_batch.reports.wording import size
+
+    whole, free = store.room()
+    if free > whole / 2 and not dry_run:
+        store.shrink()
+        click.echo(f"database: {size(whole)}, now {size(store.room()[0])}")
+    elif free:
+        click.echo(f"database: {size(whole)}, of which {size(free)} are free for what comes")
 
 
 def _ids(store: Store, files: tuple[str, ...]) -> list[int] | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 
 import sqlalchemy as sa
 
+from aqs_batch.errors import StoreError
 from aqs_batch.store.database import Database
 from aqs_batch.store.tables import analyses, files, jobs, runs
 
@@ -52,6 +55,33 @@ class Pruning(Database):
             self._prune(jobs, jobs.c.id.in_(gone[first : first + _AT_ONCE]) & lone & ended, dry_run)
             for first in range(0, len(gone), _AT_ONCE)
         )
+
+    def room(self) -> tuple[int, int]:
+        """Bytes of the database's file, and how many of them hold nothing; 0 where it is none."""
+        if self.path is None:
+            return 0, 0
+        with self._read() as connection:
+            names = ("page_size", "page_count", "freelist_count")
+            page, count, free = (
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names
+            )
+        return page * count, page * free
+
+    def shrink(self) -> None:
+        """Write the file anew without what holds nothing; others wait meanwhile.
+
+        Raises StoreError where there is no room for the copy, or another program holds it.
+        """
+        try:
+            with closing(self._engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("VACUUM")  # which no transaction may be around
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the database {self.url} cannot be made smaller: {error}",
+                hint="It needs as much free disk as it will take; nothing of it was changed.",
+            ) from error
 
     def _prune(self, table: sa.Table, where: sa.ColumnElement[bool], dry_run: bool) -> int:
         if dry_run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,6 +234,17 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     assert store.prune_jobs() == 0
     assert [job.status for job in store.open_jobs()] == [JobStatus.QUARANTINED]
     assert store.counts() == {"videos": 1, "runs": 2, "analyses": 1, "sequences": 1}
+
+
+def test_a_database_that_another_writes_to_is_not_shrunk_under_it(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'aqs.db'}", busy_timeout_s=0.1)
+    with closing(sqlite3.connect(tmp_path / "aqs.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="cannot be made smaller: database is locked"):
+            store.shrink()
+        other.execute("COMMIT")
+    store.shrink()
+    store.close()
 
 
 def test_pruning_leaves_a_run_alone_that_goes_on(store: Store) -> None:
