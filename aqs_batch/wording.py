@@ -22,10 +22,11 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2]}***", text)
 
 
-def aqs_words(aqs: float, level: QualityLevel) -> str:
+def aqs_words(aqs: float, level: QualityLevel | None = None) -> str:
     """An AQS (0-1) with two decimals, but never one of a better level: 0.696 that is Fair had been
-    shown as 0.70, from which on a file is Good.
+    shown as 0.70, from which on a file is Good. `level` is needed of a rounded AQS alone.
     """
+    level = level or QualityLevel.of(aqs)
     words = f"{aqs:.2f}"
     return words if QualityLevel.of(float(words)) is level else f"{float(words) - 0.01:.2f}"
 

@@ -45,7 +45,7 @@ def histogram(counts: Sequence[int]) -> str:
 def gauge(aqs: float, aqs_p5: float) -> str:
     """One video on the scale of AQS 0-1: its mean as a pointer above, its p5 as one below."""
     left, right, top, bottom = 12.0, _WIDTH - 12, 20.0, 34.0
-    wide, shown = right - left, aqs_words(aqs, QualityLevel.of(aqs))
+    wide, shown = right - left, aqs_words(aqs)
     parts, ceiling = [], 1.0
     for level in QualityLevel:
         x, kind = left + level.floor * wide, svg.LEVEL_CLASSES[level]

@@ -75,7 +75,7 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
             for name, value in run.settings.items()
         ),
         summary=summary,
-        median="" if middle is None else aqs_words(middle, QualityLevel.of(middle)),
+        median="" if middle is None else aqs_words(middle),
         verdicts=_verdicts(summary),
         histogram=histogram(summary.histogram),
         troubles=_troubles(ordered),

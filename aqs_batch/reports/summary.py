@@ -58,6 +58,13 @@ class Row:
         return "–" if self.aqs is None or self.level is None else aqs_words(self.aqs, self.level)
 
     @property
+    def previous_words(self) -> str:
+        """The AQS of the last run as that run showed it, or a dash."""
+        if self.aqs is None or self.delta is None:
+            return "–"
+        return aqs_words(round(self.aqs - self.delta, 6))
+
+    @property
     def encode_problem(self) -> str:
         """Why the re-encode of a scored file failed; "": it did not."""
         is_scored = self.status is not Status.FAILED

@@ -235,7 +235,7 @@ def _row_cells(
 def _moment(sequence: SequenceScore) -> str:
     values = severities(sequence)
     level = QualityLevel.of(sequence.aqs)
-    words = f"{clock(sequence.t_s)}: AQS {aqs_words(sequence.aqs, level)}, {level.value}"
+    words = f"{clock(sequence.t_s)}: AQS {aqs_words(sequence.aqs)}, {level.value}"
     strongest = max(range(len(values)), key=values.__getitem__, default=None)
     if strongest is None or svg.step_of(values[strongest]) == 0:
         return words

@@ -173,7 +173,7 @@ def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
         moments.append(
             Moment(
                 time=clock(sequence.t_s),
-                aqs=aqs_words(sequence.aqs, level),
+                aqs=aqs_words(sequence.aqs),
                 level=level,
                 cause=_cause(sequence),
                 image=base64.b64encode(picture).decode("ascii"),
@@ -224,7 +224,8 @@ def _formula(score: Score, alpha: float | None) -> str:
 def _change(aqs: float, before: float | None) -> str:
     if before is None:
         return ""
-    return f"{aqs - before:+.2f} since the last run, when this file's content scored {before:.2f}"
+    then = aqs_words(before)
+    return f"{aqs - before:+.2f} since the last run, when this file's content scored {then}"
 
 
 def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:

@@ -375,6 +375,16 @@ def test_a_score_just_below_a_level_is_not_shown_as_of_it(
     assert '<p class="big">0.69</p>' in page.source and "AQS 0.69" in page.text("text")
 
 
+def test_an_earlier_score_is_shown_as_it_was_then(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    assert outcome.score is not None and outcome.score.aqs < 0.6
+    outcome = replace(outcome, previous_aqs=0.696187)
+    index = Page(render(tmp_path, [outcome], run))
+    assert "0.69 →" in index.text("td") and "0.70" not in index.text("td")
+    assert "content scored 0.69" in Page(video_path(tmp_path, outcome)).text("p")
+
+
 def test_scores_of_two_settings_are_announced(
     tmp_path: Path, build: Callable[..., Outcome], run: RunRecord
 ) -> None:
