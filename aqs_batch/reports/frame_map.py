@@ -67,7 +67,7 @@ def _map(
     frame_width, frame_height = columns * cell, rows * cell
     parts = [svg.rect(0.5, 0.5, frame_width - 1, frame_height - 1, "track"), svg.cells(boxes)]
     parts.append(svg.rect(0.5, 0.5, frame_width - 1, frame_height - 1, "frame"))
-    words = worst_area(grid)
+    words = worst_area(grid, steps[0])
     description = f"{heading}: {words}."
     drawing = svg.chart("frame-map", frame_width, frame_height, description, parts)
     return FrameMap(drawing, words)
@@ -99,10 +99,12 @@ def _grid(
     return mean
 
 
-def worst_area(grid: NDArray[np.float64]) -> str:
-    """The worst ninth of the frame in words, with its mean value."""
+def worst_area(grid: NDArray[np.float64], least: float) -> str:
+    """The worst ninth of the frame in words, with its mean value; below `least` none is drawn."""
     if not np.isfinite(grid).any():
         return "no tiles kept"
+    if np.nanmax(grid) < least:
+        return "no part stands out"
     best: tuple[float, str] = (-1.0, "")
     for row, vertical in zip(
         np.array_split(grid, 3, axis=0), ("top", "middle", "bottom"), strict=True

@@ -127,7 +127,9 @@ def test_the_frame_map_says_where_nobody_looked() -> None:
     assert coverage(sequences, 1080, 1920) == coverage(sequences, 1920, 1080)
     assert classes(parsed(artifact_map(sequences, 1920, 1080).drawing), "s9")
     assert coverage(sequences, 160, 120) == 1.0
-    assert worst_area(np.full((9, 9), np.nan)) == "no tiles kept"
+    assert worst_area(np.full((9, 9), np.nan), 0.03) == "no tiles kept"
+    assert worst_area(np.full((9, 9), 0.02), 0.03) == "no part stands out"
+    assert worst_area(np.full((9, 9), 0.03), 0.03).startswith("worst at the ")
 
 
 def test_the_histogram_colours_bars_by_level() -> None:

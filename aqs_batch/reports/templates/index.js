@@ -145,7 +145,8 @@
     const start = state.page * PAGE, part = shown.slice(start, start + PAGE);
     const lines = part.map((i) => draw(data.rows[i]));
     if (!lines.length) {
-      const none = make("tr", "none"), only = make("td", "", "No file matches these filters.");
+      const none = make("tr", "none"), only = make("td", "",
+        data.rows.length ? "No file matches these filters." : "This run had no files.");
       only.colSpan = table.tHead.rows[0].cells.length;
       none.append(only);
       lines.push(none);
