@@ -29,7 +29,7 @@ class Segment:
     kind: str
     files: int
     share: float
-    floor: str
+    range: str  # of AQS, "" for what has none
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,17 @@ def _row_data(row: Row, codec: int) -> list[object]:
 def _verdicts(summary: Summary) -> tuple[Segment, ...]:
     total = max(1, summary.files)
     segments = [
-        Segment(level.value, f"l{index}", files, files / total, f"{level.floor:.2f}")
+        Segment(level.value, f"l{index}", files, files / total, _range(level))
         for index, (level, files) in enumerate(summary.levels.items())
     ]
     failed = Segment("Failed", "failed", summary.failed, summary.failed / total, "")
     return (*segments, failed)
+
+
+def _range(level: QualityLevel) -> str:
+    if level.floor > 0:
+        return f"from {level.floor:.2f}"
+    return f"below {min(other.floor for other in QualityLevel if other.floor > 0):.2f}"
 
 
 def _took(run: RunRecord) -> str:

@@ -42,14 +42,15 @@ def rd_curve(rungs: Sequence[Rung]) -> str:
     plane = _plane(usable)
     parts = [*_axes(plane), _hull(plane, usable)]
     keys = list(dict.fromkeys(_key(rung) for rung in usable))
-    names: list[tuple[float, str]] = []
+    names: list[tuple[float, str, str]] = []
     for index, key in enumerate(keys):
         members = [rung for rung in usable if _key(rung) == key]
         members.sort(key=lambda rung: rung.kbps)
-        parts += _pair(plane, members, f"c{index % _HUES}")
+        hue = f"c{index % _HUES}"
+        parts += _pair(plane, members, hue)
         for measure, score in zip(_MEASURES, _scores(members[-1]), strict=True):
             words = " ".join((measure, *_told_apart(key, keys)))
-            names.append((plane.place(members[-1].kbps, score)[1] + 4, words))
+            names.append((plane.place(members[-1].kbps, score)[1] + 4, words, hue))
     parts += [*_crf_labels(plane, usable), *_names(names)]
     description = f"VMAF over bit rate of {count(len(usable), 'encode')}; labels are CRF."
     return svg.chart("rd-curve", _WIDTH, _HEIGHT, description, parts)
@@ -109,12 +110,13 @@ def _crf_labels(plane: _Plane, rungs: Sequence[Rung]) -> list[str]:
     return parts
 
 
-def _names(names: Sequence[tuple[float, str]]) -> list[str]:
-    """The names of the curves beside their ends, moved down where they would overlap."""
+def _names(names: Sequence[tuple[float, str, str]]) -> list[str]:
+    """The names of the curves beside their ends, in their hues, moved down where they would
+    overlap."""
     parts, free = [], 0.0
-    for y, words in sorted(names):
+    for y, words, hue in sorted(names):
         free = max(y, free)
-        parts.append(svg.text(_RIGHT + 4, free, words, "small"))
+        parts.append(svg.text(_RIGHT + 4, free, words, f"small name {hue}"))
         free += 12
     return parts
 

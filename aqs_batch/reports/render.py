@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aqs_batch import __version__
-from aqs_batch.records import Outcome, QualityLevel, RunRecord
+from aqs_batch.records import Artifact, Outcome, QualityLevel, RunRecord
 from aqs_batch.reports import svg, wording
 from aqs_batch.reports.atomic import remove_abandoned, replace_text, sync
 from aqs_batch.reports.charts import severity_bars
@@ -76,6 +76,7 @@ def _environment() -> Environment:
         script=Markup(script),
         script_digest=digest,  # the page's policy allows this script and no other
         levels=list(QualityLevel),
+        artifacts=list(Artifact),
         severity_steps=svg.SEVERITY_STEPS,
         quality_steps=QUALITY_STEPS,
     )

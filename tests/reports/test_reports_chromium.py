@@ -174,6 +174,52 @@ def test_no_page_scrolls_sideways(
     assert laid_out(index, width, too_wide) == "0"
 
 
+@pytest.mark.parametrize(("medium", "width"), [("screen", 1400), ("print", 720)])
+def test_no_column_is_cut_off(
+    medium: str,
+    width: int,
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    told = {"plan": "12 x 5.0 s of 600.0 s", "params": "aq-mode=3:psy-rd=2.0", "ratio": 0.4}
+    encodes = [replace(rung, aqs=0.7, encode_fps=24.0, **told) for rung in rungs]
+    encodes[0] = replace(encodes[0], recommended="the cheapest")
+    index = render(tmp_path / "report", [build(encodes=tuple(encodes))], run)
+    (page,) = (tmp_path / "report" / "videos").iterdir()
+    table = "page.querySelector('.files,.rungs')"
+    for document in (index, page):
+        printed = document.read_text(encoding="utf-8").replace(f"@media {medium}", "@media all")
+        document.write_text(printed, encoding="utf-8")
+        too_wide = f"Math.max(0, {table}.offsetWidth - {table}.parentElement.clientWidth)"
+        assert laid_out(document, width, too_wide) == "0"
+
+
+def test_why_a_file_failed_is_not_squeezed_into_a_narrow_column(
+    tmp_path: Path,
+    outcome: Outcome,
+    failure: Outcome,
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    index = render(tmp_path / "report", [outcome, failure], run)
+    cells = "[...page.querySelectorAll('.files tbody tr')].map(r => [...r.cells]"
+    assert laid_out(index, 1400, f"{cells}.reduce((n, c) => n + c.colSpan, 0))") == "11,11"
+    why = "page.querySelector('.why')"
+    assert laid_out(index, 1400, f"{why}.textContent") == failure.reason
+    assert int(laid_out(index, 1400, f"{why}.offsetWidth")) > 200
+
+
+def test_an_empty_run_blames_no_filters(
+    tmp_path: Path, run: RunRecord, laid_out: Callable[[Path, int, str], str]
+) -> None:
+    index = render(tmp_path / "report", [], run)
+    said = laid_out(index, 1400, "page.querySelector('.none').textContent")
+    assert said == "This run had no files."
+
+
 def test_links_in_text_are_told_by_more_than_their_colour(
     tmp_path: Path,
     outcome: Outcome,

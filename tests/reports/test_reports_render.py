@@ -19,7 +19,7 @@ from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
 from aqs_batch.reports.video_page import video_page
-from aqs_batch.reports.wording import EXPLANATIONS, clock
+from aqs_batch.reports.wording import EXPLANATIONS, clock, label
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=40)
 MEGABYTE = 1_000_000
@@ -383,6 +383,15 @@ def test_an_earlier_score_is_shown_as_it_was_then(
     index = Page(render(tmp_path, [outcome], run))
     assert "0.69 →" in index.text("td") and "0.70" not in index.text("td")
     assert "content scored 0.69" in Page(video_path(tmp_path, outcome)).text("p")
+
+
+def test_what_the_table_shows_is_explained_beside_it(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    legend = Page(render(tmp_path, [outcome], run)).text("p")
+    assert "p5: the 5th percentile" in legend
+    names = [label(artifact).lower() for artifact in Artifact]
+    assert f"in the order {', '.join(names)}" in legend
 
 
 def test_scores_of_two_settings_are_announced(

@@ -88,18 +88,27 @@
     if (content) node.append(content);
     return node;
   }
+  function findings(row) {
+    if (statusOf(row) === "failed") {  // why takes the room of all that is not known of it
+      const why = cell("muted why", row[REASON]);
+      why.colSpan = 3;
+      return [why];
+    }
+    return [
+      cell("words", data.artifacts.filter((name, i) => row[DETECTED] >> i & 1).join(", ")),
+      cell("", row[SEVERITIES].length ? bars(row[SEVERITIES]) : ""),
+      cell("num", signed(row[DELTA])),
+    ];
+  }
   function draw(row) {
     const line = make("tr"), link = make("a", "", row[NAME]);
     link.href = `videos/${row[PAGE_FILE]}`;
-    const names = data.artifacts.filter((name, i) => row[DETECTED] >> i & 1).join(", ");
     line.append(
       cell("path", link),
       cell("num", make("b", "", score(row[AQS]))),
       cell("", chip(row)),
       cell("num", score(row[P5])),
-      cell("words", statusOf(row) === "failed" ? make("span", "muted", row[REASON]) : names),
-      cell("", row[SEVERITIES].length ? bars(row[SEVERITIES]) : ""),
-      cell("num", signed(row[DELTA])),
+      ...findings(row),
       cell("num", row[WIDTH] ? `${row[WIDTH]}×${row[HEIGHT]}` : ""),
       cell("", data.codecs[row[CODEC]]),
       cell("num", clock(row[DURATION])),
