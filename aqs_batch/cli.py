@@ -87,7 +87,8 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 def commands() -> None:
     """How good do these videos look, what is wrong with them, and where.
 
-    No reference needed. Results go to a database, CSV, JSON and an HTML report.
+    No reference needed. Results go to a database, CSV, JSON and an HTML report. In
+    parentheses: what holds where neither flag nor aqs.toml says otherwise.
     """
 
 

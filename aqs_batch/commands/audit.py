@@ -14,6 +14,7 @@ from aqs_batch.commands.frame import (
     EXIT_FAILED,
     EXIT_GATE,
     EXIT_INTERRUPTED,
+    FAIL_UNDER,
     INTERRUPTED,
     complain,
     listed,
@@ -34,10 +35,17 @@ NOTIFY_TIMEOUT_S = 60.0
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False))
 @settings_flags
-@click.option("--until", help="Stop at this local time, e.g. 06:00, and go on the next night.")
-@click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
-@click.option("--fail-on", help="Exit 3 on any of: degraded,corrupt,missing,failed.")
-@click.option("--notify-cmd", help="Command that gets the summary as JSON on standard input.")
+@click.option(
+    "--until", help="Stop at this local time, e.g. 06:00, and go on the next night (when done)."
+)
+@FAIL_UNDER
+@click.option(
+    "--fail-on", help="Exit 3 if any file is one of: degraded,corrupt,missing,failed (none)."
+)
+@click.option(
+    "--notify-cmd",
+    help="Command, run without a shell, that gets the summary as JSON on its standard input.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 def audit(
     folder: str,
@@ -51,7 +59,11 @@ def audit(
     notify_cmd: str | None,
     as_json: bool,
 ) -> int:
-    """Compare an archive with the night before, verify a part of it, score what is new."""
+    """Find what is new, changed, missing or rotten in an archive.
+
+    It is compared with the night before, a part of it is read byte by byte, and what is new
+    is scored.
+    """
     with plain_errors(debug):
         more = {
             "audit.until": until,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aqs_batch.commands.frame import (
+    CHECKPOINT,
     PROFILE,
     load,
     naming,
@@ -31,7 +32,11 @@ SHOWN_LAYERS = 12
 @click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
 @settings_flags
 @PROFILE
-@click.option("--clip", type=click.Path(exists=True, path_type=Path), help="Measure on this file.")
+@click.option(
+    "--clip",
+    type=click.Path(exists=True, path_type=Path),
+    help="Measure on this file (a clip made for it).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--profile-resources",
@@ -49,7 +54,7 @@ def bench(
     as_json: bool,
     profile_resources: Path | None,
 ) -> int:
-    """What this machine reaches; with FOLDER, how many hours an audit of it takes."""
+    """Measure this machine; with FOLDER, forecast an audit of it."""
     from aqs_batch import measure
 
     with plain_errors(debug), ExitStack() as stack:
@@ -106,7 +111,7 @@ def _forecast(found: Forecast) -> str:
 
 @click.command()
 @settings_flags
-@click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
+@CHECKPOINT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def inspect_model(
     config: Path | None,
@@ -116,7 +121,11 @@ def inspect_model(
     checkpoint: str | None,
     as_json: bool,
 ) -> int:
-    """Parameters, multiply-adds, time per layer, receptive fields, and what each head looks at."""
+    """Show what the network is made of, and what it goes by.
+
+    Parameters, multiply-adds and receptive fields of its parts, what each head looks at, above
+    which probability each artifact is named, and the slowest layers.
+    """
     from aqs_batch import measure
     from aqs_batch.analysis import anatomy
     from aqs_batch.analysis.checkpoint import chosen

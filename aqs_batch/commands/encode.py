@@ -13,20 +13,44 @@ from aqs_batch.commands.run import score
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @settings_flags
-@click.option("--crf", help="Comma-separated CRFs, one rung each (22,26,30,34).")
-@click.option("--preset", help="The encoder's preset (medium).")
-@click.option("--codec", help="x265, x264 or svtav1.")
-@click.option("--params", "--x265-params", help="Encoder parameters, key=value:key=value.")
-@click.option("--target-vmaf", type=float, help="Find the highest CRF with this VMAF.")
-@click.option("--max-kbps", type=float, help="Find the lowest CRF below this rate.")
-@click.option("--max-bytes", type=int, help="Find the lowest CRF below this size.")
+@click.option("--crf", help="CRFs, one rung each (22,26,30,34).")
+@click.option("--preset", help="The encoder's preset; of svtav1 0 to 13 (medium).")
+@click.option("--codec", help="The encoder: x265, x264 or svtav1 (x265).")
+@click.option(
+    "--params", "--x265-params", help="Further encoder parameters, key=value:key=value (none)."
+)
+@click.option(
+    "--target-vmaf",
+    type=float,
+    help="Look for the highest CRF that reaches this VMAF (0: no target).",
+)
+@click.option(
+    "--max-kbps",
+    type=float,
+    help="Look for the lowest CRF whose video stays below so many kbit/s (0: no limit).",
+)
+@click.option("--max-bytes", type=int, help="The same as a size in bytes (0: no limit).")
 @click.option("--full", is_flag=True, default=None, help="Encode whole files, not samples.")
-@click.option("--samples", type=int, help="Samples spread over a file (12).")
-@click.option("--keep", help="Which encodes to keep: best, all or none.")
-@click.option("--replace", is_flag=True, default=None, help="Put the best in its original's place.")
-@click.option("--vmaf-v1", is_flag=True, default=None, help="Measure VMAF v1 as well.")
-@click.option("--aqs/--no-aqs", default=None, help="Score every rung without a reference (yes).")
-@click.option("--preprocess", help="The learned filter first: off, auto, or a strength (0-2).")
+@click.option(
+    "--samples", type=int, help="Samples of [encode] sample_s seconds spread over a file (12)."
+)
+@click.option(
+    "--keep", help="Which encodes to keep in <output dir>/encodes: none, best or all (none)."
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    default=None,
+    help="Put the best encode in its original's place; the original moves to a trash folder "
+    "beside it.",
+)
+@click.option("--vmaf-v1", is_flag=True, default=None, help="Also measure VMAF v1.")
+@click.option(
+    "--aqs/--no-aqs", default=None, help="Also score every rung without a reference (yes)."
+)
+@click.option(
+    "--preprocess", help="The learned filter first: off, auto or a strength from 0 to 2 (off)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 @click.option("--force", is_flag=True, help="Encode and analyse again what is known.")
 def encode(
@@ -40,7 +64,10 @@ def encode(
     force: bool,
     **flags: object,
 ) -> int:
-    """Re-encode files at several CRFs and measure VMAF against the untouched source."""
+    """Re-encode at several CRFs and measure the VMAF of each.
+
+    The VMAF is against the untouched source; the report says which CRF to take.
+    """
     with plain_errors(debug):
         more: dict[str, object] = {f"encode.{name}": value for name, value in flags.items()}
         more |= {"encode.enabled": True, "encode.crf": listed(crf)}
@@ -51,9 +78,12 @@ def encode(
 @click.command()
 @click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--list", "only_list", is_flag=True, help="Only say what could be restored.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and failed commands.")
 def restore(places: tuple[Path, ...], only_list: bool, debug: bool) -> int:
-    """Bring back originals that an encode replaced: name the files, or folders that hold them."""
+    """Bring back originals that an encode replaced.
+
+    PLACES are the files, by their old or present names, or folders above them.
+    """
     from aqs_batch.encode import trash
     from aqs_batch.errors import EncodeError
     from aqs_batch.wording import shown

@@ -87,13 +87,21 @@ def naming(path: Path) -> Iterator[None]:
         raise MediaError(f"{path}: {error}", hint=error.hint) from error
 
 
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings file (aqs.toml in this folder)."
+)
+
+
 def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of every command that reads or writes results."""
     for option in reversed(
         (
-            click.option("--config", type=click.Path(path_type=Path), help="Settings file."),
-            click.option("--output-dir", help="Folder of database, exports and report."),
-            click.option("--db", help="Database URL; default: aqs.db in the output folder."),
+            CONFIG,
+            click.option(
+                "--output-dir",
+                help="Folder for the database, the exports and the report (reports).",
+            ),
+            click.option("--db", help="Database URL (aqs.db in the output folder)."),
             click.option("--debug", is_flag=True, help="Show tracebacks and failed commands."),
         )
     ):
@@ -106,6 +114,19 @@ PROFILE = click.option(
     type=click.Choice(["quick", "standard", "thorough"]),
     help="How closely to look: quick (a sequence every 5 s, 2 tiles), standard (as the settings "
     "say), thorough (every 0.5 s, 8 tiles).",
+)
+THRESHOLD = click.option(
+    "--threshold",
+    type=float,
+    help="One probability for all ten, 0-1, above which an artifact counts as detected (each "
+    "artifact's own).",
+)
+EXPORT = click.option("--export", help="Which results to write: any of json,csv,html (all).")
+CHECKPOINT = click.option(
+    "--checkpoint", help="Path of a .safetensors checkpoint (the one shipped with aqs-batch)."
+)
+FAIL_UNDER = click.option(
+    "--fail-under", type=float, help="Exit 3 if any file scores below this AQS, 0-1 (0: no gate)."
 )
 
 

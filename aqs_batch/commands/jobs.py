@@ -153,7 +153,10 @@ def _check(settings: Settings) -> int:
 def retry(
     files: tuple[str, ...], config: Path | None, output_dir: str | None, db: str | None, debug: bool
 ) -> int:
-    """Queue failed and quarantined jobs again: all, or those of FILES."""
+    """Queue failed and quarantined jobs again.
+
+    All of them, or those of FILES.
+    """
     with plain_errors(debug):
         settings = load(config, output_dir, db).settings
         with open_store(settings) as store:
@@ -187,9 +190,19 @@ def cancel(
 
 @click.command()
 @settings_flags
-@click.option("--keep-runs", type=click.IntRange(1), default=100, help="Newest runs to keep (100).")
-@click.option("--missing-days", type=float, default=365.0, help="Files gone so long (365).")
-@click.option("--folder", help="Forget which files this folder held, e.g. as it is empty now.")
+@click.option(
+    "--keep-runs",
+    type=click.IntRange(1),
+    default=100,
+    help="How many of the newest runs to keep (100).",
+)
+@click.option(
+    "--missing-days",
+    type=float,
+    default=365.0,
+    help="Forget files that have been gone for this many days (365).",
+)
+@click.option("--folder", help="Forget which files this folder held, when it is empty on purpose.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def prune(
     config: Path | None,
@@ -201,7 +214,7 @@ def prune(
     folder: str | None,
     dry_run: bool,
 ) -> int:
-    """Forget old runs and files long gone. Results are kept."""
+    """Forget old runs and files long gone; results are kept."""
     from aqs_batch.clock import iso
 
     if not missing_days >= 0:  # which "nan" is not either: it forgot nothing, and said so

@@ -15,7 +15,10 @@ from aqs_batch.commands.frame import EXIT_USAGE, load, plain_errors, settings_fl
 def doctor(
     config: Path | None, output_dir: str | None, db: str | None, debug: bool, as_json: bool
 ) -> int:
-    """Check ffmpeg, model, device, database and disk; exit 2 when something is missing."""
+    """Check ffmpeg, model, device, database and disk.
+
+    The exit code is 2 when something is missing.
+    """
     from aqs_batch import doctor as examination
 
     with plain_errors(debug):

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import complain, load, naming, plain_errors
+from aqs_batch.commands.frame import CONFIG, complain, load, naming, plain_errors
 
 
 @click.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--crf", type=click.FloatRange(0, 51), default=28.0, show_default=True,
-              help="The x265 CRF that the copy will be encoded at.")  # fmt: skip
-@click.option("--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True,
-              help="0 changes nothing, 1 is as trained.")  # fmt: skip
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+@click.option("--crf", type=click.FloatRange(0, 51), default=28.0,
+              help="The x265 CRF that the copy will be encoded at (28).")  # fmt: skip
+@click.option("--strength", type=click.FloatRange(0, 2), default=1.0,
+              help="How strongly: 0 changes nothing, 1 is as trained (1).")  # fmt: skip
+@CONFIG
 @click.option("--debug", is_flag=True, help="Show tracebacks and failed commands.")
 def preprocess(
     source: Path, target: Path, crf: float, strength: float, config: Path | None, debug: bool
 ) -> int:
-    """Filter SOURCE for x265 into TARGET (.mkv, lossless); the source is only read."""
+    """Filter SOURCE for x265 into TARGET, a lossless .mkv."""
     from aqs_batch import preprocessing
     from aqs_batch.console import count_frames
     from aqs_batch.encode import lossless

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aqs_batch.commands.frame import listed, load, open_store, plain_errors, settings_flags
+from aqs_batch.commands.frame import (
+    EXPORT,
+    THRESHOLD,
+    listed,
+    load,
+    open_store,
+    plain_errors,
+    settings_flags,
+)
 
 if TYPE_CHECKING:
     from aqs_batch.config import Loaded
@@ -16,10 +24,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @settings_flags
-@click.option(
-    "--threshold", type=float, help="One probability for all, above which an artifact is detected."
-)
-@click.option("--export", help="Comma-separated: json,csv,html (all).")
+@THRESHOLD
+@EXPORT
 def report(
     config: Path | None,
     output_dir: str | None,

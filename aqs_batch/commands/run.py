@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from aqs_batch.commands.frame import (
+    CHECKPOINT,
     EXIT_FAILED,
     EXIT_GATE,
     EXIT_INTERRUPTED,
+    EXPORT,
+    FAIL_UNDER,
     INTERRUPTED,
     PROFILE,
+    THRESHOLD,
     complain,
     listed,
     load,
@@ -36,16 +40,17 @@ if TYPE_CHECKING:
 @click.option("--video", "videos", multiple=True, type=click.Path(), help="One video; repeatable.")
 @settings_flags
 @PROFILE
-@click.option(
-    "--threshold", type=float, help="One probability for all, above which an artifact is detected."
-)
-@click.option("--export", help="Comma-separated: json,csv,html (all).")
-@click.option("--fail-under", type=float, help="Exit 3 if any file scores below this AQS.")
-@click.option("--device", help="auto, cpu, cuda, cuda:N.")
-@click.option("--backend", help="auto, openvino or torch.")
-@click.option("--checkpoint", help="A .safetensors checkpoint instead of the shipped one.")
+@THRESHOLD
+@EXPORT
+@FAIL_UNDER
+@click.option("--device", help="Where the model runs: auto, cpu, mps, cuda or cuda:N (auto).")
+@click.option("--backend", help="What runs it: auto, openvino or torch (auto).")
+@CHECKPOINT
 @click.option("--encode", is_flag=True, default=None, help="Re-encode too, as [encode] says.")
-@click.option("--preprocess", help="With --encode, the learned filter: off, auto or a strength.")
+@click.option(
+    "--preprocess",
+    help="With --encode, the learned filter first: off, auto or a strength from 0 to 2 (off).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 @click.option("--force", is_flag=True, help="Analyse again what is already known.")
 def run(
@@ -147,11 +152,15 @@ def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
 
 @click.command()
 @settings_flags
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep the demo clips here.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    help="Folder to keep the clips in (they are deleted).",
+)
 def demo(
     config: Path | None, output_dir: str | None, db: str | None, debug: bool, keep: Path | None
 ) -> int:
-    """Make short clips with one known damage each, score them and write the report."""
+    """Make clips with one known damage each, and report on them."""
     import tempfile
 
     from aqs_batch import demo as clips

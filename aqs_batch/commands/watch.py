@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--watch-dir", "--input-dir", "watch_dir", multiple=True, help="Folder to watch; repeatable."
 )
-@click.option("--until", help="Stop at this local time, e.g. 06:00.")
+@click.option("--until", help="Stop at this local time, e.g. 06:00 (never).")
 @click.option("--once", is_flag=True, help="Take what is there, wait for it to settle, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 def watch(
