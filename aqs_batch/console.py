@@ -17,7 +17,7 @@ import click
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, below_words, shown
+from aqs_batch.wording import aqs_words, below_words, count, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -134,7 +134,8 @@ def describe(event: Event) -> str:
         place = f"[{facts['number']}/{facts['of']}] "
     name = shown(event.file)
     if event.kind == "found":
-        return f"{facts['files']} file{'s' if facts['files'] != 1 else ''} to look at"
+        none = "" if facts["files"] else ": none has an ending that is in [run] extensions"
+        return f"{count(facts['files'], 'file')} to look at{none}"
     if event.kind == "waiting":
         return f"{name}  waits for another process that is working on it"
     if event.kind == "failed":
@@ -174,7 +175,7 @@ def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
     hint = f" ({facts['hint']})" if facts.get("hint") else ""
     if kind == "watching":
         how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
-        return f"watching {name}: {facts['files']} files, {how}"
+        return f"watching {name}: {count(facts['files'], 'file')}, {how}"
     if kind == "later":
         return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
     if kind == "gate":
@@ -235,7 +236,7 @@ class _Bar:
         if self._task is None:
             return
         if event.kind == "started":
-            self._progress.update(self._task, description=shown(event.file)[-40:])
+            self._progress.update(self._task, description=_end_of(shown(event.file), 40))
         elif event.kind == "progress":
             self._sequences += event.facts["done"] > 0
             spent = self._progress.tasks[0].elapsed or 0.0
@@ -260,7 +261,11 @@ class _Bar:
         rate = (done - before) / max(now - began, 1e-3)
         left = f", {(planned - done) / rate:.0f} s left" if rate > 0 else ""
         words = f"{event.facts['what']}  {rate:.1f} fps{left}"
-        self._progress.update(self._task, description=words[-60:])
+        self._progress.update(self._task, description=_end_of(words, 60))
+
+
+def _end_of(text: str, most: int) -> str:
+    return text if len(text) <= most else f"…{text[1 - most :]}"
 
 
 def show_settings(loaded: Loaded, *, as_json: bool) -> None:

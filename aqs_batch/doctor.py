@@ -14,6 +14,7 @@ from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.errors import AqsError
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store, missing_file
+from aqs_batch.wording import count
 
 LEAST_FREE_BYTES = 1 << 30
 
@@ -91,7 +92,8 @@ def _database(settings: Settings) -> str:
         counts = store.counts()
     finally:
         store.close()
-    return f"{settings.output.url}: {counts['analyses']} analyses, {counts['runs']} runs"
+    held = f"{count(counts['analyses'], 'analysis', 'analyses')}, {count(counts['runs'], 'run')}"
+    return f"{settings.output.url}: {held}"
 
 
 def _disk(settings: Settings) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aqs_batch.reports.wording import count, size
+from aqs_batch.reports.wording import moment, size
 from aqs_batch.store import Finding
-from aqs_batch.wording import shown
+from aqs_batch.wording import count, shown
 
 KINDS = (
     "new",
@@ -75,9 +75,9 @@ class Findings:
     def as_text(self, night_s: float) -> str:
         """A summary short enough for a mail."""
         parts = ", ".join(f"{n} {kind}" for kind, n in self.counts().items() if n)
-        files = count(self.files, "file")
         lines = [
-            f"Audit of {shown(self.folder)}, {self.at}: {files}, {size(self.bytes)}",
+            f"Audit of {shown(self.folder)}, {moment(self.at)}: "
+            f"{count(self.files, 'file')}, {size(self.bytes)}",
             f"  {parts or 'nothing new'}; {self.unchanged:,} unchanged",
         ]
         for kind in _NAMED:
@@ -86,10 +86,10 @@ class Findings:
             if len(found) > _MOST_NAMED:
                 lines.append(f"  {kind}: and {len(found) - _MOST_NAMED:,} more")
         if self.unreachable:
+            what = count(len(self.unreachable), "file or folder", "files or folders")
             lines.append(
-                f"  WARNING {len(self.unreachable):,} files or folders cannot be reached, e.g. "
-                f"{shown(self.unreachable[0])}: gone with a mount, or not to be read; not counted "
-                "as missing"
+                f"  WARNING cannot be reached: {what}, e.g. {shown(self.unreachable[0])}: "
+                "gone with a mount, or not to be read; not counted as missing"
             )
         if self.verified:
             read = f"{count(self.verified, 'file')} ({size(self.verified_bytes)})"
@@ -97,7 +97,7 @@ class Findings:
         if self.pending:
             nights = self.nights_left(night_s)
             rest = "no rate was measured" if nights is None else f"{nights:.1f} more nights"
-            lines.append(f"  {len(self.pending):,} files are left for the next night: {rest}")
+            lines.append(f"  left for the next night: {count(len(self.pending), 'file')}; {rest}")
         return "\n".join(lines)
 
     def as_json(self, night_s: float) -> dict[str, Any]:

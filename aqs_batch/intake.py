@@ -17,6 +17,7 @@ from aqs_batch.ingest.watch import Events, Hints, is_mounted, is_unread, scan
 from aqs_batch.records import Stamp
 from aqs_batch.settings import Settings, WatchFolder
 from aqs_batch.store import JobStatus, Place, Store
+from aqs_batch.wording import count
 
 SHARE_OF_TIME = 200  # of the time, at most one part in so many goes into rescans
 AT_ONCE = 64  # files recognised before the next job gets its turn
@@ -134,7 +135,8 @@ class Intake:
         lost = [n for n in folder.known if n not in seen and not is_unread(n, unread)]
         gone = [n for n in lost if is_lost(folder.dir, n, mounted=n in folder.mounted)]
         if len(gone) < len(lost):
-            text = f"{folder.dir}: {len(lost) - len(gone)} files are gone together with their mount"
+            files = count(len(lost) - len(gone), "file")
+            text = f"{folder.dir}: gone together with their mount: {files}"
             self._trouble(folder, text, "Is its disk or share mounted?")
         elif unread:
             self._trouble(folder, f"{folder.dir}: cannot read {min(unread)}", "Look at its rights.")

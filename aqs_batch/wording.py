@@ -34,3 +34,8 @@ def aqs_words(aqs: float, level: QualityLevel | None = None) -> str:
 def below_words(aqs: float) -> str:
     """An AQS that is below a gate, cut to three decimals: 0.69996 had been "0.700, below 0.7"."""
     return f"{math.floor(aqs * 1000) / 1000:.3f}"
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """A number with its noun: 1 file, 2,000 files, 2 analyses."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

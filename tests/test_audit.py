@@ -292,7 +292,7 @@ def test_files_of_a_mount_that_is_gone_are_not_missing(archive: Archive, monkeyp
     found = archive.night()
     assert found.unreachable == ["disk/a.mp4"]
     assert kinds(found) == {}
-    assert "cannot be reached" in found.as_text(3600.0)
+    assert "cannot be reached: 1 file or folder, e.g. disk/a.mp4" in found.as_text(3600.0)
     assert not files.is_lost(str(archive.folder), "disk/a.mp4", mounted=True)
 
 

@@ -33,6 +33,14 @@ def test_an_event_is_a_line() -> None:
     assert stream.getvalue() == "2 files to look at\n"
 
 
+def test_one_is_one_and_none_says_why() -> None:
+    assert console.describe(Event("found", "", {"files": 1})) == "1 file to look at"
+    none = console.describe(Event("found", "", {"files": 0}))
+    assert none.startswith("0 files to look at: none has an ending") and "extensions" in none
+    watching = Event("watching", "/in", {"files": 1, "silent": ""})
+    assert console.describe(watching) == "watching /in: 1 file, events are on"
+
+
 def test_a_score_is_never_shown_as_one_of_a_better_level() -> None:
     for aqs, words in ((0.696187, "0.69"), (0.7, "0.70"), (0.84996, "0.84"), (0.614, "0.61")):
         assert aqs_words(aqs, QualityLevel.of(aqs)) == words
@@ -56,6 +64,14 @@ def test_a_bar_takes_names_as_they_are() -> None:
         listen(Event("found", "", {"files": 1}))
         listen(Event("started", "in/x[/y].mp4", {"number": 1, "of": 1}))
         listen(Event("progress", "in/x[/y].mp4", {"done": 1, "planned": 2}))
+
+
+def test_a_bar_shows_where_a_long_name_is_cut() -> None:
+    with Progress(disable=True) as progress:
+        bar = console._Bar(progress)
+        bar(Event("found", "", {"files": 1}))
+        bar(Event("started", "folder/" + "n" * 39, {"number": 1, "of": 1}))
+        assert progress.tasks[0].description == "…" + "n" * 39
 
 
 def test_each_ladder_has_a_rate_of_its_own() -> None:

@@ -91,6 +91,15 @@ def test_any_name_will_do_for_folders_and_every_folder_counts(clip: Path, tmp_pa
     assert "2 files to look at" in done.stdout
 
 
+def test_status_says_where_an_unreadable_file_is(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.mp4").touch()
+    aqs("run", "--input_dir", "in", "--output_dir", "out", cwd=tmp_path)
+    said = aqs("status", "--output_dir", "out", cwd=tmp_path).stdout
+    assert f"unreadable  {tmp_path / 'in' / 'empty.mp4'}: the file is empty" in said
+    assert "results: 0 analyses, 0 sequences" in said and " UTC" in said
+
+
 def test_a_threshold_of_a_later_report_stands_in_it(clip: Path, tmp_path: Path) -> None:
     aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
     aqs("report", "--output_dir", "out", "--threshold", "0.01", cwd=tmp_path)

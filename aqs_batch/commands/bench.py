@@ -87,6 +87,8 @@ def bench(
 
 
 def _measured(found: Measured) -> str:
+    from aqs_batch.wording import count
+
     rows = [("decoding (ffmpeg -f null)", found.decode_fps, "frames/s")]
     for speed in found.model:
         name = f"{speed.backend} on {speed.device}, batch {speed.batch}"
@@ -98,14 +100,16 @@ def _measured(found: Measured) -> str:
         ("peak memory, decoders apart", found.peak_memory_mb, "MB"),
     ]
     lines = [f"{what:<34} {value:10.2f} {unit}" for what, value, unit in rows]
-    return "\n".join([f"{found.cores} cores", *lines, f"What holds it up: {found.bottleneck}"])
+    return "\n".join([count(found.cores, "core"), *lines, f"What holds it up: {found.bottleneck}"])
 
 
 def _forecast(found: Forecast) -> str:
+    from aqs_batch.wording import count
+
     unread = f", {found.unreadable} of them unreadable" if found.unreadable else ""
     return (
-        f"Forecast: {found.files} files{unread}, {found.video_hours:.2f} h of video, "
-        f"{found.sequences} sequences: {found.hours:.2f} h for an audit on this machine"
+        f"Forecast: {count(found.files, 'file')}{unread}, {found.video_hours:.2f} h of video, "
+        f"{count(found.sequences, 'sequence')}: {found.hours:.2f} h for an audit on this machine"
     )
 
 
@@ -159,7 +163,7 @@ def _anatomy(label: str, found: Anatomy, named_above: dict[str, float], layers: 
         top = sorted(shares.items(), key=lambda pair: -pair[1])[:4]
         lines.append(f"  {head:<18}" + ", ".join(f"{name} {share:.0%}" for name, share in top))
     lines += ["", "A video's mean probability above which each artifact is named:"]
-    lines += ["  " + ", ".join(f"{name} {above:.2f}" for name, above in named_above.items())]
+    lines += [f"  {name:<18}{above:.2f}" for name, above in named_above.items()]
     spent = sum(layer.ms for layer in layers)
     lines += ["", f"Slowest layers of {spent:.1f} ms a tile (OpenVINO, one core):"]
     for layer in sorted(layers, key=lambda step: -step.ms)[:SHOWN_LAYERS]:

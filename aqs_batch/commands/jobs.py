@@ -55,8 +55,9 @@ def status(
 
 def _show(store: Store, *, as_json: bool) -> None:
     """Jobs by state, the last run, why jobs failed, and what never became a job."""
+    from aqs_batch.reports.wording import moment
     from aqs_batch.store import JobStatus
-    from aqs_batch.wording import shown
+    from aqs_batch.wording import count, shown
 
     last = store.last_run()
     unreadable = _unreadable(store, last)
@@ -68,10 +69,11 @@ def _show(store: Store, *, as_json: bool) -> None:
     if unreadable:
         click.echo(f"unreadable files, which have no job: {len(unreadable)}")
     rows = store.counts()
-    click.echo(f"results: {rows['analyses']} analyses, {rows['sequences']} sequences")
+    analyses = count(rows["analyses"], "analysis", "analyses")
+    click.echo(f"results: {analyses}, {count(rows['sequences'], 'sequence')}")
     if last is not None:
-        state = f"finished {last.finished_at}" if last.finished_at else "not finished"
-        click.echo(f"last run: {last.id}, started {last.started_at}, {state}")
+        state = f"finished {moment(last.finished_at)}" if last.finished_at else "not finished"
+        click.echo(f"last run: {last.id}, started {moment(last.started_at)}, {state}")
     queued = [job for job in jobs if job.status is JobStatus.QUEUED]
     queued.sort(key=lambda job: not job.reason)  # what went wrong before and is tried again
     for line in [
@@ -125,7 +127,13 @@ def _unreadable(store: Store, last: RunRow | None) -> list[tuple[str, str]]:
     found = [(str(place.path), place.problem) for place in store.unreadable()]
     if last is not None and last.kind == "run":
         entries = store.run_files(last.id)
-        found += [(e.file, e.reason) for e in entries if e.reason and not e.fingerprint]
+        # Names are relative to the folder of the run: of one folder all say where they are.
+        base = "" if os.pathsep in last.input_dir else last.input_dir
+        found += [
+            (os.path.join(base, e.file), e.reason)
+            for e in entries
+            if e.reason and not e.fingerprint
+        ]
     return [(shown(name), why) for name, why in found]
 
 
@@ -157,11 +165,13 @@ def retry(
 
     All of them, or those of FILES.
     """
+    from aqs_batch.wording import count
+
     with plain_errors(debug):
         settings = load(config, output_dir, db).settings
         with open_store(settings) as store:
-            count = store.retry(_ids(store, files))
-    click.echo(f"{_jobs(count)} queued again for the watch folder or the next run")
+            number = store.retry(_ids(store, files))
+    click.echo(f"{count(number, 'job')} queued again for the watch folder or the next run")
     return 0
 
 
@@ -178,13 +188,15 @@ def cancel(
     debug: bool,
 ) -> int:
     """End queued and running jobs: those of FILES, or --all. Files are not touched."""
+    from aqs_batch.wording import count
+
     if bool(files) == everything:
         raise click.UsageError("name files, or say --all")
     with plain_errors(debug):
         settings = load(config, output_dir, db).settings
         with open_store(settings) as store:
-            count = store.cancel(_ids(store, files))
-    click.echo(f"{_jobs(count)} cancelled")
+            number = store.cancel(_ids(store, files))
+    click.echo(f"{count(number, 'job')} cancelled")
     return 0
 
 
@@ -232,8 +244,8 @@ def prune(
                 gone.append((f"files of {place}", store.prune_folder, (place,)))
             gone.append(("jobs without a file", store.prune_jobs, ()))
             for name, forget, arguments in gone:
-                count = forget(*arguments, dry_run=dry_run)
-                click.echo(f"{name}: {count} {'would be ' if dry_run else ''}forgotten")
+                number = forget(*arguments, dry_run=dry_run)
+                click.echo(f"{name}: {number:,} {'would be ' if dry_run else ''}forgotten")
             _give_back(store, dry_run=dry_run)
     return 0
 
@@ -269,7 +281,3 @@ def _ids(store: Store, files: tuple[str, ...]) -> list[int] | None:
                 f"{name} has no open job", hint="`aqs-batch status --json` lists them."
             )
     return [number for path in wanted for number in found[path]]
-
-
-def _jobs(count: int) -> str:
-    return f"{count} job{'s' if count != 1 else ''}"

@@ -48,7 +48,7 @@ def report(
             more |= _as_then(last, loaded)
             settings = load(config, output_dir, db, **more).settings
             for path in reporting.write_reports(store, last, settings):
-                click.echo(path)
+                click.echo(f"wrote {path}")
     return 0
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from aqs_batch.records import Artifact, QualityLevel
 from aqs_batch.reports import svg
 from aqs_batch.reports.timeline import LEFT, RIGHT, WIDTH
-from aqs_batch.reports.wording import clock, count, decimal, label
-from aqs_batch.wording import aqs_words
+from aqs_batch.reports.wording import clock, decimal, label
+from aqs_batch.wording import aqs_words, count
 
 _WIDTH, _HEIGHT = 420.0, 170.0
 _BAR_PITCH, _BAR_HEIGHT = 6, 18

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aqs_batch.records import Rung
 from aqs_batch.reports import svg
-from aqs_batch.reports.wording import count
+from aqs_batch.wording import count
 
 _WIDTH, _HEIGHT = 640.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, _WIDTH - 120, 14.0, _HEIGHT - 40

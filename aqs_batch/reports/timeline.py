@@ -9,8 +9,8 @@ from itertools import pairwise
 from aqs_batch.records import Artifact, QualityLevel, SequenceScore
 from aqs_batch.reports import svg
 from aqs_batch.reports.summary import severities
-from aqs_batch.reports.wording import clock, count, decimal, label
-from aqs_batch.wording import aqs_words
+from aqs_batch.reports.wording import clock, decimal, label
+from aqs_batch.wording import aqs_words, count
 
 WIDTH = 960.0
 LEFT, RIGHT = 126.0, 74.0  # the same in both charts, so that one time is one column

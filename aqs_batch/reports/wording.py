@@ -121,8 +121,3 @@ def percent(share: float) -> str:
     if 0 < share < 0.005:
         return "<1 %"
     return f"{share * 100:.0f} %"
-
-
-def count(number: int, singular: str) -> str:
-    """A number with its noun: 1 file, 2,000 files."""
-    return f"{number:,} {singular}{'' if number == 1 else 's'}"
