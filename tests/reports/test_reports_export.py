@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqs_batch.records import Outcome, Rung, RunRecord, Status
+from aqs_batch.records import Check, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import (
     ENCODE_COLUMNS,
     RESULT_COLUMNS,
@@ -29,6 +29,43 @@ from aqs_batch.reports.export import (
 from aqs_batch.reports.names import original
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "＝1"]
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "results.md"
+
+
+def keys(value: Any) -> Iterator[str]:
+    """Every key of a JSON value, however deep."""
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from keys(inner)
+    if isinstance(value, dict):
+        yield from value
+
+
+def test_every_column_is_explained_once() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    lines, _, after = text.partition("## sequences.csv")
+    explained = [
+        name
+        for line in lines.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    assert sorted(explained) == sorted(RESULT_COLUMNS)
+    told = set(re.findall(r"`(\w+)`", after.partition("## results.json")[0]))
+    assert told >= set(SEQUENCE_COLUMNS) - set(RESULT_COLUMNS)
+
+
+def test_every_key_is_explained(
+    tmp_path: Path, outcome: Outcome, run: RunRecord, rungs: tuple[Rung, ...]
+) -> None:
+    checked = replace(rungs[0], vmaf_v1=rungs[0].vmaf, checks=(Check("audio", "1", "1", True),))
+    outcome = replace(outcome, encodes=(checked,), bd_rate={"vmaf": -1.0, "vmaf_neg": -1.0})
+    export(tmp_path, [outcome], replace(run, settings={}, counts={}), formats=("json",))
+    document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    text = DOCUMENT.read_text(encoding="utf-8").replace('"', "`")
+    assert set(keys(document)) - set(re.findall(r"`(\w+)`", text)) == set()
 
 
 def table(path: Path) -> list[dict[str, str]]:
