@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aqs_batch.ingest.fingerprint import fingerprint
-from bench.faults.scene import Row, Scene, content, wait_for
+from bench.faults.scene import Row, Scene, content, counted, wait_for
 from bench.standin import StandIn
 
 Arrival = Callable[[Path, bytes, random.Random, Path], None]
@@ -104,7 +104,7 @@ def arrive(place: Path, files: int, seed: int = 4) -> list[Row]:
     partial = _partial(scene, ways, starts)
     doubled = sum(starts[print_] > 1 for print_, way in ways.items() if way in ONCE)
     figure = (
-        f"{len(problems)} problems {problems[:3] or ''}, {partial} incomplete contents taken, "
+        f"{counted(problems, 'problems')}, {partial} incomplete contents taken, "
         f"{doubled} taken twice; {len(expected)} of {files} files left, all scored"
     )
     ok = not problems and not partial and not doubled

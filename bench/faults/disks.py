@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from aqs_batch import ffmpeg
-from bench.faults.scene import Row, Scene, content, wait_for
+from bench.faults.scene import Row, Scene, content, counted, wait_for
 from bench.standin import StandIn
 
 
@@ -52,7 +52,7 @@ def full(place: Path, files: int, seed: int = 5) -> list[Row]:
         return [Row("disk full", f"not run: {error}", None)]
     figure = (
         f"told {len(said)} times ({said[0][-60:] if said else 'never'}), after it was freed "
-        f"{files + 1} scored, {len(problems)} problems {problems[:3] or ''}"
+        f"{files + 1} scored, {counted(problems, 'problems')}"
     )
     ok = bool(said) and not problems
     return [Row(f"disk full while {files} files wait", figure, ok)]
@@ -88,7 +88,7 @@ def locked(place: Path, seconds: int, seed: int = 7) -> list[Row]:
     other.execute("ROLLBACK")
     other.close()
     problems = _end(scene, worker, 6)
-    figure = f"waited, 6 files scored, {len(problems)} problems {problems[:3] or ''}"
+    figure = f"waited, 6 files scored, {counted(problems, 'problems')}"
     return [Row(f"database locked for {seconds} s", figure, not problems)]
 
 

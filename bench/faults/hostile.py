@@ -17,7 +17,7 @@ from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
-from bench.faults.scene import Row, kill
+from bench.faults.scene import Row, counted, kill
 from bench.standin import note
 
 MEDIA = Path(__file__).resolve().parents[3] / "shared" / "media" / "odd"
@@ -124,7 +124,7 @@ def fuzz(place: Path, files: int, seed: int = 8) -> list[Row]:
     del ends["begin"]
     told = ", ".join(f"{count} {name}" for name, count in ends.most_common())
     figure = (
-        f"{len(crashes)} crashes {crashes[:3] or ''}, {len(hangs)} hangs {hangs[:3] or ''}, "
+        f"{counted(crashes, 'crashes')}, {counted(hangs, 'hangs')}, "
         f"slowest {slowest:.0f} s, {len(strangers)} files elsewhere; {told}"
     )
     text = f"{files} mutations of {len(samples)} samples (one in {EVERY} decoded)"

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.faults.scene import Row, Scene, content, kill, orphans, wait_for
+from bench.faults.scene import Row, Scene, content, counted, kill, orphans, wait_for
 from bench.standin import StandIn
 
 
@@ -41,7 +41,7 @@ def killed(place: Path, kills: int, seed: int = 1) -> list[Row]:
     return [
         Row(
             f"kill -9, {kills} times, {arrived} contents, two processes",
-            f"{len(problems)} problems {problems[:3] or ''}, {len(left)} orphans, "
+            f"{counted(problems, 'problems')}, {len(left)} orphans, "
             f"{repeated} jobs begun again (at most one a kill: {limit})",
             not problems and not left and repeated <= limit,
         )
@@ -65,7 +65,7 @@ def shared(place: Path, files: int, seed: int = 2) -> list[Row]:
     problems = scene.problems()
     starts = Counter(scene.begun.read_text().split()[1::2])
     twice = sum(1 for n in starts.values() if n > 1)
-    figure = f"{len(problems)} problems {problems[:3] or ''}, {twice} begun twice of {files}"
+    figure = f"{counted(problems, 'problems')}, {twice} begun twice of {files}"
     return [Row(f"two processes share {files} files", figure, not problems and not twice)]
 
 
@@ -98,7 +98,8 @@ def terminated(place: Path, times: int, seed: int = 3) -> list[Row]:
             file.unlink()
     left = orphans(child)
     figure = (
-        f"slowest stop {slowest:.1f} s, {held} jobs not released, {len(left)} orphans, {wrong[:3]}"
+        f"slowest stop {slowest:.1f} s, {held} jobs not released, {len(left)} orphans, "
+        f"{counted(wrong, 'jobs held against their files')}"
     )
     ok = slowest < 10 and not held and not left and not wrong
     return [Row(f"SIGTERM, {times} times", figure, ok)]

@@ -8,7 +8,7 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,6 +29,11 @@ class Row:
     fault: str
     figure: str
     ok: bool | None
+
+
+def counted(found: Sequence[object], what: str) -> str:
+    """How many of something, and the first three: "0 problems", "2 problems (a; b)"."""
+    return f"{len(found)} {what}" + (f" ({'; '.join(map(str, found[:3]))})" if found else "")
 
 
 class Scene:
