@@ -212,6 +212,20 @@ def test_why_a_file_failed_is_not_squeezed_into_a_narrow_column(
     assert int(laid_out(index, 1400, f"{why}.offsetWidth")) > 200
 
 
+def test_many_warnings_do_not_push_the_score_off_the_screen(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    run: RunRecord,
+    laid_out: Callable[[Path, int, str], str],
+) -> None:
+    warnings = tuple(f"the stream changes its size at {second}.0 s" for second in range(40))
+    render(tmp_path / "report", [build(warnings=warnings)], run)
+    (page,) = (tmp_path / "report" / "videos").iterdir()
+    top = "Math.round(page.querySelector('.big').getBoundingClientRect().bottom)"
+    assert int(laid_out(page, 1400, top)) < 700
+    assert laid_out(page, 1400, "page.querySelectorAll('.notice li').length") == "40"
+
+
 def test_an_empty_run_blames_no_filters(
     tmp_path: Path, run: RunRecord, laid_out: Callable[[Path, int, str], str]
 ) -> None:

@@ -122,7 +122,7 @@ def test_what_is_there_for_part_of_the_time_is_told(
         words = " ".join(Page(video_path(tmp_path, outcome)).text().split())
         assert says in words
         assert (
-            "For part of the time only: Defocus blur in 22 % of it, worst at 0:05" in words
+            "For part of the time only: Defocus blur for 22 % of it, worst at 0:05" in words
         ) is (not says)
 
 
