@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aqs_batch.containers import DEMUXERS
-from aqs_batch.encode import codec
+from aqs_batch.encode import codec, frame_times
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
 from aqs_batch.records import Video
@@ -52,7 +52,6 @@ class Piped:
 
     options: tuple[str, ...]  # how ffmpeg reads stdin
     shown_as: str  # filters that name the frames' colours and shape, which a pipe does not
-    starts_s: float = 0.0  # when the source's first frame is shown: what was taken off all times
 
 
 def input_name(path: Path) -> str:
@@ -140,10 +139,8 @@ def encoder_argv(
     argv = [*quiet(ffmpeg_path), "-y"]
     if piped is None:
         argv += ["-progress", "pipe:1", "-stats_period", "1"]
-    else:  # the times of both inputs count from the first frame, so that they stay together
-        argv += ["-copyts", *piped.options]
-        if piped.starts_s:
-            argv += ["-itsoffset", f"{-piped.starts_s:.6f}"]
+    else:
+        argv += piped.options
     # -noautorotate: frames stay as coded, and the muxer writes the display matrix on.
     argv += ["-noautorotate", *opened(video.path, window)]
     source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")
@@ -162,17 +159,42 @@ def encoder_argv(
         said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
         argv += [*_of_stream(place, said), *_belongings(source, target, place)]
         argv += ["-f", target.container, f"file:{os.path.abspath(target.path)}"]
-    return argv
+    return [*argv, *aside("1", [video.stream_index])] if piped and targets[0].others else argv
 
 
 def decoder_argv(
-    ffmpeg_path: str, video: Video, window: Window, recipe: Recipe, *, planar: str
+    ffmpeg_path: str,
+    video: Video,
+    window: Window,
+    recipe: Recipe,
+    *,
+    planar: str,
+    times: Path,
+    others: Sequence[int] = (),
 ) -> list[str]:
-    """The frames of a window as raw video on stdout, in format `planar`: what a filter reads."""
+    """The frames of a window as raw video on stdout, in format `planar`: what a filter reads.
+
+    When each is shown stands in `times` before the frame itself is sent (see `frame_times`).
+    `others` are the streams that the encoder's command copies: see `aside`.
+    """
     filters = [*source_filters(video, recipe), ("format", {"pix_fmts": planar})]
     argv = [*quiet(ffmpeg_path), "-noautorotate", *opened(video.path, window)]
     argv += ["-map", f"0:{video.stream_index}", "-filter:v", filter_text(filters, window)]
-    return [*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
+    argv += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
+    argv += ["-stats_enc_pre:v", input_name(times), "-stats_enc_pre_fmt:v", frame_times.FORMAT]
+    argv += ["-f", "rawvideo", "pipe:1"]
+    return [*argv, *aside("0", others)] if others else argv
+
+
+def aside(source: str, streams: Sequence[int]) -> list[str]:
+    """An output that drops streams, for their clock's sake.
+
+    ffmpeg counts time from the first of the streams in use, and goes by all of them where a joined
+    recording's clock starts over. With the same in use, picture and sound that come through two
+    commands stay together.
+    """
+    mapped = [word for index in streams for word in ("-map", f"{source}:{index}")]
+    return [*mapped, "-c", "copy", "-copy_unknown", "-f", "null", "-"]
 
 
 def decode_check_argv(ffmpeg_path: str, path: Path, *streams: str) -> list[str]:

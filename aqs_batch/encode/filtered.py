@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from aqs_batch.encode import codec, command
 from aqs_batch.encode.child import check
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
+from aqs_batch.encode.frame_times import noted_s
 from aqs_batch.encode.plan import Window
 from aqs_batch.encode.raw_frames import (
     Luma,
@@ -29,6 +33,12 @@ from aqs_batch.ffmpeg import Child, child
 from aqs_batch.records import Video
 
 _END_WAIT_S = 600.0  # an encoder may still have a long lookahead to work off
+
+
+class Decoding(Protocol):
+    """The command that decodes to stdout, told where to note when each frame is shown."""
+
+    def __call__(self, *, times: Path) -> Sequence[str]: ...
 
 
 class LumaFilter(Protocol):
@@ -71,15 +81,13 @@ class WindowEncoder:
         video, recipe = self._video, self._recipe
         name = codec.pixel_format(video, recipe.codec)
         raw = RawFormat(name, *command.even_size(video))
-        decoder = command.decoder_argv(self._ffmpeg_path, video, window, recipe, planar=name)
-        shown_s = video.frame_times_s[window.start :][: window.frames]
-        # From nought, as one that is not piped: a recording may say that it begins at an hour.
-        times_s = tuple(t - shown_s[0] for t in shown_s)
-        starts_s = shown_s[0] if window.frames is None else 0.0  # samples have no sound
-        options = tuple(input_options(video.rotation_deg))
-        piped = command.Piped(options, shown_as(video), starts_s)
+        piped = command.Piped(tuple(input_options(video.rotation_deg)), shown_as(video))
         done = 0
         for target in targets:
+            decoder = partial(
+                command.decoder_argv, self._ffmpeg_path, video, window, recipe,
+                planar=name, others=target.others or (),
+            )  # fmt: skip
             encoder = command.encoder_argv(
                 self._ffmpeg_path, video, window, recipe, [target], piped
             )
@@ -87,28 +95,40 @@ class WindowEncoder:
             def count(frame: int, before: int = done) -> None:
                 on_frame((before + frame) // len(targets))
 
-            done += run(decoder, encoder, raw, self._filter_for(target.crf), times_s, count)
+            done += run(decoder, encoder, raw, self._filter_for(target.crf), count)
 
 
 def run(
-    decoder_argv: Sequence[str],
+    decoder_argv: Decoding,
     encoder_argv: Sequence[str],
     raw: RawFormat,
     luma_filter: LumaFilter,
-    times_s: Sequence[float],
     on_frame: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Feed the decoder's frames through the filter to the encoder; returns how many there were.
 
-    Frame n is shown at `times_s[n]`. Chroma goes through untouched. Raises EncodeError when either
-    side fails, with its last lines; no child is left whatever happens.
+    Chroma and times go through untouched. Raises EncodeError when either side fails, with its last
+    lines; no child is left whatever happens.
     """
+    with tempfile.TemporaryDirectory(prefix="aqs-times-") as folder:
+        noted = Path(folder) / "times"
+        return _run(decoder_argv(times=noted), encoder_argv, raw, luma_filter, noted, on_frame)
+
+
+def _run(
+    decoder_argv: Sequence[str],
+    encoder_argv: Sequence[str],
+    raw: RawFormat,
+    luma_filter: LumaFilter,
+    noted: Path,
+    on_frame: Callable[[int], None],
+) -> int:
     with child(decoder_argv) as decoder, child(encoder_argv, fed=True) as encoder:
         frames = in_order(
             read_frames(decoder, raw), luma_filter, raw.bit_depth, os.cpu_count() or 1
         )
         with closing(frames):
-            count = _feed(encoder, frames, raw, times_s, on_frame)
+            count = _feed(encoder, zip(frames, noted_s(noted), strict=False), raw, on_frame)
         encoder.close_input()
         check("encoding the filtered frames", encoder_argv, encoder.wait(_END_WAIT_S))
         check("decoding the source", decoder_argv, decoder.wait(_END_WAIT_S))
@@ -117,15 +137,14 @@ def run(
 
 def _feed(
     encoder: Child,
-    frames: Iterator[RawFrame],
+    timed: Iterator[tuple[RawFrame, float]],
     raw: RawFormat,
-    times_s: Sequence[float],
     on_frame: Callable[[int], None],
 ) -> int:
     count = 0
     encoder.write(stream_header(raw))
-    for frame in frames:
-        if not encoder.write(*frame_bytes(frame, raw, _time_of(count, times_s))):
+    for frame, time_s in timed:
+        if not encoder.write(*frame_bytes(frame, raw, time_s)):
             break  # it has ended early: its exit status and last lines say why
         count += 1
         on_frame(count)
@@ -158,11 +177,3 @@ def _windows(frames: Iterator[RawFrame]) -> Iterator[tuple[RawFrame, tuple[Luma,
         before, now = now, after
     if before is not None and now is not None:
         yield now, (before.luma, now.luma, now.luma)
-
-
-def _time_of(number: int, times_s: Sequence[float]) -> float:
-    """The frame's own time; frames that the packets did not announce go on at the last pace."""
-    if number < len(times_s):
-        return times_s[number]
-    step = times_s[-1] - times_s[-2] if len(times_s) > 1 else 0.04
-    return (times_s[-1] if times_s else 0.0) + step * (number - len(times_s) + 1)

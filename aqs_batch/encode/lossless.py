@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from aqs_batch.records import Video
 _FFV1 = ("-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1", "-slices:v:0", "4")
 # FFV1 knows no full range: ffmpeg would squeeze 256 levels into 220 on the way.
 _FULL = ("-c:v:0", "libx265", "-preset:v:0", "ultrafast",
-         "-x265-params:v:0", "lossless=1:log-level=error")  # fmt: skip
+         "-x265-params:v:0", "lossless=1:bframes=0:log-level=error")  # fmt: skip
 _LIKE = Recipe(Codec.X265, "medium")  # the copy holds what x265 would be given
 
 
@@ -49,28 +50,29 @@ def write(
     held = inventory.take(video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
-    window = plan.whole(video).windows[0]
+    decoding = functools.partial(
+        command.decoder_argv, ffmpeg_path, video, plan.whole(video).windows[0], _LIKE,
+        planar=pixels, others=[s.index for s in taken],
+    )  # fmt: skip
     partial = target.with_name(f".{target.name}.part")
     try:
         count = filtered.run(
-            command.decoder_argv(ffmpeg_path, video, window, _LIKE, planar=pixels),
+            decoding,
             encoder_argv(ffmpeg_path, video, partial, taken),
             raw,
             luma_filter,
-            [t - video.frame_times_s[0] for t in video.frame_times_s],
             on_frame,
         )
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
-        if count != len(video.frame_times_s):
-            said = f"{count} frames decode, {len(video.frame_times_s)} are said to be there"
-            raise MediaError(f"{said}: their times cannot be told", hint="It may be damaged.")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
     lost = [f"{words} was left out: Matroska has none" for words in left]
     lost += [f"{words} was left out" for words in cropping.told(ffmpeg_path, video)]
+    if (missing := len(video.frame_times_s) - count) > 0:
+        lost.append(f"{missing} frames of the source do not decode")
     return count, (*lost, *([OPAQUE] if held.picture.transparent else []))
 
 
@@ -84,13 +86,8 @@ def encoder_argv(
 ) -> list[str]:
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
-    # The times of both inputs count from the first frame, so picture and sound stay together.
-    argv += ["-copyts", *input_options(video.rotation_deg)]
-    argv += [
-        "-itsoffset",
-        f"{-video.frame_times_s[0]:.6f}",
-        *command.opened(video.path, plan.whole(video).windows[0]),
-    ]
+    argv += input_options(video.rotation_deg)
+    argv += command.opened(video.path, plan.whole(video).windows[0])
     argv += ["-map", "0:v:0", *(_FULL if codec.colours(video)[1] == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
@@ -99,4 +96,5 @@ def encoder_argv(
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
     argv += ["-map_metadata:s:v:0", f"1:s:{video.stream_index}"]
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]
-    return [*argv, command.input_name(target)]
+    argv.append(command.input_name(target))
+    return [*argv, *command.aside("1", [video.stream_index])] if beside else argv

@@ -110,7 +110,8 @@ def input_options(rotation_deg: int = 0) -> list[str]:
     """ffmpeg's options to read such a stream from stdin."""
     # -noautorotate: the frames stay as coded, and the muxer writes the display matrix on.
     turned = ["-noautorotate", "-display_rotation", str(rotation_deg)] if rotation_deg else []
-    return ["-f", "ivf", "-c:v", "rawvideo", *turned, "-i", "pipe:0"]
+    # -seek_timestamp: or ffmpeg would move the first frame to nought, away from its sound.
+    return ["-f", "ivf", "-c:v", "rawvideo", "-seek_timestamp", "1", *turned, "-i", "pipe:0"]
 
 
 def shown_as(video: Video) -> str:

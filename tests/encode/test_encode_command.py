@@ -122,9 +122,14 @@ def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:
     assert after(argv, "-filter:0") == "setparams=range=limited"
     assert "-progress" not in argv  # nobody reads its stdout, so a full pipe would stop it
     maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
-    assert maps == ["0:v:0", "1:1"]
-    reading = command.decoder_argv("ffmpeg", video, WHOLE, RECIPE, planar="yuv420p")
-    assert reading[-1] == "pipe:1"
+    assert maps == ["0:v:0", "1:1", "1:0"]  # the last for the clock alone
+    assert argv[-2:] == ["null", "-"]
+    times = Path("/s/times")
+    reading = command.decoder_argv(
+        "ffmpeg", video, WHOLE, RECIPE, planar="yuv420p", times=times, others=(1,)
+    )
+    assert after(reading, "rawvideo") == "pipe:1"
+    assert after(reading, "-stats_enc_pre:v") == "file:/s/times"
 
 
 def test_the_crop_of_a_frame_is_where_it_was_said() -> None:

@@ -118,6 +118,7 @@ def test_every_level_survives(
     lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
     for one, two in zip(pictures(source), pictures(tmp_path / "o.mkv"), strict=True):
         assert np.array_equal(one[1], two[1])
+    assert pictures(tmp_path / "o.mkv")[0][0] == 0  # full range had begun at 67 ms
     assert probe(tmp_path / "o.mkv").color_range == probe(source).color_range
     with av.open(str(tmp_path / "o.mkv")) as container:
         said = container.streams.video[0].metadata
@@ -145,6 +146,45 @@ def test_a_copy_begins_at_nought_and_keeps_sound_with_picture(
     assert after[0] < 0.2
     assert after[1] == pytest.approx(before[1], abs=0.03)
     assert after[2] < 1.3
+
+
+RECORDED = (
+    "-c:v", "mpeg2video", "-bf", "2", "-g", "12", "-c:a", "mp2", "-map", "0", "-map", "1",
+)  # fmt: skip
+
+
+def ends(path: Path) -> tuple[float, float]:
+    """How long after the first sound the first picture is shown, and the last after the last."""
+    shown = [t for t, _ in pictures(path)]
+    with av.open(str(path)) as container:
+        heard = [float(p.pts * p.time_base) for p in container.demux(audio=0) if p.size]
+    return shown[0] - heard[0], shown[-1] - heard[-1]
+
+
+def test_first_frames_that_do_not_decode_put_nothing_off(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Their times had gone to those after them: all pictures came a quarter of a second early."""
+    whole = make_clip("whole.ts", seconds=1.6, inputs=SOUND, options=RECORDED).read_bytes()
+    source = tmp_path / "cut.ts"  # as a recording that was begun at some moment
+    source.write_bytes(whole[len(whole) // 3 // 188 * 188 :])
+    video = probe(source)
+    count, lost = lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
+    assert count == len(pictures(source)) < len(video.frame_times_s)
+    assert ends(tmp_path / "o.mkv") == pytest.approx(ends(source), abs=3e-3)
+    assert lost == (f"{len(video.frame_times_s) - count} frames of the source do not decode",)
+
+
+def test_a_joined_recording_keeps_all_of_its_sound(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Where the clock starts over the picture had gone on, and the sound had begun anew."""
+    once = make_clip("once.ts", seconds=1, inputs=SOUND, options=RECORDED)
+    source = tmp_path / "joined.ts"
+    source.write_bytes(once.read_bytes() * 2)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    assert ends(tmp_path / "o.mkv") == pytest.approx(ends(once), abs=0.03)
+    assert pictures(tmp_path / "o.mkv")[-1][0] > 1.9
 
 
 def test_frames_that_are_not_shown_are_none(
