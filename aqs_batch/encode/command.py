@@ -147,7 +147,8 @@ def encoder_argv(
     filters = piped.shown_as if piped else filter_text(source_filters(video, recipe), window)
     for target in targets:
         place = target.place(video)
-        for number, index in enumerate(sorted((*(target.others or ()), video.stream_index))):
+        streams = sorted((*(target.others or ()), video.stream_index))
+        for number, index in enumerate(streams):
             is_ours = index == video.stream_index
             argv += ["-map", shown if is_ours else f"{source}:{index}"]
             argv += [] if is_ours else [f"-c:{number}", "copy"]
@@ -157,7 +158,7 @@ def encoder_argv(
         if filters:
             said += ["-filter", filters]
         said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
-        argv += [*_of_stream(place, said), *_belongings(source, target, place)]
+        argv += [*_of_stream(place, said), *_belongings(source, target, streams)]
         argv += ["-f", target.container, f"file:{os.path.abspath(target.path)}"]
     return [*argv, *aside("1", [video.stream_index])] if piped and targets[0].others else argv
 
@@ -184,6 +185,15 @@ def decoder_argv(
     argv += ["-stats_enc_pre:v", input_name(times), "-stats_enc_pre_fmt:v", frame_times.FORMAT]
     argv += ["-f", "rawvideo", "pipe:1"]
     return [*argv, *aside("0", others)] if others else argv
+
+
+def tags_of_each(source: str, streams: Sequence[int]) -> list[str]:
+    """Output options that take the tags of `streams` over, one by one.
+
+    Said of one stream, ffmpeg takes over none of the others': sound had lost its language.
+    """
+    pairs = ((f"-map_metadata:s:{n}", f"{source}:s:{i}") for n, i in enumerate(streams))
+    return [word for pair in pairs for word in pair]
 
 
 def aside(source: str, streams: Sequence[int]) -> list[str]:
@@ -227,7 +237,7 @@ def _of_stream(place: int, options: Sequence[str]) -> list[str]:
     return said
 
 
-def _belongings(source: str, target: Target, place: int) -> list[str]:
+def _belongings(source: str, target: Target, streams: Sequence[int]) -> list[str]:
     if target.others is None:
         return ["-map_metadata", "-1", "-map_chapters", "-1"]
     argv = ["-map_metadata", source, "-map_chapters", source, "-copy_unknown"]
@@ -235,7 +245,7 @@ def _belongings(source: str, target: Target, place: int) -> list[str]:
     for number, flags in enumerate(target.dispositions):
         argv += [f"-disposition:{number}", str(flags)]
     if source != "0":  # a piped picture has lost what its stream said of itself
-        argv += [f"-map_metadata:s:{place}", f"{source}:s:v:0"]
+        argv += tags_of_each(source, streams)
     if target.container in {"mp4", "mov"}:
         # Tags of any name, but where they are allowed ffmpeg writes no cover art.
         has_cover = any(flags & ATTACHED_PIC for flags in target.dispositions)

@@ -94,7 +94,7 @@ def encoder_argv(
         argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]
     argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
-    argv += ["-map_metadata:s:v:0", f"1:s:{video.stream_index}"]
+    argv += command.tags_of_each("1", [video.stream_index, *(s.index for s in beside)])
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]
     argv.append(command.input_name(target))
     return [*argv, *command.aside("1", [video.stream_index])] if beside else argv

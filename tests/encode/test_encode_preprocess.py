@@ -23,7 +23,7 @@ CRFS = (20, 27, 34, 41)
 OPTIONS = (
     "-vf", "select='mod(n,3)',setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709",
     "-fps_mode", "vfr", "-c:v", "libx264", "-crf", "4", "-preset", "ultrafast",
-    "-pix_fmt", "yuv420p", "-c:a", "aac",
+    "-pix_fmt", "yuv420p", "-c:a", "aac", "-metadata:s:a", "language=fre",
 )  # fmt: skip
 
 

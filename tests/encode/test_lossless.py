@@ -125,6 +125,23 @@ def test_every_level_survives(
         assert (said["title"], said["language"]) == ("Main", "fre")
 
 
+def test_languages_titles_and_fonts_come_along(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """The picture alone had kept its tags; with a font attached there was no copy at all."""
+    font = tmp_path / "a.ttf"
+    font.write_bytes(b"font")
+    options = ("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast")
+    options += ("-metadata:s:a", "language=fre", "-metadata:s:a", "title=Comments")
+    options += ("-attach", str(font), "-metadata:s:t", "mimetype=font/ttf")
+    source = make_clip("tags.mkv", inputs=SOUND, options=options)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    with av.open(str(tmp_path / "o.mkv")) as container:
+        sound, attached = container.streams[1].metadata, container.streams[2].metadata
+    assert (sound["language"], sound["title"]) == ("fre", "Comments")
+    assert attached == {"filename": "a.ttf", "mimetype": "font/ttf"}
+
+
 @pytest.mark.parametrize("starts_s", [0, 3600])
 def test_a_copy_begins_at_nought_and_keeps_sound_with_picture(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path, starts_s: int
