@@ -37,16 +37,9 @@ def write(
     RefusedMedia for HDR and EncodeError when a child fails.
     """
     filtered.admit(video)
-    if target.suffix.lower() != ".mkv":
-        raise MediaError(f"{target.name} cannot hold it", hint="Name the output something.mkv.")
-    if target.exists() and target.samefile(video.path):
-        raise MediaError("the output is the source", hint="Name another output.")
+    _check_target(target, video.path)
     pixels = codec.pixel_format(video, _LIKE.codec)
     raw = RawFormat(pixels, *command.even_size(video))
-    if target.exists():  # it may be somebody's original
-        raise MediaError(f"{target.name} exists already", hint="Move it away, or name another.")
-    if not os.access(target.parent, os.W_OK):
-        raise MediaError(f"{target.parent} cannot be written to", hint="Name another folder.")
     held = inventory.take(video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
@@ -74,6 +67,17 @@ def write(
     if (missing := len(video.frame_times_s) - count) > 0:
         lost.append(f"{missing} frames of the source do not decode")
     return count, (*lost, *([OPAQUE] if held.picture.transparent else []))
+
+
+def _check_target(target: Path, source: Path) -> None:
+    if target.suffix.lower() != ".mkv":
+        raise MediaError(f"{target.name} cannot hold it", hint="Name the output something.mkv.")
+    if target.exists() and target.samefile(source):
+        raise MediaError("the output is the source", hint="Name another output.")
+    if target.exists():  # it may be somebody's original
+        raise MediaError(f"{target.name} exists already", hint="Move it away, or name another.")
+    if not os.access(target.parent, os.W_OK):
+        raise MediaError(f"{target.parent} cannot be written to", hint="Name another folder.")
 
 
 def _is_text(stream: Stream) -> bool:
