@@ -17,7 +17,7 @@ import click
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, below_words, count, shown
+from aqs_batch.wording import aqs_words, count, cut, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -179,7 +179,7 @@ def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
     if kind == "later":
         return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
     if kind == "gate":
-        aqs = below_words(facts["aqs_score"])
+        aqs = cut(facts["aqs_score"], 3)
         return f"{name}  below the gate: AQS {aqs} < {facts['fail_under']:g}"
     if kind == "moved":
         return f"{name}  moved to {shown(facts['to'])}"
@@ -195,7 +195,7 @@ def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
 
 
 def _rung_words(rung: Mapping[str, Any]) -> str:
-    vmaf = "VMAF not measured" if rung["vmaf"] is None else f"VMAF {rung['vmaf']:.2f}"
+    vmaf = "VMAF not measured" if rung["vmaf"] is None else f"VMAF {cut(rung['vmaf'], 2)}"
     filtered = " with preprocess" if rung["preprocess"] else ""
     words = f"{rung['codec']} CRF {rung['crf']:g}{filtered}: {vmaf}, {rung['kbps']:,.0f} kbit/s"
     words += f", {rung['alignment']} ({rung['plan']})"

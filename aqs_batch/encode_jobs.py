@@ -30,6 +30,7 @@ from aqs_batch.records import DAMAGED, RE_ENCODE, Rung
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
+from aqs_batch.wording import cut
 from aqs_batch.worker import End, Ended, Task, Worker
 
 if TYPE_CHECKING:
@@ -277,7 +278,7 @@ def _check_looks(taken: Rung, floor: float, encode: Path) -> None:
         )
     if taken.vmaf.mean < floor:
         raise EncodeError(
-            f"the original stays: its encode has a VMAF of {taken.vmaf.mean:.1f}, "
+            f"the original stays: its encode has a VMAF of {cut(taken.vmaf.mean)}, "
             f"{floor:g} is asked for",
             hint=f"The encode is {encode}; [encode] good_vmaf says what is good enough.",
         )
@@ -290,8 +291,8 @@ def _rung_facts(rung: Rung) -> dict[str, Any]:
         "preprocess": rung.preprocess,
         "kbps": round(rung.kbps, 1),
         "bytes": rung.size_bytes,
-        "vmaf": None if rung.vmaf is None else round(rung.vmaf.mean, 3),
-        "vmaf_neg": None if rung.vmaf_neg is None else round(rung.vmaf_neg.mean, 3),
+        "vmaf": None if rung.vmaf is None else round(rung.vmaf.mean, 6),
+        "vmaf_neg": None if rung.vmaf_neg is None else round(rung.vmaf_neg.mean, 6),
         "alignment": rung.alignment,
         "plan": rung.plan,
         "recommended": rung.recommended,

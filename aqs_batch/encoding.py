@@ -238,9 +238,7 @@ class _Work:
 
             found.append((goal, search(value_at, goal, low, high)))
         crf = together(found)
-        why = " and ".join(
-            f"{g.what} {'at least' if g.at_least else 'at most'} {g.bound:g}" for g, _ in found
-        )
+        why = " and ".join(goal.words for goal, _ in found)
         order = sorted(seen)
         return [seen[c] for c in order], (order.index(crf), why)
 

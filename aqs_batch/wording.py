@@ -31,9 +31,12 @@ def aqs_words(aqs: float, level: QualityLevel | None = None) -> str:
     return words if QualityLevel.of(float(words)) is level else f"{float(words) - 0.01:.2f}"
 
 
-def below_words(aqs: float) -> str:
-    """An AQS that is below a gate, cut to three decimals: 0.69996 had been "0.700, below 0.7"."""
-    return f"{math.floor(aqs * 1000) / 1000:.3f}"
+def cut(value: float, digits: int = 1) -> str:
+    """A number with fixed decimals that is never rounded up to a bound which it misses: a VMAF of
+    92.96 had been "93.0, 93 is asked for", an AQS of 0.69996 "0.700, below 0.7".
+    """
+    unit = 10**digits
+    return f"{math.floor(value * unit) / unit:.{digits}f}"
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

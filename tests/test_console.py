@@ -13,7 +13,7 @@ from rich.progress import Progress
 from aqs_batch import console
 from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, below_words, without_password
+from aqs_batch.wording import aqs_words, cut, without_password
 
 
 def test_long_work_says_how_far_it_is_once_a_minute() -> None:
@@ -52,7 +52,7 @@ def test_a_score_is_never_shown_as_one_of_a_better_level() -> None:
 def test_what_is_below_a_gate_is_shown_below_it() -> None:
     facts = {"aqs_score": 0.69996, "fail_under": 0.7}
     assert console.describe(Event("gate", "a.mp4", facts)).endswith("AQS 0.699 < 0.7")
-    assert below_words(0.5) == "0.500"
+    assert (cut(0.5, 3), cut(92.96)) == ("0.500", "92.9")
 
 
 def test_a_bar_takes_names_as_they_are() -> None:

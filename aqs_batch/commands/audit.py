@@ -151,7 +151,7 @@ def _tell(
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
     from aqs_batch import audit as audits
     from aqs_batch import reporting
-    from aqs_batch.wording import below_words, shown
+    from aqs_batch.wording import cut, shown
 
     why = [
         f"{len(found.kinds[kind])} {kind}" for kind in audits.gates(found, settings.audit.fail_on)
@@ -159,7 +159,7 @@ def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, li
     gate = settings.run.fail_under
     if gate:
         for file, aqs in reporting.scores_below(store, store.run(found.run), gate):
-            why.append(f"{shown(file)} scores {below_words(aqs)}, below {gate:g}")
+            why.append(f"{shown(file)} scores {cut(aqs, 3)}, below {gate:g}")
     if why:
         return EXIT_GATE, why
     failed = found.kinds.get("failed") or found.kinds.get("corrupt") or found.unreachable

@@ -138,12 +138,12 @@ def score(
 def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
     from aqs_batch import reporting
-    from aqs_batch.wording import below_words, shown
+    from aqs_batch.wording import cut, shown
 
     last, gate = store.run(run_id), settings.run.fail_under
     below = reporting.scores_below(store, last, gate) if gate else []
     for file, aqs in below:
-        complain(f"gate: {shown(file)} scores {below_words(aqs)}, below {gate:g}")
+        complain(f"gate: {shown(file)} scores {cut(aqs, 3)}, below {gate:g}")
     if below:
         return EXIT_GATE
     troubled = any(entry.reason for entry in store.run_files(run_id))

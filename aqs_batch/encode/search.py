@@ -10,6 +10,7 @@ from aqs_batch.encode.ladder import Made
 from aqs_batch.errors import TargetError
 from aqs_batch.records import Rung
 from aqs_batch.settings import Encode
+from aqs_batch.wording import cut
 
 MOST_STEPS = 10
 GUESSES = 3
@@ -29,6 +30,15 @@ class Goal:
     bound: float
     at_least: bool
     logarithmic: bool = False
+
+    @property
+    def words(self) -> str:
+        """The bound in full: 1500000 bytes had been "1.5e+06"."""
+        return f"{self.what} of {'at least' if self.at_least else 'at most'} {_plain(self.bound)}"
+
+    def shown(self, value: float) -> str:
+        """A value beside the bound, rounded away from it and never to it."""
+        return cut(value, 2) if self.at_least else _plain(math.ceil(value * 100) / 100)
 
     def keeps(self, value: float) -> bool:
         return value >= self.bound if self.at_least else value <= self.bound
@@ -83,7 +93,7 @@ def together(found: Sequence[tuple[Goal, float]]) -> float:
     for goal, crf in found:
         if goal.at_least and smallest is not None and crf < smallest:
             raise TargetError(
-                f"{goal.what} of {goal.bound:g} needs CRF {crf:g}, which is too large a file",
+                f"{goal.words} needs CRF {crf:g}, which is too large a file",
                 hint="Ask for less quality, more bytes, or a slower preset.",
             )
     qualities = [crf for goal, crf in found if goal.at_least]
@@ -104,10 +114,9 @@ def _next(known: dict[int, float], goal: Goal, good: int, bad: int) -> int:
 
 def _unmet(known: dict[int, float], goal: Goal, crf_of: Callable[[int], float]) -> TargetError:
     best = max(known, key=lambda n: known[n] if goal.at_least else -known[n])
-    sign = "at least" if goal.at_least else "at most"
     return TargetError(
-        f"no CRF gives {goal.what} of {sign} {goal.bound:g}; "
-        f"the best was {known[best]:.2f} at CRF {crf_of(best):g}",
+        f"no CRF gives {goal.words}; "
+        f"the best was {goal.shown(known[best])} at CRF {crf_of(best):g}",
         hint="Ask for less, or for another preset.",
     )
 
@@ -126,7 +135,7 @@ def within(climb: Callable[[float], Made], asked: Encode, crf: float, highest: f
         if crf >= highest:  # or the same file would be encoded again, for hours
             break
         crf = min(crf + math.ceil(_CRF_TO_HALVE * math.log2(over)), highest)
-    told = " and ".join(f"{goal.what} of at most {goal.bound:g}" for goal, _ in bounds)
+    told = " and ".join(goal.words for goal, _ in bounds)
     raise TargetError(
         f"the whole file does not keep {told}, though its samples did",
         hint="Search with --full, ask for more bytes, or a slower preset.",
@@ -151,10 +160,15 @@ def broken(whole: Rung, samples: Rung, asked: Encode) -> list[str]:
     """What a whole file does not keep, though its samples did."""
     bounds = goals(asked) or [(Goal("VMAF", asked.good_vmaf, True), _vmaf_of)]
     return [
-        f"the whole file has {goal.what} {value(whole):.2f}, its samples promised {goal.bound:g}"
+        f"the whole file has {goal.what} {goal.shown(value(whole))}, "
+        f"its samples promised {_plain(goal.bound)}"
         for goal, value in bounds
         if goal.keeps(value(samples)) and not goal.keeps(value(whole))
     ]
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.12g}"
 
 
 def _vmaf_of(rung: Rung) -> float:

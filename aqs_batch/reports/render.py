@@ -22,7 +22,7 @@ from aqs_batch.reports.index_page import index_page
 from aqs_batch.reports.names import is_page_name, visible, visible_name
 from aqs_batch.reports.summary import Row, row_of
 from aqs_batch.reports.video_page import video_page
-from aqs_batch.wording import count
+from aqs_batch.wording import count, cut
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGES = "videos"
@@ -92,6 +92,7 @@ def _environment() -> Environment:
         size=wording.size,
         label=wording.label,
         counted=count,
+        cut=cut,
     )
     return environment
 

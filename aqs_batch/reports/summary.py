@@ -20,7 +20,7 @@ from aqs_batch.records import (
 )
 from aqs_batch.reports.names import page_name
 from aqs_batch.reports.wording import percent
-from aqs_batch.wording import aqs_words
+from aqs_batch.wording import aqs_words, cut
 
 # Below this two scores read the same at two decimals, so neither better nor worse is claimed.
 CHANGE_MIN = 0.01
@@ -144,7 +144,7 @@ def _encode_words(outcome: Outcome, taken: Rung | None) -> str:
     parts = (
         f"CRF {taken.crf:g}",
         "with preprocess" if taken.preprocess else "",
-        f"VMAF {taken.vmaf.mean:.1f}" if taken.vmaf else "no VMAF",
+        f"VMAF {cut(taken.vmaf.mean)}" if taken.vmaf else "no VMAF",
         percent(taken.ratio) if taken.ratio else "",
     )
     # The column is narrow, and a line may end between parts alone.

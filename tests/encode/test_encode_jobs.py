@@ -187,7 +187,7 @@ def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) 
     (best,) = [rung for rung in rungs if rung.recommended]
     assert best.vmaf.mean >= 85
     assert all(rung.vmaf.mean < 85 for rung in rungs if rung.crf > best.crf)
-    assert "VMAF at least 85" in best.recommended
+    assert "VMAF of at least 85" in best.recommended
     with pytest.raises(TargetError, match="the best was"):
         encoding.encode(job(film, asked(tmp_path, max_kbps=0.5)))
 

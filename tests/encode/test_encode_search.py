@@ -56,6 +56,18 @@ def test_a_target_out_of_reach_names_the_best() -> None:
         search(lambda crf: 100 - crf, goal, 4, 51)
 
 
+def test_what_was_missed_by_little_is_not_shown_as_reached() -> None:
+    """It had been "at least 93; the best was 93.00", and "at most 1.5e+06; ... was 1500000.00"."""
+    with pytest.raises(TargetError, match=r"at least 93; the best was 92\.99 at CRF 4"):
+        search(lambda crf: 92.997 + (4 - crf), Goal("VMAF", 93, True), 4, 51)
+    rate = Goal("kbit/s", 500, False, logarithmic=True)
+    with pytest.raises(TargetError, match=r"at most 500; the best was 500\.01 at CRF 51"):
+        search(lambda crf: 500.004 + (51 - crf), rate, 4, 51)
+    size = Goal("bytes", 1_500_000, False, logarithmic=True)
+    with pytest.raises(TargetError, match=r"at most 1,500,000; the best was 1,500,001 at CRF 51"):
+        search(lambda crf: 1_500_001 + (51 - crf), size, 4, 51)
+
+
 def test_interpolation_saves_steps() -> None:
     asked = []
 
@@ -75,7 +87,7 @@ def test_of_two_sizes_the_smaller_one_is_kept() -> None:
     assert together([(RATE, 12), (SIZE, 24)]) == together([(SIZE, 24), (RATE, 12)]) == 24
     assert together([(VMAF, 30), (RATE, 12), (SIZE, 24)]) == 30
     assert together([(VMAF, 30)]) == 30
-    with pytest.raises(TargetError, match="VMAF of 90 needs CRF 20"):
+    with pytest.raises(TargetError, match="VMAF of at least 90 needs CRF 20"):
         together([(VMAF, 20), (RATE, 12), (SIZE, 24)])
 
 
@@ -113,7 +125,7 @@ def test_a_whole_file_that_is_too_large_is_made_smaller() -> None:
 
 def test_no_whole_file_is_encoded_twice() -> None:
     asked, climb = whole_files(100_000)
-    with pytest.raises(TargetError, match="kbit/s of at most 1000, though its samples did"):
+    with pytest.raises(TargetError, match="kbit/s of at most 1,000, though its samples did"):
         within(climb, Encode(max_kbps=1000), 48, 51)
     assert asked == [48, 51]
 
