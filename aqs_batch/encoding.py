@@ -252,15 +252,10 @@ class _Work:
         if made.log is None or not made.files:
             return made
         worst = []
-        ends: list[int] = []
-        for window in self._wanted.plan.windows:
-            ends.append((ends[-1] if ends else 0) + (window.frames or len(made.log.numbers)))
         for position in made.log.worst():
-            at = next(n for n, end in enumerate(ends) if position < end)
             picture = choose.side_by_side(
-                self._job.ffmpeg.path, self._wanted.video, self._wanted.plan.windows[at],
-                made.files[at], self._place(), position - (ends[at - 1] if at else 0),
-                made.log.place(position),
+                self._job.ffmpeg.path, self._wanted.video, self._wanted.plan, made.files,
+                self._place(), made.log, position,
             )  # fmt: skip
             worst.append(
                 WorstFrame(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from aqs_batch.encode import command, inventory, plan
-from aqs_batch.encode.plan import Window
+from aqs_batch.encode.frame_log import FrameLog
+from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import child
 from aqs_batch.records import Pixels, Rung, Video
@@ -51,28 +53,35 @@ def none_kept(rungs: Sequence[Rung]) -> str:
 def side_by_side(
     ffmpeg_path: str,
     video: Video,
-    window: Window,
-    encode: Path,
+    plan_: Plan,
+    files: Sequence[Path],
     place: int,
+    log: FrameLog,
     position: int,
-    middle: tuple[float, float],
 ) -> Pixels | None:
     """Crops of one frame, source left and encode right, uint8[H,W,3]; None if one is unreadable.
 
-    `position` counts the frames of the window, `middle` is the crop's centre in 0-1 of the frame.
+    `files` are the encode's, one a window, `position` counts the frames of `log`. None as well
+    where some of the source do not decode: its packets do not say when the others are shown.
     """
-    ours = inventory.take(encode, place).picture.times_s
     theirs = video.frame_times_s
-    first = window.start + position
-    if position >= len(ours) or first >= len(theirs):
+    if plan_.full and len(log.numbers) + abs(log.offset) != len(theirs):
         return None
+    starts = [window.start for window in plan_.windows]
+    source = int(log.numbers[position])
+    at = bisect_right(starts, source) - 1
+    encode, own = files[at], source - starts[at] - log.offset
+    ours = inventory.take(encode, place).picture.times_s
+    if source >= len(theirs) or own >= len(ours):
+        return None
+    middle = log.place(position)
     crops = [
         _crop(
             ffmpeg_path, path, stream, plan.window(times, number, 1, times[-1] - times[0]), middle
         )
         for path, stream, times, number in (
-            (video.path, video.stream_index, theirs, first),
-            (encode, place, ours, position),
+            (video.path, video.stream_index, theirs, source),
+            (encode, place, ours, own),
         )
     ]
     left, right = crops

@@ -21,12 +21,16 @@ _APART_S = 1.0  # worst frames are at least this far apart, or they all show one
 
 @dataclass(frozen=True)
 class FrameLog:
-    """Scores by name, with the number and time of each frame in the source."""
+    """Scores by name, with the number and time of each frame in the source.
+
+    In the encode of a window a frame's number is less by the window's start and by `offset`.
+    """
 
     numbers: NDArray[np.int64]
     times_s: Series
     scores: Mapping[str, Series]
     worst_cell: NDArray[np.uint8]
+    offset: int = 0
 
     def write(self, path: Path, facts: Mapping[str, object]) -> None:
         """Write gzipped JSON under a temporary name, then rename it; the same bytes every time."""
@@ -76,10 +80,11 @@ class FrameLog:
 
 
 def joined(logs: Sequence[FrameLog]) -> FrameLog:
-    """The logs of several windows one after another."""
+    """The logs of several windows of one offset, one after another."""
     return FrameLog(
         np.concatenate([log.numbers for log in logs]),
         np.concatenate([log.times_s for log in logs]),
         {name: np.concatenate([log.scores[name] for log in logs]) for name in logs[0].scores},
         np.concatenate([log.worst_cell for log in logs]),
+        logs[0].offset,
     )

@@ -275,7 +275,7 @@ def _log(video: Video, window: Window, frames: vmaf.Frames) -> FrameLog:
     known = np.array(video.frame_times_s)
     times = known[np.minimum(numbers, len(known) - 1)] - known[0]
     scores = {**frames.vmaf, "xpsnr": frames.xpsnr}
-    return FrameLog(numbers, times, scores, frames.worst_cell)
+    return FrameLog(numbers, times, scores, frames.worst_cell, frames.alignment.offset)
 
 
 def _log_name(crf: float, wanted: Wanted, key: str) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aqs_batch import encoding, ffmpeg, preprocessing
 from aqs_batch.config import load
+from aqs_batch.encode import child, command
+from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.command import Target
+from aqs_batch.encode.ladder import Encoder
+from aqs_batch.encode.plan import Window
 from aqs_batch.encode.raw_frames import Luma
 from aqs_batch.errors import RefusedMedia, SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import Rung, Vmaf
+from aqs_batch.records import Rung, Video, Vmaf
 from aqs_batch.settings import Settings
 
 CRFS = (20, 27, 34, 41)
@@ -77,6 +84,32 @@ def test_a_strength_encodes_both_ways_and_keeps_the_filtered_file_whole(
     for name in ("color_primaries", "color_transfer", "color_matrix", "color_range"):
         assert getattr(after, name) == getattr(before, name), name
     assert [c for c in best.checks if not c.kept] == []
+
+
+def test_worst_frames_of_an_encode_that_lacks_the_first_are_beside_their_own(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each had been shown beside the one two frames on, as if all differed there."""
+
+    def lacking(path: str, video: Video, recipe: Recipe, strength: float) -> Encoder:
+        def late(
+            window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
+        ) -> None:
+            argv = command.encoder_argv(path, video, window, recipe, targets)
+            at = argv.index("-filter:0") + 1
+            argv[at] += ",select=gte(n\\,2)"
+            child.run(argv, "encoding")
+
+        return late
+
+    monkeypatch.setattr(preprocessing, "encoder", lacking)
+    result = encode(film, asked(tmp_path, preprocess="1", crf=(4,)))
+    (best,) = [s.rung for s in result.rungs if s.rung.recommended]
+    assert best.alignment == "offset 2"
+    (shown,) = best.worst
+    picture = np.asarray(Image.open(io.BytesIO(shown.picture)).convert("L"), np.float32)
+    half = picture.shape[1] // 2
+    assert np.abs(picture[:, : half - 4] - picture[:, half + 4 :]).mean() < 4
 
 
 def test_auto_leaves_the_filter_out_where_it_does_harm(
