@@ -148,7 +148,8 @@ def describe(event: Event) -> str:
         verdict = f"AQS {aqs_words(facts['aqs_score'], level)} {level.value}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"
     if event.kind == "report":
-        return "\n".join(f"wrote {path}" for path in facts["written"])
+        counts = ", ".join(f"{n:,} {status}" for status, n in facts.get("counts", {}).items())
+        return "\n".join([*([counts] if counts else []), *(f"wrote {p}" for p in facts["written"])])
     return _describe_encode(event.kind, name, facts) or _describe_service(event.kind, name, facts)
 
 

@@ -48,6 +48,7 @@ def folder(make_clip, tmp_path: Path) -> Path:
 
 def test_a_second_run_does_nothing_again(folder: Path, tmp_path: Path) -> None:
     first = aqs("run", "--input_dir", "in", "--output_dir", "out", cwd=tmp_path)
+    assert "2 scored, 0 unchanged, 0 failed\nwrote " in first.stdout
     assert first.returncode == 0, first.stderr
     before = results(tmp_path / "out")
     assert set(before) == {"a.mp4", "sub/b.mp4"}
@@ -59,6 +60,7 @@ def test_a_second_run_does_nothing_again(folder: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in second.stdout.splitlines()]
     events = {(e["event"], e.get("file")) for e in lines}
     assert ("unchanged", "renamed.mp4") in events
+    assert lines[-1]["counts"] == {"scored": 1, "unchanged": 1, "failed": 0}
     assert ("scored", "sub/b.mp4") in events
     after = results(tmp_path / "out")
     assert after["renamed.mp4"]["aqs_score"] == before["a.mp4"]["aqs_score"]

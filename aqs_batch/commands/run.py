@@ -125,8 +125,10 @@ def score(
                 command=shlex.join(sys.argv),
                 force=force,
             )
-            written = reporting.write_reports(store, store.run(run_id), settings)
-            listen(Event("report", facts={"written": [str(p) for p in written]}))
+            last = store.run(run_id)
+            written = [str(p) for p in reporting.write_reports(store, last, settings)]
+            counts = reporting.run_record(store, last).counts
+            listen(Event("report", facts={"written": written, "counts": dict(counts)}))
         return _exit_code(store, run_id, settings)
     except KeyboardInterrupt:
         complain(INTERRUPTED)

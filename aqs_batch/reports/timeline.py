@@ -20,6 +20,7 @@ _SLICES_MAX = 240  # finer than a column of pixels on most screens, and 2,000 se
 _POINTS_MAX = 80  # up to here every sequence gets its own dot
 _SCENES_MAX = 60
 _ALERTS_MAX = 40
+_ROOM_BELOW = 0.1  # AQS from which a label fits under a line
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def aqs_timeline(sequences: Sequence[SequenceScore], duration_s: float, aqs_p5: 
     parts += _scene_lines(sequences, end_s)
     parts += _curve(columns, end_s)
     parts.append(svg.line(LEFT, _y(aqs_p5), WIDTH - RIGHT, _y(aqs_p5), "p5"))
-    parts.append(svg.text(LEFT + 4, _y(aqs_p5) - 4, f"p5 {decimal(aqs_p5)}", "halo strong"))
+    below = 12 if aqs_p5 > _ROOM_BELOW else -4  # nearly all of the curve is above the line
+    parts.append(svg.text(LEFT + 4, _y(aqs_p5) + below, f"p5 {decimal(aqs_p5)}", "halo strong"))
     parts += _alert_marks(alerts, end_s)
     description = (
         f"AQS over time: {count(len(sequences), 'sequence')}, "
