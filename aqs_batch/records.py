@@ -109,7 +109,7 @@ class Fraction:
 
 @dataclass(frozen=True)
 class Video:
-    """One input file with what probing found (container and packets, nothing decoded)."""
+    """One input file with what probing found: container, packets, and its first frame."""
 
     path: Path
     size_bytes: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,16 @@ class Answer:
 
 def nothing(done: int, of: int) -> None:
     pass
+
+
+@contextmanager
+def noticing(dropped: threading.Event) -> Iterator[None]:
+    """Sets `dropped` where the work inside is called off."""
+    try:
+        yield
+    except BaseException:
+        dropped.set()
+        raise
 
 
 @pytest.fixture
@@ -103,11 +115,8 @@ def test_what_nobody_wants_any_more_ends_at_its_next_sequence(
     def work(path: Path, progress) -> Answer:
         if path == files[0] and threading.current_thread() is not here:
             gate.wait(30)
-            try:
+            with noticing(dropped):
                 progress(1, 2)
-            except BaseException:
-                dropped.set()
-                raise
         return Answer(path, threading.current_thread())
 
     ahead = Lookahead(work, lambda: 0.0, most=1)
@@ -158,11 +167,8 @@ def test_an_interrupt_while_waiting_drops_the_work(files: list[Path]) -> None:
         progress(0, 2)
         if path == files[0]:
             gate.wait(30)
-        try:
+        with noticing(dropped):
             progress(1, 2)
-        except BaseException:
-            dropped.set()
-            raise
         return Answer(path, threading.current_thread())
 
     def interrupt(done: int, of: int) -> None:

@@ -30,7 +30,7 @@ from aqs_batch.commands.frame import (
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
-    from aqs_batch.store import Store
+    from aqs_batch.store import RunRow, Store
 
 
 @click.command()
@@ -129,7 +129,7 @@ def score(
             written = [str(p) for p in reporting.write_reports(store, last, settings)]
             counts = reporting.run_record(store, last).counts
             listen(Event("report", facts={"written": written, "counts": dict(counts)}))
-        return _exit_code(store, run_id, settings)
+        return _exit_code(store, last, settings)
     except KeyboardInterrupt:
         complain(INTERRUPTED)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
@@ -137,18 +137,18 @@ def score(
         store.close()
 
 
-def _exit_code(store: Store, run_id: int, settings: Settings) -> int:
+def _exit_code(store: Store, last: RunRow, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
     from aqs_batch import reporting
     from aqs_batch.wording import cut, shown
 
-    last, gate = store.run(run_id), settings.run.fail_under
+    gate = settings.run.fail_under
     below = reporting.scores_below(store, last, gate) if gate else []
     for file, aqs in below:
         complain(f"gate: {shown(file)} scores {cut(aqs, 3)}, below {gate:g}")
     if below:
         return EXIT_GATE
-    troubled = any(entry.reason for entry in store.run_files(run_id))
+    troubled = any(entry.reason for entry in store.run_files(last.id))
     return EXIT_FAILED if troubled else 0
 
 
