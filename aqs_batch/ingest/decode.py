@@ -213,12 +213,23 @@ def _by_seeking(
             sequence, last_s, first_s = read
             if start is None:  # (the sequence itself may begin later, at a cut)
                 shift_s = first_s - times[0]
-            to_one_pass_s = 0.0 if start is None else start.seek_s + shift_s
+            offset_s = -shift_s if start is None else start.seek_s
             scene += sequence.scene
-            yield Sequence(sequence.t_s + to_one_pass_s, sequence.frames, scene)
+            begin = _nearest(times, sequence.t_s + offset_s)
+            yield Sequence(times[begin] + shift_s, sequence.frames, scene)
             # After a cut inside the window it ends later than planned.
-            frame = bisect_left(times, last_s + to_one_pass_s - shift_s - 1e-4) + 1
+            frame = _nearest(times, last_s + offset_s) + 1
         found = moments.next(frame, moments.number(found) + 1)
+
+
+def _nearest(times_s: tuple[float, ...], at_s: float) -> int:
+    """The frame shown at `at_s`, give or take a tick of the container's clock.
+
+    A seek counts from a whole tick: by QuickTime's 1/600 s, sequences that adjoin had begun a frame
+    late.
+    """
+    after = bisect_left(times_s, at_s, 1, len(times_s) - 1)
+    return min(after - 1, after, key=lambda frame: abs(times_s[frame] - at_s))
 
 
 def _one_sequence(

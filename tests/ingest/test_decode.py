@@ -207,6 +207,20 @@ def test_seeking_and_one_pass_give_the_same_sequences(
         assert np.array_equal(rgb(one), rgb(two))
 
 
+def test_sequences_that_adjoin_are_the_same_by_a_coarse_clock(
+    make_clip, ffmpeg_path: str, monkeypatch
+) -> None:
+    """A seek to 1 ms before a keyframe is none by whole ticks of QuickTime's 1/600 s."""
+    options = ("-video_track_timescale", "600", *X264, "-g", "25")
+    path = make_clip("coarse.mov", seconds=2, size="160x120", options=options)
+    begun = {}
+    for seeks in (False, True):
+        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
+        begun[seeks] = [s.t_s for s in read(path, ffmpeg_path, interval_s=0.1)[1]]
+    assert len(begun[True]) == 7
+    assert begun[True] == pytest.approx(begun[False], abs=1e-5)
+
+
 def test_a_short_clip_by_seeking_too(make_clip, ffmpeg_path: str, monkeypatch) -> None:
     monkeypatch.setattr(decode, "seek_pays", lambda video, plan: True)
     _, sequences = read(make_clip(seconds=0.12), ffmpeg_path)
