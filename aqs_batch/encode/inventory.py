@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +30,7 @@ LIMITED = 1  # libav's number of the range that is meant where none is said
 _PROGRESSIVE = 1  # of libav's field orders; 0 says nothing, those above name the fields
 _SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL")
 _ALPHA_ASIDE = ("vp8", "vp9")  # transparency is a second picture beside the first, told by a tag
+_LONG_S = 1.0  # a last frame that is shown for longer is held on purpose
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
 
 
@@ -59,6 +61,7 @@ class Picture:
     interlaced: bool
     sar: tuple[int, int]  # 1:1 where nothing is said
     times_s: tuple[float, ...]  # of every packet, sorted
+    held_s: float  # how long the last frame is shown, 0 where that is not long
     size_bytes: int
 
     @property
@@ -67,8 +70,8 @@ class Picture:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """Times of the first and the last frame."""
-        return (self.times_s[0], self.times_s[-1]) if self.times_s else (0.0, 0.0)
+        """Times of the first and the last frame, of one that is held for long its end."""
+        return (self.times_s[0], self.times_s[-1] + self.held_s) if self.times_s else (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
         int(codec.color_range),
     )  # fmt: skip
     sizes, times, side, rotation = 0, [], set[str](), 0
+    last = -math.inf, 0.0
     looked = False
     order = int(codec.field_order)
     interlaced = order > _PROGRESSIVE
@@ -212,6 +216,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
             sizes += packet.size
             stamp = packet.pts if packet.pts is not None else packet.dts
             times.append(0.0 if stamp is None else float(stamp * stream.time_base))
+            last = max(last, (times[-1], float((packet.duration or 0) * stream.time_base)))
             if not looked:
                 for frame in _decoded(packet):
                     looked = True
@@ -234,6 +239,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
         interlaced=interlaced,
         sar=(sar.numerator, sar.denominator),
         times_s=tuple(sorted(times)),
+        held_s=last[1] if last[1] > _LONG_S else 0.0,
         size_bytes=sizes,
     )
 

@@ -116,6 +116,23 @@ def test_odd_files_keep_clock_and_orientation(
         assert kept[what].kept, kept[what]
 
 
+@pytest.mark.parametrize(("name", "kept"), [("held.mkv", True), ("held.mp4", False)])
+def test_a_last_frame_that_was_held_and_is_no_longer_is_a_loss(
+    name: str, kept: bool, make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """MP4 counts by the order of decoding, so that ffmpeg shortens the film where B-frames end."""
+    moving = make_clip(options=("-c:v", "libx264", "-bf", "0"))
+    held = tmp_path / name
+    longer = "setts=pts=PTS:dts=DTS:duration=if(eq(N\\,24)\\,60/TB\\,DURATION)"
+    argv = [ffmpeg_path, "-i", f"file:{moving}", "-c", "copy", "-bsf:v", longer, f"file:{held}"]
+    assert ffmpeg.run(argv, timeout_s=60).returncode == 0
+    part, before = reencode(held, ffmpeg_path, tmp_path)
+    after = inventory.take(part)
+    (told,) = (c for c in inventory.compare(before, after, 25) if c.what == "picture from and to")
+    assert told.kept is kept
+    assert told.before == "0.000 s to 60.960 s"
+
+
 def test_colour_tags_that_changed_are_told_by_name(make_clip) -> None:
     before, after = (
         inventory.take(
