@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 FRAMES_PER_SEQUENCE = 7
 RE_ENCODE = "re-encode: "  # how a reason begins that is of a re-encode, not of the score
 DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
-TILE_PX = 224
-SWATCH_PX = 64
+TILE_PX, SWATCH_PX = 224, 64
 
 Pixels = NDArray[np.uint8]
 
@@ -134,6 +133,7 @@ class Video:
     duration_s: float
     bit_rate_kbps: float
     stream_index: int
+    held_s: float = 0.0  # the part of duration_s for which the last frame stands still
     frame_times_s: tuple[float, ...] = field(repr=False, default=())  # PTS of every packet, sorted
     keyframe_times_s: tuple[float, ...] = field(repr=False, default=())
     kbps_over_time: tuple[float, ...] = field(repr=False, default=())  # one value a second

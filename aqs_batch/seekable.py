@@ -29,7 +29,7 @@ def seekable(ffmpeg_path: str, video: Video, folder: Path, limits: Bounds) -> Vi
     return replace(
         video, path=copy, container=found.container, stream_index=found.stream_index,
         frame_times_s=found.frame_times_s, keyframe_times_s=found.keyframe_times_s,
-        duration_s=found.duration_s,
+        duration_s=found.duration_s, held_s=found.held_s,
     )  # fmt: skip
 
 

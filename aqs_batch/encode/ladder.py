@@ -216,10 +216,8 @@ class Ladder:
         version: str,
     ) -> Rung:
         wanted = self._wanted
-        length_s = sum(w.length_s for w in wanted.plan.windows)
-        kbps = size_bytes * 8 / 1000 / max(length_s, 1e-6)
-        if not wanted.plan.full:
-            size_bytes = round(kbps * wanted.video.duration_s * 1000 / 8)
+        size_bytes = round(size_bytes / wanted.plan.share)
+        kbps = size_bytes * 8 / 1000 / max(wanted.video.duration_s, 1e-6)
         pooled = {name: vmaf.pool(log.scores[name]) for name in wanted.models}
         source_bytes = sum(wanted.video.kbps_over_time) * 1000 / 8
         model = f"{wanted.models['vmaf']}, libvmaf {version}, {vmaf.POOLING}" if pooled else ""

@@ -32,7 +32,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Plan:
-    """The windows of one ladder; `share` is the part of the source's time that they cover, 0-1."""
+    """The windows of one ladder; `share` is the part of the source's time that they cover, 0-1.
+
+    How long its last frame stands still is left out of account: hardly a byte is spent on that.
+    """
 
     windows: tuple[Window, ...]
     words: str
@@ -54,20 +57,20 @@ def samples(video: Video, count: int, length_s: float) -> Plan:
     A window begins at the keyframe nearest to where it would be centred: encoders put keyframes at
     scene cuts, so that few windows hold one, and a seek there decodes nothing in vain.
     """
-    times = video.frame_times_s
-    usable = len(times) > 1 and video.duration_s > 0
-    if not usable or count * length_s > MOSTLY * video.duration_s or len(set(times)) < len(times):
+    times, moving_s = video.frame_times_s, video.duration_s - video.held_s
+    usable = len(times) > 1 and moving_s > 0
+    if not usable or count * length_s > MOSTLY * moving_s or len(set(times)) < len(times):
         return whole(video)
     windows = []
-    part_s = video.duration_s / count
+    part_s = moving_s / count
     for number in range(count):
         begin = times[0] + number * part_s
         first = _begin(video, begin, begin + part_s - length_s)
         after = bisect_left(times, times[first] + length_s)
         frames = max(after - first, 1)
-        windows.append(window(times, first, frames, video.duration_s, video.keyframe_times_s))
-    words = f"{count} x {length_s:.1f} s of {video.duration_s:.1f} s"
-    return Plan(tuple(windows), words, sum(w.length_s for w in windows) / video.duration_s)
+        windows.append(window(times, first, frames, moving_s, video.keyframe_times_s))
+    words = f"{count} x {length_s:.1f} s of {moving_s:.1f} s"
+    return Plan(tuple(windows), words, sum(w.length_s for w in windows) / moving_s)
 
 
 def window(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ import av.error
 from aqs_batch import colour
 from aqs_batch.containers import DEMUXERS
 from aqs_batch.errors import MediaError, RefusedMedia
-from aqs_batch.ingest import keyframes, wholeness
+from aqs_batch.ingest import duration, keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
@@ -55,6 +56,7 @@ class _Packets:
     times_s: tuple[float, ...]
     keyframes_s: tuple[float, ...]
     kbps: tuple[float, ...]
+    last_lasts_s: float  # as the container says, the frame that is shown last
     damaged: bool
 
 
@@ -128,7 +130,8 @@ def _describe(
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
     turned = first.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
-    duration = _duration(packets.times_s, frame_rate)
+    held_s = duration.held_s(packets.last_lasts_s, frame_rate)
+    duration_s = duration.moving_s(packets.times_s, frame_rate) + held_s
     warnings = []
     if packets.damaged:
         warnings.append(f"{DAMAGED}the container is broken or cut short; read up to there")
@@ -142,8 +145,9 @@ def _describe(
         variable_frame_rate=variable,
         field_order=_field_order(video, first),
         rotation_deg=first.rotation_deg,
-        duration_s=duration,
-        bit_rate_kbps=size * 8 / 1000 / duration if duration else 0.0,
+        duration_s=duration_s,
+        held_s=held_s,
+        bit_rate_kbps=size * 8 / 1000 / duration_s if duration_s else 0.0,
         frame_times_s=packets.times_s,
         keyframe_times_s=packets.keyframes_s,
         kbps_over_time=packets.kbps,
@@ -244,6 +248,7 @@ def _read_packets(
     first: FirstFrame,
 ) -> _Packets:
     times: list[float] = []
+    last = -math.inf, 0.0
     keys: list[float] = []
     sizes: dict[int, int] = {}
     damaged = False
@@ -264,8 +269,10 @@ def _read_packets(
             # A raw stream has no times: frames then follow each other at the nominal rate.
             at = len(times) * step if stamp is None else stamp * base
             decoded_at = at if packet.dts is None else packet.dts * base
-            at = clock.going_on(at, decoded_at, float((packet.duration or 0) * base))
+            lasts_s = float((packet.duration or 0) * base)
+            at = clock.going_on(at, decoded_at, lasts_s)
             times.append(at)
+            last = max(last, (at, lasts_s))
             if packet.is_keyframe and (not avc or keyframes.is_whole(memoryview(packet), lead)):
                 keys.append(at)
             second = max(int(at - times[0]), 0)  # of the video, whatever its clock says
@@ -280,7 +287,7 @@ def _read_packets(
     times.sort()
     span = min(max(sizes, default=0) + 1, 100_000)
     kbps = tuple(sizes.get(second, 0) * 8 / 1000 for second in range(span)) if sizes else ()
-    return _Packets(tuple(times), tuple(sorted(keys)), kbps, damaged)
+    return _Packets(tuple(times), tuple(sorted(keys)), kbps, last[1], damaged)
 
 
 def _nominal_rate(container: str, stream: av.video.stream.VideoStream) -> Any:
@@ -303,11 +310,3 @@ def _rate(
     if not 0.5 < found.value * median < 2:  # FLV and its like declare their clock as the rate
         found = Fraction(round(1000 / median), 1000)
     return found, odd > 0.02 * len(steps)
-
-
-def _duration(times_s: tuple[float, ...], rate: Fraction) -> float:
-    """From first to last frame, plus one frame: headers lie, packets do not."""
-    step = 1 / rate.value if rate.value else 0.0
-    if len(times_s) > 1:
-        return times_s[-1] - times_s[0] + min(step, 1.0)
-    return step

@@ -52,7 +52,7 @@ def plan(video: Video, interval_s: float, max_sequences: int) -> SamplePlan:
     grows. Sequences never overlap.
     """
     times = video.frame_times_s
-    duration = max(video.duration_s, 1e-3)
+    duration = max(video.duration_s - video.held_s, 1e-3)
     window = duration * FRAMES_PER_SEQUENCE / max(len(times), FRAMES_PER_SEQUENCE)
     interval = min(interval_s, duration / LEAST_SEQUENCES)
     interval = max(interval, window, duration / max_sequences)

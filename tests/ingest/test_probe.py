@@ -8,7 +8,9 @@ import av
 import pytest
 
 from aqs_batch import ffmpeg
+from aqs_batch.encode import plan
 from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.ingest import sampling
 from aqs_batch.ingest.probe import Limits, probe
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
@@ -93,6 +95,23 @@ def test_rates_are_in_thousands_of_bits_a_second(make_clip) -> None:
     assert len(video.kbps_over_time) == 3
     assert sum(video.kbps_over_time) * 1000 / 8 == pytest.approx(stream_bytes)
     assert video.bit_rate_kbps * video.duration_s * 1000 / 8 == pytest.approx(video.size_bytes)
+
+
+@pytest.mark.parametrize("name", ["held.mp4", "held.mkv"])
+def test_a_last_frame_that_is_held_counts_as_long_as_it_is_shown(
+    make_clip, tmp_path: Path, ffmpeg_path: str, name: str
+) -> None:
+    """As a screen recording in which nothing moves any more; what is sampled stays the same."""
+    moving = make_clip(seconds=2, options=("-c:v", "libx264", "-bf", "0", "-g", "10"))
+    held = tmp_path / name
+    longer = "setts=pts=PTS:dts=DTS:duration=if(eq(N\\,49)\\,60/TB\\,DURATION)"
+    argv = [ffmpeg_path, "-i", f"file:{moving}", "-c", "copy", "-bsf:v", longer, f"file:{held}"]
+    assert ffmpeg.run(argv, timeout_s=60).returncode == 0
+    video, short = probe(held), probe(moving)
+    assert video.duration_s == pytest.approx(61.96, abs=0.01)
+    assert video.bit_rate_kbps == pytest.approx(video.size_bytes * 8 / 61.96 / 1000, rel=1e-3)
+    assert sampling.plan(video, 0.5, 600) == sampling.plan(short, 0.5, 600)
+    assert plan.samples(video, 2, 0.4).share == pytest.approx(0.4, abs=0.02)
 
 
 def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> None:

@@ -1,0 +1,25 @@
+"""How long a video is, by its packets: headers lie."""
+
+from __future__ import annotations
+
+from aqs_batch.records import Fraction
+
+LONG_S = 1.0  # a frame that is shown for longer stands still
+
+
+def moving_s(times_s: tuple[float, ...], rate: Fraction) -> float:
+    """From first to last frame, plus one frame."""
+    return times_s[-1] - times_s[0] + _step_s(rate)
+
+
+def held_s(lasts_s: float, rate: Fraction) -> float:
+    """How much longer the last frame is shown, where it lasts for long by its container's word.
+
+    A screen recording of a minute in which nothing moves after four seconds had been one of four
+    seconds, at fifteen times its rate.
+    """
+    return lasts_s - _step_s(rate) if lasts_s > LONG_S else 0.0
+
+
+def _step_s(rate: Fraction) -> float:
+    return min(1 / rate.value, LONG_S) if rate.value else 0.0
