@@ -27,6 +27,7 @@ _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
 JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
+ROUNDED_S = 0.0011  # and than this: Matroska rounds to milliseconds, 240 fps had been variable
 
 
 class Bounds(Protocol):
@@ -306,7 +307,8 @@ def _rate(
     if len(steps) < 4:
         return found, False
     median = steps[len(steps) // 2]
-    odd = sum(1 for s in steps if abs(s - median) > JITTER * median)
+    slack_s = max(JITTER * median, ROUNDED_S)
+    odd = sum(1 for s in steps if abs(s - median) > slack_s)
     if not 0.5 < found.value * median < 2:  # FLV and its like declare their clock as the rate
         found = Fraction(round(1000 / median), 1000)
     return found, odd > 0.02 * len(steps)

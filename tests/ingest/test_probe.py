@@ -114,6 +114,15 @@ def test_a_last_frame_that_is_held_counts_as_long_as_it_is_shown(
     assert plan.samples(video, 2, 0.4).share == pytest.approx(0.4, abs=0.02)
 
 
+@pytest.mark.parametrize(("frames", "variable"), [("1", False), ("mod(n,5)", True)])
+def test_milliseconds_make_no_variable_rate_of_240_fps(
+    make_clip, frames: str, variable: bool
+) -> None:
+    chosen = ("-vf", f"select='{frames}'", "-fps_mode", "passthrough", *X264)
+    video = probe(make_clip("fast.mkv", rate=240, options=chosen))
+    assert video.variable_frame_rate is variable
+
+
 def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> None:
     tags = "setsar=16/11,setparams=color_primaries=bt470bg:color_trc=bt709:colorspace=smpte170m"
     path = make_clip("tagged.mkv", options=("-vf", f"{tags}:range=pc", *X264))
