@@ -132,6 +132,13 @@ def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> N
     assert (video.sar.num, video.sar.den) == (16, 11)
 
 
+@pytest.mark.parametrize(("frames", "says"), [("1", "a still image"), ("5", "without a container")])
+def test_pictures_without_a_container_are_no_still_image(make_clip, frames: str, says: str) -> None:
+    path = make_clip("raw.mjpeg", options=("-frames:v", frames, "-c:v", "mjpeg", "-f", "mjpeg"))
+    with pytest.raises(MediaError, match=says):
+        probe(path)
+
+
 def test_a_picture_in_a_sound_file_is_no_video(make_clip, tmp_path: Path, ffmpeg_path: str) -> None:
     cover = make_clip("one.png", options=("-frames:v", "1"))
     song = tmp_path / "song.m4a"
