@@ -1,18 +1,21 @@
 """Train a head that speaks beside the jury, from facts that are its own.
 
 `python -m training.beside colour` (or trails, or softness) makes the facts and labels that it
-learns from (resumable; a fraction of the cost of whole samples, and nothing else depends on them),
-fits a small perceptron to them, and weighs it against the jury on validation, whose sources it has
-not seen.
+learns from (resumable, a process a core; a fraction of the cost of whole samples, and nothing else
+depends on them), fits a small perceptron to them, and weighs it against the jury on validation,
+whose sources it has not seen.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,7 @@ BATCH, RATE, DECAY = 256, 3e-3, 0.1
 FIRST_GUESS = (1.0, 0.5, 0.0)
 
 Arrays = Mapping[str, NDArray[Any]]
+Place = tuple[str, int]
 Floats = NDArray[np.float64]
 
 
@@ -74,6 +78,11 @@ class Subject:
     noise: float  # added to facts in training, in their own deviations
     witness: Witness | None = None
 
+    @property
+    def places(self) -> list[Place]:
+        """Every file: where its scenes come from, and its number there."""
+        return [(data, number) for data, numbers in self.files.items() for number in numbers]
+
 
 SUBJECTS = {
     "colour": Subject(
@@ -81,7 +90,7 @@ SUBJECTS = {
         Witness(SATURATION, colour.given),
     ),
     "trails": Subject(
-        TrailHead, GHOSTS, trails.FILES, trails.make, trails.lesson, 3000, 0.1,
+        TrailHead, GHOSTS, trails.FILES, trails.make, trails.lesson, 6000, 0.1,
         Witness(GHOSTING, trails.given),
     ),
     "softness": Subject(
@@ -93,18 +102,35 @@ SUBJECTS = {
 def lessons(subject: Subject, folder: Path, library: Callable[[str], Any]) -> list[Tensor]:
     """The inputs of all that is learned from, and last the labels, 0-1; made where missing."""
     scenes, columns = cache(library), []
-    for data, numbers in subject.files.items():
-        for number in numbers:
-            file = folder / f"train-{data}" / f"{number:05d}.npz"
-            given, label = subject.lesson(_kept(subject, file, scenes, data, number))
-            known = (label >= 0).reshape(len(label), -1).all(1)
-            columns.append([*(g[known] for g in given), (label[known] == PRESENT).float()])
+    for place in subject.places:
+        given, label = subject.lesson(_kept(subject, folder, scenes, place))
+        known = (label >= 0).reshape(len(label), -1).all(1)
+        columns.append([*(g[known] for g in given), (label[known] == PRESENT).float()])
     return [torch.cat(column) for column in zip(*columns, strict=True)]
 
 
-def _kept(
-    subject: Subject, file: Path, scenes: Callable[[str], Any], data: str, number: int
-) -> Arrays:
+def make_together(
+    subject: Subject, folder: Path, library: Callable[[str], Any], processes: int
+) -> None:
+    """Make what is missing in several processes; `library` goes to each of them."""
+    shares = [subject.places[n::processes] for n in range(processes)]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(partial(_make_share, subject, folder, library), shares))
+
+
+def _make_share(
+    subject: Subject, folder: Path, library: Callable[[str], Any], places: Sequence[Place]
+) -> None:
+    _one_thread()
+    scenes = cache(library)
+    for place in places:
+        _kept(subject, folder, scenes, place)
+
+
+def _kept(subject: Subject, folder: Path, scenes: Callable[[str], Any], place: Place) -> Arrays:
+    data, number = place
+    file = folder / f"train-{data}" / f"{number:05d}.npz"
+
     def made() -> Arrays:
         began = time.monotonic()
         arrays = subject.make(scenes(data), data, number)
@@ -179,6 +205,16 @@ def weighed(heard: Floats, seen: Floats, truth: NDArray[np.bool_]) -> tuple[floa
     return float(head / jury), float(offset / jury)
 
 
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _library(media: Path, found: Path, cache: Path, data: str) -> Any:
+    where = None if data == "main" else (data, found)
+    return library_of(where, media, cache, "train")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("head", choices=list(SUBJECTS))
@@ -188,19 +224,16 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="whose jury to join")
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that make lessons")
     args = parser.parse_args()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    subject = SUBJECTS[args.head]
-
-    def library(data: str) -> Any:
-        where = None if data == "main" else (data, args.found)
-        return library_of(where, args.media, args.cache, "train")
-
+    _one_thread()
+    subject, folder = SUBJECTS[args.head], args.cache / args.head
+    library = partial(_library, args.media, args.found, args.cache)
     # First, since lessons take hours to make.
     checkpoint, model = inspect(args.checkpoint), AqsNet()
     further_start(model, checkpoint)
-    *given, label = lessons(subject, args.cache / args.head, library)
+    make_together(subject, folder, library, args.processes)
+    *given, label = lessons(subject, folder, library)
     model.eval().to(memory_format=torch.channels_last)
     head: Any = fitted(subject.head(), given, label, args.seed, subject.steps, subject.noise)
     told: dict[str, float] = {"learned_from": len(label)}

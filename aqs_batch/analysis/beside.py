@@ -54,7 +54,7 @@ class TrailHead(nn.Module):
     (docs/decisions/022). Cells of a table are alike: a share is left out in training.
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.4, left_out: float = 0.3) -> None:
+    def __init__(self, width: int = 64, dropout: float = 0.2, left_out: float = 0.3) -> None:
         super().__init__()
         given = facts.TRAIL_FACTS + 2 * facts.CHANGE_FACTS
         self.norm, self.leave_out = nn.BatchNorm1d(given), nn.Dropout(left_out)

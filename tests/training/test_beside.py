@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.beside import ColourHead
 from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
 from training import beside, colour, softness, trails
-from training.beside import SUBJECTS, fitted, lessons, weighed
+from training.beside import SUBJECTS, fitted, lessons, make_together, weighed
 from training.content import Gradient
 from training.judge import auc
 from training.parts import make_tiles
@@ -90,6 +92,28 @@ def test_what_is_there_is_not_made_again(
     subject.head()(*given)
     *again, _ = lessons(subject, tmp_path, lambda _: pytest.fail("made again"))
     assert all(torch.equal(one, two) for one, two in zip(given, again, strict=True))
+
+
+def _numbered(library: str, data: str, number: int) -> Mapping[str, NDArray[Any]]:
+    return {"whole": np.full((3, 2), number), "label": np.array([0, 1, number % 2])}
+
+
+def _as_they_are(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[torch.Tensor], torch.Tensor]:
+    return [torch.from_numpy(arrays["whole"])], torch.from_numpy(arrays["label"])
+
+
+def test_lessons_made_by_several_processes_are_those_of_one(tmp_path: Path) -> None:
+    numbered = replace(
+        SUBJECTS["colour"],
+        files={"main": range(3), "found": range(2)},
+        make=_numbered,
+        lesson=_as_they_are,
+    )
+    alone = lessons(numbered, tmp_path / "alone", str.upper)
+    make_together(numbered, tmp_path / "together", str.upper, 2)
+    read = lessons(numbered, tmp_path / "together", lambda _: pytest.fail("made again"))
+    assert all(torch.equal(one, two) for one, two in zip(alone, read, strict=True))
+    assert len(read[0]) == 15
 
 
 def test_the_head_learns_what_facts_tell() -> None:
