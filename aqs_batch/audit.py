@@ -182,7 +182,7 @@ class Audit:
         if before.settings_key != key or self._store.aqs(print_, key) is None:
             return False
         if before.missing_since or now.stamp != before.stamp:
-            self._store.note(now, key)
+            self._store.note(now)
         self._entries.add(RunFile(now.file, print_, key, Status.UNCHANGED))
         return True
 
@@ -213,7 +213,7 @@ class Audit:
             return
         was = self._known[names[0]]
         del lost[names[0]]
-        self._store.forget(self._here, [was.file])
+        self._store.forget(self._here, was.file)
         place = replace(place, content_hash=was.content_hash, hashed_at=was.hashed_at)
         self._settle(place, found, Finding("renamed", place.file, f"was {was.file}"))
 
@@ -284,7 +284,7 @@ class Audit:
     def _settle(self, place: Place, found: Findings, *news: Finding) -> None:
         """The same for what the next night will not find again, as the place is known by then."""
         found.add(*news)
-        self._store.settle(self._run_id, place, place.settings_key, *news)
+        self._store.settle(self._run_id, place, *news)
 
 
 def gates(found: Findings, fail_on: Iterable[str]) -> list[str]:

@@ -201,7 +201,7 @@ class Intake:
             (folder, _), name = self._ready[key], key[1]
             place = self._place(folder, name)
             if place is not None:
-                job = self._store.take(place, self._key, again=False)
+                job = self._store.take(place)
                 if (job is None or job.has_failed) and _is_news(folder, place):
                     settled.append(place)
                 elif job is not None and job.status in (JobStatus.QUEUED, JobStatus.RUNNING):

@@ -174,7 +174,7 @@ def test_rot_is_told_every_night_until_it_is_repaired_or_meant(
     assert place is not None
     now = os.stat(file)
     text = f"{now.st_size}:{now.st_mtime_ns}:{now.st_ctime_ns}:{now.st_ino}"
-    store.note(replace(place, stamp=text), place.settings_key)
+    store.note(replace(place, stamp=text))
     store.close()
     for _ in range(2):
         found = archive.night()

@@ -197,7 +197,7 @@ def test_a_file_that_killed_every_process_is_told_as_failed(house: House) -> Non
     dead = f"{own_name().split(':')[0]}:999999999:1"
     stamp = Stamp.of(os.stat(file)).text
     place = Place(str(house.inbox), "a.mp4", stamp, fingerprint(file), KEY)
-    job = store.take(place, KEY, again=False)
+    job = store.take(place)
     assert job is not None
     store.claim(job.id, dead, house.clock.now(), 300.0, 1)
     store.close()
@@ -555,7 +555,7 @@ def test_a_copy_of_what_is_scored_is_told_too(house: House) -> None:
         (house.inbox / name).write_bytes(b"one")
     print_ = fingerprint(house.inbox / "a.mp4")
     store = house.store()  # a folder of another service holds a third
-    store.note(Place(str(house.place / "other"), "c.mp4", "3:1:1:1", print_, KEY), KEY)
+    store.note(Place(str(house.place / "other"), "c.mp4", "3:1:1:1", print_, KEY))
     store.close()
     assert house.run() == Summary(scored=1)
     told = [*house.told("scored"), *house.told("unchanged")]

@@ -34,12 +34,12 @@ class Finding:
 class Nights(Places):
     """Findings by run; they outlive the run's process."""
 
-    def settle(self, run_id: int, place: Place, settings_key: str, *found: Finding) -> None:
+    def settle(self, run_id: int, place: Place, *found: Finding) -> None:
         """Note what lies where together with what was found there: the next night, which takes the
         place as known, does not find it again.
         """
         with self._write() as connection:
-            self._note(connection, place, settings_key)
+            self._note(connection, place)
             _add(connection, run_id, found)
 
     def find(self, run_id: int, *found: Finding) -> None:

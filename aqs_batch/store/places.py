@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from aqs_batch.store.tables import analyses, files, jobs
 PAGE = 1000  # places read at a time
 _STAYS = (files.c.missing_since == 0.0) & (files.c.moved_to == b"") & (files.c.problem == "")
 _AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
+_AS_BYTES = ("folder", "file", "moved_to")  # names of files need not be text
 
 
 @dataclass(frozen=True)
@@ -50,33 +51,31 @@ class Place:
 class Places(Jobs):
     """Places: one row a file of a folder."""
 
-    def take(self, place: Place, settings_key: str, *, again: bool) -> Job | None:
+    def take(self, place: Place) -> Job | None:
         """Note what lies where and queue the work it needs, at once or not at all.
 
         Returns the job, or None where the result is known or the file has no fingerprint.
         """
+        key = place.settings_key
         known = sa.select(analyses.c.id).where(
-            (analyses.c.fingerprint == place.fingerprint)
-            & (analyses.c.settings_key == settings_key)
+            (analyses.c.fingerprint == place.fingerprint) & (analyses.c.settings_key == key)
         )
         with self._write() as connection:
-            self._note(connection, place, settings_key)
+            self._note(connection, place)
             if not place.fingerprint or connection.execute(known).first():
                 return None
             path = Path(place.folder, place.file)
-            return self._enqueue(
-                connection, place.fingerprint, settings_key, path, force=False, again=again
-            )
+            return self._enqueue(connection, place.fingerprint, key, path, force=False, again=False)
 
-    def note(self, place: Place, settings_key: str) -> None:
+    def note(self, place: Place) -> None:
         """Note what lies where; the content it replaces is remembered as the previous one."""
         with self._write() as connection:
-            self._note(connection, place, settings_key)
+            self._note(connection, place)
 
-    def _note(self, connection: sa.Connection, place: Place, settings_key: str) -> None:
+    def _note(self, connection: sa.Connection, place: Place) -> None:
         where = _is(place.folder, place.file)
         before = connection.execute(sa.select(files).where(where)).first()
-        values = _values(place) | {"settings_key": settings_key}
+        values = _values(place)
         if before is None:
             if insert_unless_there(connection, files, values):
                 return
@@ -107,7 +106,7 @@ class Places(Jobs):
             connection.execute(sa.update(jobs).where(of_it).values(path=os.fsencode(to)))
 
     def mark_missing(self, folder: str, names: Iterable[str], since: float) -> None:
-        """Say that files are not where they were (`since` 0: they are there again)."""
+        """Say that files are not where they were."""
         todo = [os.fsencode(name) for name in names]
         for start in range(0, len(todo), _AT_ONCE):
             some = files.c.file.in_(todo[start : start + _AT_ONCE])
@@ -115,14 +114,10 @@ class Places(Jobs):
             with self._write() as connection:
                 connection.execute(sa.update(files).where(where).values(missing_since=since))
 
-    def forget(self, folder: str, names: Collection[str]) -> None:
-        """Delete places, not results."""
-        todo = [os.fsencode(name) for name in names]
-        for start in range(0, len(todo), _AT_ONCE):
-            some = files.c.file.in_(todo[start : start + _AT_ONCE])
-            where = (files.c.folder == os.fsencode(folder)) & some
-            with self._write() as connection:
-                connection.execute(sa.delete(files).where(where))
+    def forget(self, folder: str, name: str) -> None:
+        """Delete a place, not its results."""
+        with self._write() as connection:
+            connection.execute(sa.delete(files).where(_is(folder, name)))
 
     def place(self, folder: str, file: str) -> Place | None:
         """What was last recognised at one place."""
@@ -198,34 +193,10 @@ def _is(folder: str, file: str) -> sa.ColumnElement[bool]:
 
 
 def _values(place: Place) -> dict[str, Any]:
-    return {
-        "folder": os.fsencode(place.folder),
-        "file": os.fsencode(place.file),
-        "stamp": place.stamp,
-        "fingerprint": place.fingerprint,
-        "settings_key": place.settings_key,
-        "previous_fingerprint": place.previous_fingerprint,
-        "content_hash": place.content_hash,
-        "hashed_at": place.hashed_at,
-        "problem": place.problem,
-        "missing_since": place.missing_since,
-        "moved_to": os.fsencode(place.moved_to),
-        "mounted": place.mounted,
-    }
+    values = asdict(place)
+    return values | {name: os.fsencode(values[name]) for name in _AS_BYTES}
 
 
 def _place(row: Any) -> Place:
-    return Place(
-        folder=os.fsdecode(row.folder),
-        file=os.fsdecode(row.file),
-        stamp=row.stamp,
-        fingerprint=row.fingerprint,
-        settings_key=row.settings_key,
-        previous_fingerprint=row.previous_fingerprint,
-        content_hash=row.content_hash,
-        hashed_at=row.hashed_at,
-        problem=row.problem,
-        missing_since=row.missing_since,
-        moved_to=os.fsdecode(row.moved_to),
-        mounted=row.mounted,
-    )
+    values = {column.name: getattr(row, column.name) for column in files.c}
+    return Place(**values | {name: os.fsdecode(values[name]) for name in _AS_BYTES})

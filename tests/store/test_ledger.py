@@ -129,8 +129,8 @@ def test_an_old_hand_cannot_end_a_job_that_moved_on(store: Store, tmp_path: Path
 
 
 def test_a_place_remembers_what_it_held_before(store: Store) -> None:
-    store.take(Place("/in", "a.mp4", "1:1:1:1", "first"), KEY, again=False)
-    store.take(Place("/in", "a.mp4", "2:2:2:2", "second"), KEY, again=False)
+    store.take(Place("/in", "a.mp4", "1:1:1:1", "first", KEY))
+    store.take(Place("/in", "a.mp4", "2:2:2:2", "second", KEY))
     place = store.place("/in", "a.mp4")
     assert place is not None
     assert (place.fingerprint, place.previous_fingerprint) == ("second", "first")
@@ -143,9 +143,8 @@ def test_what_a_place_held_before_is_not_lost_by_a_touch_or_a_disk_that_fails(st
     looks = ["first", "second", "second", "", "third"]
     before = []
     for number, print_ in enumerate(looks):
-        store.note(
-            Place("/in", "a.mp4", f"1:{number}:1:1", print_, problem="" if print_ else "?"), KEY
-        )
+        problem = "" if print_ else "?"
+        store.note(Place("/in", "a.mp4", f"1:{number}:1:1", print_, KEY, problem=problem))
         place = store.place("/in", "a.mp4")
         assert place is not None
         before.append(place.previous_fingerprint)
@@ -153,8 +152,8 @@ def test_what_a_place_held_before_is_not_lost_by_a_touch_or_a_disk_that_fails(st
 
 
 def test_what_was_found_of_a_file_is_not_said_of_the_next_one_there(store: Store) -> None:
-    read = Place("/in", "a.mp4", "1:1:1:1", "first")
-    store.note(replace(read, stamp="2:2:2:2", fingerprint="second"), KEY)  # meanwhile
+    read = Place("/in", "a.mp4", "1:1:1:1", "first", KEY)
+    store.note(replace(read, stamp="2:2:2:2", fingerprint="second"))  # meanwhile
     store.verified(read, "hash", 5.0)
     store.moved(read, Path("/done/a.mp4"))
     place = store.place("/in", "a.mp4")
@@ -171,7 +170,7 @@ def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatc
     monkeypatch.setattr(places, "PAGE", 5)
     names = [f"{n:04}.mp4" for n in range(11)] + ["\udcff.mp4", "a'b\n.mp4"]
     for name in names:
-        store.note(Place("/in", name, "1:1:1:1", "p"), KEY)
+        store.note(Place("/in", name, "1:1:1:1", "p", KEY))
     assert sorted(p.file for p in store.places("/in")) == sorted(names)
 
 
@@ -179,11 +178,11 @@ def test_what_stays_in_a_folder_is_told_from_all_that_ever_was(store: Store, mon
     """A service that moves files had gone through all that it ever moved, four times a minute."""
     monkeypatch.setattr("aqs_batch.store.places.PAGE", 2)
     for number in range(9):
-        store.note(Place("/in", f"{number}.mp4", "1:1:1:1", f"{number}"), KEY)
+        store.note(Place("/in", f"{number}.mp4", "1:1:1:1", f"{number}", KEY))
     for number in range(5):
         store.moved(Place("/in", f"{number}.mp4", "1:1:1:1", f"{number}"), Path("/done/x.mp4"))
     store.mark_missing("/in", ["6.mp4"], 100.0)
-    store.note(Place("/in", "7.mp4", "1:1:1:1", "", problem="cannot be read"), KEY)
+    store.note(Place("/in", "7.mp4", "1:1:1:1", "", KEY, problem="cannot be read"))
     assert [p.file for p in store.places("/in", staying=True)] == ["5.mp4", "8.mp4"]
     assert len(list(store.places("/in"))) == 9
 
@@ -200,16 +199,16 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     for number in range(5):
         run = store.start_run(str(number), "", "", {})
         store.record_file(run, RunFile("a.mp4", "print", KEY, Status.SCORED))
-    store.note(Place("/in", "gone.mp4", "1:1:1:1", "p"), KEY)
+    store.note(Place("/in", "gone.mp4", "1:1:1:1", "p", KEY))
     store.mark_missing("/in", ["gone.mp4"], 100.0)
     assert store.prune_runs(2, "9", dry_run=True) == 3
     assert store.counts()["runs"] == 5
     assert store.prune_runs(2, "9") == 3
     assert store.prune_missing(99.0) == 0
-    store.note(Place("/in", "here.mp4", "1:1:1:1", "p"), KEY)
+    store.note(Place("/in", "here.mp4", "1:1:1:1", "p", KEY))
     assert store.prune_missing(101.0, dry_run=True) == store.prune_missing(101.0) == 1
     assert [place.file for place in store.places("/in")] == ["here.mp4"]
-    store.note(Place("/other", "here.mp4", "1:1:1:1", "p"), KEY)
+    store.note(Place("/other", "here.mp4", "1:1:1:1", "p", KEY))
     assert store.prune_folder("/in") == 1
     assert list(store.places("/in")) == [] and len(list(store.places("/other"))) == 1
     assert store.prune_jobs() == 1
@@ -222,9 +221,9 @@ def test_pruning_forgets_history_and_keeps_results(store: Store, tmp_path: Path)
     store.fail(mine, "bad", "")
     assert store.prune_jobs() == 0
     here.unlink()
-    store.note(Place("/in", "moved.mp4", "1:1:1:1", "here"), KEY)  # it lies elsewhere now
+    store.note(Place("/in", "moved.mp4", "1:1:1:1", "here", KEY))  # it lies elsewhere now
     assert store.prune_jobs() == 0
-    store.forget("/in", ["moved.mp4"])
+    store.forget("/in", "moved.mp4")
     assert store.prune_jobs() == 1
     queued(store, "killer")
     for _ in range(ATTEMPTS):  # what is set aside stays so though its file is gone
