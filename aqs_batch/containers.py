@@ -1,4 +1,12 @@
-"""Which containers ffmpeg may open."""
+"""Which containers may be opened, and how libav opens one."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av.container
 
 # Containers that hold media themselves. What only points elsewhere (hls, dash, concat, image2,
 # imf, sdp) is left out, so that a playlist named .mp4 cannot reach another file.
@@ -9,3 +17,18 @@ DEMUXERS = (
     "r3d,smjpeg,mpjpeg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,au,amr,wv,ape,dts,truehd,loas,"
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
 )
+
+
+class Nameless(io.BufferedReader):
+    """A file whose name libav does not hear: it would choke on one that is not UTF-8."""
+
+    @property
+    def name(self) -> str:
+        return "video"
+
+
+def libav(handle: Nameless) -> av.container.InputContainer:
+    """Open a file object, not a name: libavformat then has no protocol to follow elsewhere."""
+    import av  # not where a command line is all that is made
+
+    return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")

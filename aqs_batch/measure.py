@@ -141,9 +141,9 @@ def measure(settings: Settings, path: Path) -> Measured:
     bench = pipeline.set_up(settings, checkpoint)
     video = probe(path)
     decode_s = decoding_s(path, bench.ffmpeg.path)
-    analysis = pipeline.process(path, "", bench)  # the first time pays for memory and start-up
+    analysis = pipeline.process(path, bench)  # the first time pays for memory and start-up
     busy = bench.engine.busy_s
-    analysis = pipeline.process(path, "", bench)
+    analysis = pipeline.process(path, bench)
     spent, busy = analysis.processing_time_s, bench.engine.busy_s - busy
     peak = peak_memory_mb()  # before other backends are loaded
     tiles = sum(len(s.tiles) for s in analysis.sequences)

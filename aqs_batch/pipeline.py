@@ -103,16 +103,17 @@ def cache_of(settings: Settings) -> Path:
 def look_ahead(bench: Workbench) -> Lookahead:
     """Scores files with `bench`, the next ones already while one is being finished."""
     return Lookahead(
-        lambda path, progress: process(path, "", bench, progress),
+        lambda path, progress: process(path, bench, progress),
         lambda: bench.engine.busy_s,
         most=usable_cores(),
     )
 
 
-def process(
-    path: Path, fingerprint: str, bench: Workbench, progress: Progress = lambda done, of: None
-) -> Analysis:
-    """Score one file. Raises MediaError when it cannot be scored or changes while it is read."""
+def process(path: Path, bench: Workbench, progress: Progress = lambda done, of: None) -> Analysis:
+    """Score one file, whose fingerprint the caller knows and fills in.
+
+    Raises MediaError when it cannot be scored or changes while it is read.
+    """
     began = time.perf_counter()
     before = stamp(path)
     limits = bench.settings.limits
@@ -128,7 +129,7 @@ def process(
             "the file changed while it was being read", hint="Run again once it is complete."
         )
     return Analysis(
-        fingerprint=fingerprint,
+        fingerprint="",
         settings_key=bench.settings_key,
         video=video,
         sequences=tuple(sequences),

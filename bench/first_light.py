@@ -13,7 +13,6 @@ from pathlib import Path
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.config import load
-from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.measure import RATE, SECONDS, decoding_s, make_clip, noise_tiles
 
 SIZES = {"360p": "640x360", "1080p": "1920x1080", "2160p": "3840x2160"}
@@ -43,7 +42,7 @@ def model_alone(bench: pipeline.Workbench) -> Row:
 def end_to_end(path: Path, name: str, bench: pipeline.Workbench) -> list[Row]:
     """One file from probe to result, without the database."""
     began = time.perf_counter()
-    analysis = pipeline.process(path, fingerprint(path), bench)
+    analysis = pipeline.process(path, bench)
     spent = time.perf_counter() - began
     tiles = sum(len(s.tiles) for s in analysis.sequences)
     return [

@@ -211,8 +211,8 @@ def _tiles(analysis: Analysis) -> int:
 
 
 def _second_time(path: Path, bench: pipeline.Workbench) -> Analysis:
-    pipeline.process(path, "", bench)  # pays for memory and start-up
-    return pipeline.process(path, "", bench)
+    pipeline.process(path, bench)  # pays for memory and start-up
+    return pipeline.process(path, bench)
 
 
 def original_s(path: Path, sequences: int) -> float:

@@ -24,6 +24,7 @@ OWNERS = {
     "subprocess": ("ffmpeg.py",),
     "ffmpeg": ("ingest/decode.py", "encode"),
     "av": (
+        "containers.py",
         "ingest/first_frame.py",
         "ingest/frames.py",
         "ingest/probe.py",

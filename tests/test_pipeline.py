@@ -43,4 +43,4 @@ def test_what_is_longer_than_the_limit_is_refused(
     monkeypatch.setattr(pipeline, "probe", lambda *_: film)
     monkeypatch.setattr(pipeline, "score", score)
     with pytest.raises(error, match=said):
-        process(film.path, "", SimpleNamespace(settings=settings))  # type: ignore[arg-type]
+        process(film.path, SimpleNamespace(settings=settings))  # type: ignore[arg-type]

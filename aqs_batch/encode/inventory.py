@@ -15,7 +15,7 @@ import av.container
 import av.error
 
 from aqs_batch import colour
-from aqs_batch.containers import DEMUXERS
+from aqs_batch.containers import Nameless, libav
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Check
@@ -92,8 +92,7 @@ def take(path: Path, video_stream: int | None = None) -> Inventory:
     `video_stream` None: the first stream that is video.
     """
     try:
-        # A file object, not a name: libavformat then has no protocol it could follow elsewhere.
-        with _Nameless(io.FileIO(path)) as handle, _open(handle) as container:
+        with Nameless(io.FileIO(path)) as handle, libav(handle) as container:
             streams = tuple(_stream(s) for s in container.streams)
             main = container.streams.video[0] if video_stream is None else (
                 container.streams[video_stream]
@@ -161,18 +160,6 @@ def is_remade(stream: Stream, held: Inventory) -> bool:
     nameless = stream.kind == "data" and not stream.codec
     is_chapters = stream.frames == len(held.chapters) > 0  # telemetry may lie beside them
     return nameless and (is_chapters or "timecode" in stream.tags)
-
-
-class _Nameless(io.BufferedReader):
-    """A file whose name libav does not hear: it would choke on one that is not UTF-8."""
-
-    @property
-    def name(self) -> str:
-        return "video"
-
-
-def _open(handle: io.BufferedReader) -> av.container.InputContainer:
-    return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
 
 
 def _stream(stream: Any) -> Stream:

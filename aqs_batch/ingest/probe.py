@@ -14,7 +14,7 @@ import av.container
 import av.error
 
 from aqs_batch import colour
-from aqs_batch.containers import DEMUXERS
+from aqs_batch.containers import Nameless, libav
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import duration, keyframes, wholeness
 from aqs_batch.ingest.clock import Clock
@@ -68,15 +68,15 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
     """
     size = regular_size(path)
     try:
-        with _Nameless(io.FileIO(path)) as handle:
+        with Nameless(io.FileIO(path)) as handle:
             _refuse_playlist(handle, path)
-            with _open(handle) as container:
+            with libav(handle) as container:
                 video = _describe(path, size, container, limits)
                 declared_s = wholeness.declared_s(container)
             warnings = list(video.warnings)
             if wholeness.ends_early(declared_s, video.duration_s):
                 handle.seek(0)
-                with _open(handle) as container:  # sound may go on longer than the picture
+                with libav(handle) as container:  # sound may go on longer than the picture
                     until_s = wholeness.goes_to_s(container, limits.max_packets)
                 if wholeness.ends_early(declared_s, until_s):
                     words = f"the header says {declared_s:.1f} s, the file ends at {until_s:.1f} s"
@@ -86,19 +86,6 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
         raise _unreadable(path, error) from error
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror or error}") from error
-
-
-class _Nameless(io.BufferedReader):
-    """A file whose name libav does not hear: it would choke on one that is not UTF-8."""
-
-    @property
-    def name(self) -> str:
-        return "video"
-
-
-def _open(handle: io.BufferedReader) -> av.container.InputContainer:
-    # A file object, not a name: libavformat then has no protocol it could follow elsewhere.
-    return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
 
 
 def _refuse_playlist(handle: io.BufferedReader, path: Path) -> None:

@@ -14,7 +14,6 @@ from aqs_batch.records import (
     Artifact,
     Fraction,
     Outcome,
-    Provenance,
     Rung,
     Score,
     SequenceScore,
@@ -44,7 +43,7 @@ def video_json(outcome: Outcome) -> dict[str, Any]:
         "previous_aqs": outcome.previous_aqs,
         "processing_time": outcome.processing_time_s,
         "video": _video_json(video) if video else None,
-        "provenance": _provenance_json(provenance) if provenance else None,
+        "provenance": asdict(provenance) if provenance else None,
         "encodes": [_rung_json(rung) for rung in outcome.encodes],
         "bd_rate": dict(outcome.bd_rate),
         "warnings": list(warnings),
@@ -145,10 +144,6 @@ def _video_json(video: Video) -> dict[str, Any]:
         "stream_index": video.stream_index,
         "streams": list(video.streams),
     }
-
-
-def _provenance_json(provenance: Provenance) -> dict[str, Any]:
-    return asdict(provenance)
 
 
 def _rung_json(rung: Rung) -> dict[str, Any]:
