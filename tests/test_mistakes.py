@@ -22,6 +22,7 @@ from aqs_batch.analysis.checkpoint import inspect, save, shipped_path
 from aqs_batch.errors import SettingsError
 from aqs_batch.pipeline import cache_of
 from aqs_batch.settings import Settings
+from aqs_batch.store import Store
 from tests.test_run import COMMAND, QUICK, aqs, results
 
 
@@ -243,8 +244,8 @@ def test_days_that_are_none_forget_nothing(days: str, tmp_path: Path) -> None:
     assert done.returncode == 2 and "--missing-days" in done.stderr
 
 
-def test_who_stops_looking_is_not_told_to_run_again(clip: Path, tmp_path: Path) -> None:
-    aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
+def test_who_stops_looking_is_not_told_to_run_again(tmp_path: Path) -> None:
+    Store(f"sqlite:///{tmp_path}/out/aqs.db").close()
     looking = subprocess.Popen(
         [*COMMAND, "status", "--follow", "--output_dir", "out"], cwd=tmp_path, text=True,
         env={**os.environ, **QUICK, "PYTHONUNBUFFERED": "1"},
@@ -257,6 +258,16 @@ def test_who_stops_looking_is_not_told_to_run_again(clip: Path, tmp_path: Path) 
     said = looking.communicate(timeout=60)[1]
     assert looking.returncode == 130
     assert "interrupted" in said and "run again" not in said
+
+
+def test_a_reader_that_left_is_told_of_by_every_command(tmp_path: Path) -> None:
+    Store(f"sqlite:///{tmp_path}/out/aqs.db").close()
+    reads, writes = os.pipe()
+    os.close(reads)
+    argv = [*COMMAND, "retry", "--output_dir", "out"]
+    done = subprocess.run(argv, cwd=tmp_path, stdout=writes, stderr=subprocess.PIPE, text=True)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])

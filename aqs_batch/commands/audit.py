@@ -16,10 +16,9 @@ from aqs_batch.commands.frame import (
     EXIT_INTERRUPTED,
     FAIL_UNDER,
     INTERRUPTED,
+    Load,
     complain,
     listed,
-    load,
-    plain_errors,
     settings_flags,
 )
 
@@ -49,10 +48,7 @@ NOTIFY_TIMEOUT_S = 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 def audit(
     folder: str,
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
+    load: Load,
     until: str | None,
     fail_under: float | None,
     fail_on: str | None,
@@ -64,15 +60,14 @@ def audit(
     It is compared with the night before, a part of it is read byte by byte, and what is new
     is scored.
     """
-    with plain_errors(debug):
-        more = {
-            "audit.until": until,
-            "run.fail_under": fail_under,
-            "audit.fail_on": listed(fail_on),
-            "audit.notify_cmd": notify_cmd,
-            "log.format": "json" if as_json else None,
-        }
-        return run(load(config, output_dir, db, **more).settings, folder)
+    more = {
+        "audit.until": until,
+        "run.fail_under": fail_under,
+        "audit.fail_on": listed(fail_on),
+        "audit.notify_cmd": notify_cmd,
+        "log.format": "json" if as_json else None,
+    }
+    return run(load(**more).settings, folder)
 
 
 def run(settings: Settings, folder: str) -> int:

@@ -13,9 +13,8 @@ import click
 from aqs_batch.commands.frame import (
     CHECKPOINT,
     PROFILE,
-    load,
+    Load,
     naming,
-    plain_errors,
     profile_flags,
     settings_flags,
 )
@@ -45,10 +44,7 @@ SHOWN_LAYERS = 12
 )
 def bench(
     folder: Path | None,
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
+    load: Load,
     profile: str | None,
     clip: Path | None,
     as_json: bool,
@@ -57,8 +53,8 @@ def bench(
     """Measure this machine; with FOLDER, forecast an audit of it."""
     from aqs_batch import measure
 
-    with plain_errors(debug), ExitStack() as stack:
-        settings = load(config, output_dir, db, **profile_flags(profile)).settings
+    with ExitStack() as stack:
+        settings = load(**profile_flags(profile)).settings
         path = clip or stack.enter_context(measure.test_clip())
         parts: dict[str, Any] = {}
         if profile_resources:
@@ -117,14 +113,7 @@ def _forecast(found: Forecast) -> str:
 @settings_flags
 @CHECKPOINT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inspect_model(
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
-    checkpoint: str | None,
-    as_json: bool,
-) -> int:
+def inspect_model(load: Load, checkpoint: str | None, as_json: bool) -> int:
     """Show what the network is made of, and what it goes by.
 
     Parameters, multiply-adds and receptive fields of its parts, what each head looks at, above
@@ -134,12 +123,11 @@ def inspect_model(
     from aqs_batch.analysis import anatomy
     from aqs_batch.analysis.checkpoint import chosen
 
-    with plain_errors(debug):
-        settings = load(config, output_dir, db, **{"model.checkpoint": checkpoint}).settings
-        found = chosen(settings.model.checkpoint)
-        anatomy_of = anatomy.examine(found)
-        layers = measure.layer_times(found, settings)
-        named_above = dict(zip(found.card.artifacts, found.card.threshold, strict=True))
+    settings = load(**{"model.checkpoint": checkpoint}).settings
+    found = chosen(settings.model.checkpoint)
+    anatomy_of = anatomy.examine(found)
+    layers = measure.layer_times(found, settings)
+    named_above = dict(zip(found.card.artifacts, found.card.threshold, strict=True))
     if as_json:
         parts = {"checkpoint": found.label, "thresholds": named_above, **asdict(anatomy_of)}
         click.echo(json.dumps(parts | {"layers": [asdict(layer) for layer in layers]}))

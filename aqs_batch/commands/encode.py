@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, listed, load, plain_errors, settings_flags, tell
+from aqs_batch.commands.frame import EXIT_FAILED, Load, listed, plain_errors, settings_flags, tell
 from aqs_batch.commands.run import score
 
 
@@ -55,10 +55,7 @@ from aqs_batch.commands.run import score
 @click.option("--force", is_flag=True, help="Encode and analyse again what is known.")
 def encode(
     files: tuple[str, ...],
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
+    load: Load,
     crf: str | None,
     as_json: bool,
     force: bool,
@@ -68,11 +65,10 @@ def encode(
 
     The VMAF is against the untouched source; the report says which CRF to take.
     """
-    with plain_errors(debug):
-        more: dict[str, object] = {f"encode.{name}": value for name, value in flags.items()}
-        more |= {"encode.enabled": True, "encode.crf": listed(crf)}
-        settings = load(config, output_dir, db, **more).settings
-        return score(settings, list(files), [], as_json, force)
+    more: dict[str, object] = {f"encode.{name}": value for name, value in flags.items()}
+    more |= {"encode.enabled": True, "encode.crf": listed(crf)}
+    settings = load(**more).settings
+    return score(settings, list(files), [], as_json, force)
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aqs_batch.store import Store
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 3, 130, 141
+Load = Callable[..., "Loaded"]  # `load` with the flags of one call; takes what else was set
 INTERRUPTED = "interrupted: what was finished is saved; run again to go on"
 
 
@@ -92,8 +94,20 @@ CONFIG = click.option(
 )
 
 
-def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every command that reads or writes results."""
+def settings_flags(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the flags by which all find their settings, as `load`; its errors are plain.
+
+    For every command that reads or writes results.
+    """
+
+    @wraps(command)
+    def with_settings(
+        config: Path | None, output_dir: str | None, db: str | None, debug: bool, **own: Any
+    ) -> int:
+        with plain_errors(debug):
+            return command(load=partial(load, config, output_dir, db), **own)
+
+    function: Callable[..., int] = with_settings
     for option in reversed(
         (
             CONFIG,

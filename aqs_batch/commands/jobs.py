@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, load, open_store, plain_errors, settings_flags
+from aqs_batch.commands.frame import EXIT_FAILED, Load, open_store, settings_flags
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
@@ -27,29 +27,20 @@ LONGEST_RUN_S = 30 * 86400.0  # a run that began before and has no end was kille
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--follow", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 @click.option("--check", is_flag=True, help="For monitoring: exit 1 unless the service is well.")
-def status(
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
-    as_json: bool,
-    follow: bool,
-    check: bool,
-) -> int:
+def status(load: Load, as_json: bool, follow: bool, check: bool) -> int:
     """Show jobs by state, the last run, and what failed."""
-    with plain_errors(debug):
-        settings = load(config, output_dir, db).settings
-        if check:
-            return _check(settings)
-        with open_store(settings) as store:
-            _show(store, as_json=as_json)
-            before = store.job_counts()
-            while follow:
-                time.sleep(FOLLOW_S)
-                if (now := store.job_counts()) != before:
-                    before = now
-                    click.echo()
-                    _show(store, as_json=as_json)
+    settings = load().settings
+    if check:
+        return _check(settings)
+    with open_store(settings) as store:
+        _show(store, as_json=as_json)
+        before = store.job_counts()
+        while follow:
+            time.sleep(FOLLOW_S)
+            if (now := store.job_counts()) != before:
+                before = now
+                click.echo()
+                _show(store, as_json=as_json)
     return 0
 
 
@@ -158,19 +149,15 @@ def _check(settings: Settings) -> int:
 @click.command()
 @click.argument("files", nargs=-1)
 @settings_flags
-def retry(
-    files: tuple[str, ...], config: Path | None, output_dir: str | None, db: str | None, debug: bool
-) -> int:
+def retry(files: tuple[str, ...], load: Load) -> int:
     """Queue failed and quarantined jobs again.
 
     All of them, or those of FILES.
     """
     from aqs_batch.wording import count
 
-    with plain_errors(debug):
-        settings = load(config, output_dir, db).settings
-        with open_store(settings) as store:
-            number = store.retry(_ids(store, files))
+    with open_store(load().settings) as store:
+        number = store.retry(_ids(store, files))
     click.echo(f"{count(number, 'job')} queued again for the watch folder or the next run")
     return 0
 
@@ -179,23 +166,14 @@ def retry(
 @click.argument("files", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Cancel every queued and running job.")
 @settings_flags
-def cancel(
-    files: tuple[str, ...],
-    everything: bool,
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
-) -> int:
+def cancel(files: tuple[str, ...], everything: bool, load: Load) -> int:
     """End queued and running jobs: those of FILES, or --all. Files are not touched."""
     from aqs_batch.wording import count
 
     if bool(files) == everything:
         raise click.UsageError("name files, or say --all")
-    with plain_errors(debug):
-        settings = load(config, output_dir, db).settings
-        with open_store(settings) as store:
-            number = store.cancel(_ids(store, files))
+    with open_store(load().settings) as store:
+        number = store.cancel(_ids(store, files))
     click.echo(f"{count(number, 'job')} cancelled")
     return 0
 
@@ -217,10 +195,7 @@ def cancel(
 @click.option("--folder", help="Forget which files this folder held, when it is empty on purpose.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def prune(
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
+    load: Load,
     keep_runs: int,
     missing_days: float,
     folder: str | None,
@@ -231,22 +206,20 @@ def prune(
 
     if not missing_days >= 0:  # which "nan" is not either: it forgot nothing, and said so
         raise click.UsageError(f"--missing-days {missing_days:g}: days are 0 or more")
-    with plain_errors(debug):
-        now_s = time.time()
-        settings = load(config, output_dir, db).settings
-        with open_store(settings) as store:
-            gone: list[tuple[str, Callable[..., int], tuple[object, ...]]] = [
-                ("runs", store.prune_runs, (keep_runs, iso(now_s - LONGEST_RUN_S))),
-                ("missing files", store.prune_missing, (now_s - missing_days * 86400,)),
-            ]
-            if folder:
-                place = os.path.abspath(folder)
-                gone.append((f"files of {place}", store.prune_folder, (place,)))
-            gone.append(("jobs without a file", store.prune_jobs, ()))
-            for name, forget, arguments in gone:
-                number = forget(*arguments, dry_run=dry_run)
-                click.echo(f"{name}: {number:,} {'would be ' if dry_run else ''}forgotten")
-            _give_back(store, dry_run=dry_run)
+    now_s = time.time()
+    with open_store(load().settings) as store:
+        gone: list[tuple[str, Callable[..., int], tuple[object, ...]]] = [
+            ("runs", store.prune_runs, (keep_runs, iso(now_s - LONGEST_RUN_S))),
+            ("missing files", store.prune_missing, (now_s - missing_days * 86400,)),
+        ]
+        if folder:
+            place = os.path.abspath(folder)
+            gone.append((f"files of {place}", store.prune_folder, (place,)))
+        gone.append(("jobs without a file", store.prune_jobs, ()))
+        for name, forget, arguments in gone:
+            number = forget(*arguments, dry_run=dry_run)
+            click.echo(f"{name}: {number:,} {'would be ' if dry_run else ''}forgotten")
+        _give_back(store, dry_run=dry_run)
     return 0
 
 

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aqs_batch.commands.frame import (
-    EXPORT,
-    THRESHOLD,
-    listed,
-    load,
-    open_store,
-    plain_errors,
-    settings_flags,
-)
+from aqs_batch.commands.frame import EXPORT, THRESHOLD, Load, listed, open_store, settings_flags
 
 if TYPE_CHECKING:
     from aqs_batch.config import Loaded
@@ -26,29 +17,21 @@ if TYPE_CHECKING:
 @settings_flags
 @THRESHOLD
 @EXPORT
-def report(
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
-    threshold: float | None,
-    export: str | None,
-) -> int:
+def report(load: Load, threshold: float | None, export: str | None) -> int:
     """Write the report of the last run again, from the database."""
     from aqs_batch import reporting
     from aqs_batch.errors import StoreError
 
-    with plain_errors(debug):
-        more: dict[str, Any] = {"analysis.threshold": threshold, "output.export": listed(export)}
-        loaded = load(config, output_dir, db, **more)
-        with open_store(loaded.settings) as store:
-            last = store.last_run()
-            if last is None:
-                raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
-            more |= _as_then(last, loaded)
-            settings = load(config, output_dir, db, **more).settings
-            for path in reporting.write_reports(store, last, settings):
-                click.echo(f"wrote {path}")
+    more: dict[str, Any] = {"analysis.threshold": threshold, "output.export": listed(export)}
+    loaded = load(**more)
+    with open_store(loaded.settings) as store:
+        last = store.last_run()
+        if last is None:
+            raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
+        more |= _as_then(last, loaded)
+        settings = load(**more).settings
+        for path in reporting.write_reports(store, last, settings):
+            click.echo(f"wrote {path}")
     return 0
 
 

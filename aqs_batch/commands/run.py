@@ -20,10 +20,9 @@ from aqs_batch.commands.frame import (
     INTERRUPTED,
     PROFILE,
     THRESHOLD,
+    Load,
     complain,
     listed,
-    load,
-    plain_errors,
     profile_flags,
     settings_flags,
 )
@@ -57,10 +56,7 @@ def run(
     paths: tuple[str, ...],
     input_dirs: tuple[str, ...],
     videos: tuple[str, ...],
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
+    load: Load,
     profile: str | None,
     threshold: float | None,
     export: str | None,
@@ -74,26 +70,22 @@ def run(
     force: bool,
 ) -> int:
     """Score videos and write the report."""
-    with plain_errors(debug):
-        loaded = load(
-            config,
-            output_dir,
-            db,
-            **profile_flags(profile),
-            **{
-                "analysis.threshold": threshold,
-                "output.export": listed(export),
-                "run.fail_under": fail_under,
-                "model.device": device,
-                "model.backend": backend,
-                "model.checkpoint": checkpoint,
-                "encode.enabled": encode,
-                "encode.preprocess": preprocess,
-            },
-        )
-        if preprocess is not None and not loaded.settings.encode.enabled:
-            raise click.UsageError("--preprocess works on re-encodes: add --encode")
-        return score(loaded.settings, [*paths, *videos], input_dirs, as_json, force)
+    loaded = load(
+        **profile_flags(profile),
+        **{
+            "analysis.threshold": threshold,
+            "output.export": listed(export),
+            "run.fail_under": fail_under,
+            "model.device": device,
+            "model.backend": backend,
+            "model.checkpoint": checkpoint,
+            "encode.enabled": encode,
+            "encode.preprocess": preprocess,
+        },
+    )
+    if preprocess is not None and not loaded.settings.encode.enabled:
+        raise click.UsageError("--preprocess works on re-encodes: add --encode")
+    return score(loaded.settings, [*paths, *videos], input_dirs, as_json, force)
 
 
 def score(
@@ -159,18 +151,15 @@ def _exit_code(store: Store, last: RunRow, settings: Settings) -> int:
     type=click.Path(path_type=Path),
     help="Folder to keep the clips in (they are deleted).",
 )
-def demo(
-    config: Path | None, output_dir: str | None, db: str | None, debug: bool, keep: Path | None
-) -> int:
+def demo(load: Load, keep: Path | None) -> int:
     """Make clips with one known damage each, and report on them."""
     import tempfile
 
     from aqs_batch import demo as clips
     from aqs_batch import ffmpeg
 
-    with plain_errors(debug):
-        settings = load(config, output_dir, db).settings
-        with tempfile.TemporaryDirectory(prefix="aqs-demo-") as scratch:
-            folder = keep or Path(scratch)
-            clips.make(ffmpeg.find(settings.ffmpeg.path).path, folder)
-            return score(settings, [], [str(folder)], as_json=False, force=False)
+    settings = load().settings
+    with tempfile.TemporaryDirectory(prefix="aqs-demo-") as scratch:
+        folder = keep or Path(scratch)
+        clips.make(ffmpeg.find(settings.ffmpeg.path).path, folder)
+        return score(settings, [], [str(folder)], as_json=False, force=False)

@@ -5,19 +5,11 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import (
-    EXIT_FAILED,
-    EXIT_GATE,
-    EXIT_INTERRUPTED,
-    load,
-    plain_errors,
-    settings_flags,
-)
+from aqs_batch.commands.frame import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED, Load, settings_flags
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
@@ -34,23 +26,19 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Take what is there, wait for it to settle, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 def watch(
-    config: Path | None,
-    output_dir: str | None,
-    db: str | None,
-    debug: bool,
+    load: Load,
     watch_dir: tuple[str, ...],
     until: str | None,
     once: bool,
     as_json: bool,
 ) -> int:
     """Watch folders and score what is dropped into them."""
-    with plain_errors(debug):
-        more = {
-            "watch.folders": list(watch_dir) or None,
-            "watch.until": until,
-            "log.format": "json" if as_json else None,
-        }
-        return serve(load(config, output_dir, db, **more).settings, once=once)
+    more = {
+        "watch.folders": list(watch_dir) or None,
+        "watch.until": until,
+        "log.format": "json" if as_json else None,
+    }
+    return serve(load(**more).settings, once=once)
 
 
 def serve(settings: Settings, *, once: bool) -> int:
