@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from aqs_batch import measure
 from aqs_batch.analysis import anatomy
+from aqs_batch.analysis.anatomy import Anatomy
 from aqs_batch.analysis.checkpoint import inspect, load_model, shipped_path
+from aqs_batch.cli import commands
 from aqs_batch.measure import Measured, ModelSpeed, bottleneck, forecast
 from aqs_batch.resources import Sample, page, sampling, summary
 
@@ -102,10 +105,15 @@ def test_the_bottleneck_is_named(model: float, decode: float, device: str, says:
     assert says in bottleneck(model, decode, device)
 
 
-def test_the_networks_parts_add_up_and_every_head_is_explained() -> None:
-    checkpoint = inspect(shipped_path())
-    found = anatomy.examine(checkpoint)
-    whole = sum(p.numel() for p in load_model(checkpoint).parameters())
+@pytest.fixture(scope="module")
+def examined() -> Anatomy:
+    """Of the shipped network: it takes a minute of a slow machine."""
+    return anatomy.examine(inspect(shipped_path()))
+
+
+def test_the_networks_parts_add_up_and_every_head_is_explained(examined: Anatomy) -> None:
+    found = examined
+    whole = sum(p.numel() for p in load_model(inspect(shipped_path())).parameters())
     # What belongs to no part is the position of the tokens.
     assert 0 <= whole - sum(p.parameters for p in found.parts) < 0.01 * whole
     backbone = sum(p.multiply_adds for p in found.parts if p.name.startswith("backbone"))
@@ -118,11 +126,12 @@ def test_the_networks_parts_add_up_and_every_head_is_explained() -> None:
     assert all(sum(shares.values()) == pytest.approx(1) for shares in found.heads.values())
 
 
-def test_inspect_model_prints_it(tmp_path: Path) -> None:
-    done = aqs("inspect-model", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_inspect_model_prints_it(examined: Anatomy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anatomy, "examine", lambda checkpoint: examined)
+    done = CliRunner().invoke(commands, ["inspect-model"])
+    assert done.exit_code == 0, done.output
     for word in ("multiply-adds", "sees (px)", "color_banding", "Slowest layers"):
-        assert word in done.stdout
+        assert word in done.output
 
 
 def test_resources_are_sampled_summed_up_and_drawn() -> None:
