@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from aqs_batch.records import Fraction, Provenance, SequenceScore, TileScores, Video
 from aqs_batch.store.jobs import Job, Jobs
-from aqs_batch.store.tables import analyses, runs, sequences, videos
+from aqs_batch.store.tables import analyses, of_content, runs, sequences, videos
 
 _Table = npt.NDArray[Any]
 _TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
@@ -47,9 +47,7 @@ class Analyses(Jobs):
 
         Raises LostJob, and saves nothing, when the job is no longer this worker's.
         """
-        same = (analyses.c.fingerprint == analysis.fingerprint) & (
-            analyses.c.settings_key == analysis.settings_key
-        )
+        same = of_content(analyses, analysis.fingerprint, analysis.settings_key)
         with self._write() as connection:
             self._done(connection, job)
             connection.execute(sa.delete(analyses).where(same))
@@ -81,9 +79,7 @@ class Analyses(Jobs):
 
     def aqs(self, fingerprint: str, settings_key: str) -> float | None:
         """The AQS of one content under one settings key; None: not analysed."""
-        query = sa.select(analyses.c.aqs).where(
-            (analyses.c.fingerprint == fingerprint) & (analyses.c.settings_key == settings_key)
-        )
+        query = sa.select(analyses.c.aqs).where(of_content(analyses, fingerprint, settings_key))
         with self._read() as connection:
             found: float | None = connection.execute(query).scalar()
             return found
@@ -109,9 +105,7 @@ class Analyses(Jobs):
         query = (
             sa.select(analyses, videos.c.probe)
             .join(videos, videos.c.fingerprint == analyses.c.fingerprint)
-            .where(
-                (analyses.c.fingerprint == fingerprint) & (analyses.c.settings_key == settings_key)
-            )
+            .where(of_content(analyses, fingerprint, settings_key))
         )
         with self._read() as connection:
             row = connection.execute(query).first()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from aqs_batch.errors import LostJob
 from aqs_batch.store.database import Database, insert_unless_there
-from aqs_batch.store.tables import jobs
+from aqs_batch.store.tables import jobs, of_content
 
 CANCELLED = "cancelled"
 LONGEST_BACKOFF_S = 6 * 3600.0
@@ -83,7 +83,7 @@ class Jobs(Database):
         force: bool,
         again: bool,
     ) -> Job:
-        where = (jobs.c.fingerprint == fingerprint) & (jobs.c.settings_key == settings_key)
+        where = of_content(jobs, fingerprint, settings_key)
         place = {"path": os.fsencode(os.path.abspath(path))}  # `retry` may run in another folder
         row = connection.execute(sa.select(jobs).where(where)).first()
         if row is None:
@@ -238,7 +238,7 @@ class Jobs(Database):
 
     def job(self, fingerprint: str, settings_key: str) -> Job | None:
         """The job of one content under one settings key."""
-        where = (jobs.c.fingerprint == fingerprint) & (jobs.c.settings_key == settings_key)
+        where = of_content(jobs, fingerprint, settings_key)
         with self._read() as connection:
             row = connection.execute(sa.select(jobs).where(where)).first()
         return None if row is None else _job(row)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from aqs_batch.records import Stamp
 from aqs_batch.store.database import insert_unless_there
 from aqs_batch.store.jobs import Job, Jobs
-from aqs_batch.store.tables import analyses, files, jobs
+from aqs_batch.store.tables import analyses, files, jobs, of_content
 
 PAGE = 1000  # places read at a time
 _STAYS = (files.c.missing_since == 0.0) & (files.c.moved_to == b"") & (files.c.problem == "")
@@ -57,9 +57,7 @@ class Places(Jobs):
         Returns the job, or None where the result is known or the file has no fingerprint.
         """
         key = place.settings_key
-        known = sa.select(analyses.c.id).where(
-            (analyses.c.fingerprint == place.fingerprint) & (analyses.c.settings_key == key)
-        )
+        known = sa.select(analyses.c.id).where(of_content(analyses, place.fingerprint, key))
         with self._write() as connection:
             self._note(connection, place)
             if not place.fingerprint or connection.execute(known).first():

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from aqs_batch.records import Status
 from aqs_batch.store.database import Database
-from aqs_batch.store.tables import analyses, run_files, runs
+from aqs_batch.store.tables import analyses, of_content, run_files, runs
 from aqs_batch.wording import without_password
 
 
@@ -139,9 +139,8 @@ class Runs(Database):
         )
         with self._read() as connection:
             found = connection.execute(earlier).scalar()
-            query = sa.select(analyses.c.aqs).where(
-                (analyses.c.fingerprint == found) & (analyses.c.settings_key == entry.settings_key)
-            )
+            where = of_content(analyses, found, entry.settings_key)
+            query = sa.select(analyses.c.aqs).where(where)
             return connection.execute(query).scalar() if found else None
 
 

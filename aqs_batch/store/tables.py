@@ -137,3 +137,8 @@ rung_frames = sa.Table(
     sa.Column("vmaf", sa.Float),
     sa.Column("picture", sa.LargeBinary),
 )
+
+
+def of_content(table: sa.Table, fingerprint: str | None, key: str) -> sa.ColumnElement[bool]:
+    """The row of one content under one settings key, of jobs or analyses."""
+    return (table.c.fingerprint == fingerprint) & (table.c.settings_key == key)
