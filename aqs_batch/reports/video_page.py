@@ -198,15 +198,9 @@ def _scored_size(video: Video, settings: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _setting(settings: Mapping[str, Any], name: str) -> float | None:
-    """The number set under a name, wherever the settings keep it."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found = _setting(value, name)
-            if found is not None:
-                return found
-        elif str(key).rsplit(".", 1)[-1] == name and isinstance(value, int | float):
-            return float(value)
-    return None
+    """A number of [analysis]; None where the run does not say."""
+    found = settings.get("analysis", {}).get(name)
+    return None if found is None else float(found)
 
 
 def _formula(score: Score, alpha: float | None) -> str:

@@ -205,7 +205,10 @@ def make_run(**changes: Any) -> RunRecord:
         "input_dir": "/archive/holiday films",
         "command": "aqs-batch run --input_dir /archive/holiday films",
         "counts": {"scored": 1, "unchanged": 0, "failed": 0},
-        "settings": {"alpha": 0.6, "interval_s": 1.0, "tiles": 4, "input": Path("/archive")},
+        "settings": {
+            "analysis": {"alpha": 0.6, "interval_s": 1.0, "tiles": 4},
+            "input": Path("/archive"),
+        },
     }
     return RunRecord(**(fields | changes))
 
