@@ -104,11 +104,15 @@ class Places(Jobs):
             connection.execute(sa.update(jobs).where(of_it).values(path=os.fsencode(to)))
 
     def mark_missing(self, folder: str, names: Iterable[str], since: float) -> None:
-        """Say that files are not where they were."""
+        """Say that files are not where they were.
+
+        Not of those that were moved: another service had put them elsewhere, and they had been gone
+        from the report of both.
+        """
         todo = [os.fsencode(name) for name in names]
         for start in range(0, len(todo), _AT_ONCE):
             some = files.c.file.in_(todo[start : start + _AT_ONCE])
-            where = (files.c.folder == os.fsencode(folder)) & some
+            where = (files.c.folder == os.fsencode(folder)) & some & (files.c.moved_to == b"")
             with self._write() as connection:
                 connection.execute(sa.update(files).where(where).values(missing_since=since))
 

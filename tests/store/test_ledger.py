@@ -166,6 +166,15 @@ def test_what_was_found_of_a_file_is_not_said_of_the_next_one_there(store: Store
     assert store.places_of("second") == list(store.stamps("/in", KEY)) == []
 
 
+def test_what_one_service_moved_is_not_missing_to_another(store: Store) -> None:
+    place = Place("/in", "a.mp4", "1:1:1:1", "p")
+    store.note(place, KEY)
+    store.moved(place, Path("/done/a.mp4"))
+    store.mark_missing("/in", ["a.mp4"], 100.0)  # its own last look had found it there
+    (there,) = store.places("/in")
+    assert (there.missing_since, there.path) == (0.0, Path("/done/a.mp4"))
+
+
 def test_places_are_read_in_pages_and_any_name_survives(store: Store, monkeypatch) -> None:
     monkeypatch.setattr(places, "PAGE", 5)
     names = [f"{n:04}.mp4" for n in range(11)] + ["\udcff.mp4", "a'b\n.mp4"]
