@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from aqs_batch.errors import MediaError
 MOST_NAMESAKES = 1000
 
 
-def move(source: Path, folder: Path, name: str) -> Path:
+def move(source: Path, folder: Path, name: str, note: Callable[[Path], None]) -> Path:
     """Move `source` to `folder`/`name`, or beside a namesake as "name (2).mp4"; returns where.
 
     The file is linked under its new name before the old one goes, so that it has a name at every
-    instant and no other file is replaced. Raises MediaError across file systems, and OSError.
+    instant and no other file is replaced. In between `note` is told the new one: where it raises,
+    the old one stays, and the move is gone on with the next time. Raises MediaError across file
+    systems, and OSError.
     """
     for number in range(1, MOST_NAMESAKES + 1):
         target = folder / (name if number == 1 else _numbered(name, number))
@@ -33,6 +36,7 @@ def move(source: Path, folder: Path, name: str) -> Path:
                     hint="Choose move_done and move_failed on the disk of the watched folder.",
                 ) from error
             raise
+        note(target)
         _drop(source, target)
         return target
     raise MediaError(f"{folder} holds {MOST_NAMESAKES} files named {name}")

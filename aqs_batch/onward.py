@@ -100,7 +100,9 @@ class Onward:
         try:
             if Stamp.of(os.stat(place.path)).text != place.stamp:
                 return  # it is being replaced already; what replaces it will have its turn
-            to = move(place.path, folder, place.file)
+            # Noted before the old name goes: while the database was locked, where a file had gone
+            # to was lost, and `retry` did not find it.
+            to = move(place.path, folder, place.file, lambda to: self._store.moved(place, to))
         except FileNotFoundError:
             return  # another process of ours was here first
         except (AqsError, OSError) as error:
@@ -109,7 +111,6 @@ class Onward:
                 facts = {"reason": f"not moved: {error}", "hint": getattr(error, "hint", "")}
                 self._listen(Event("trouble", str(place.path), facts))
             return
-        self._store.moved(place, to)
         self._intake.forget(place.folder, place.file)
         self._listen(Event("moved", str(place.path), {"to": str(to)}))
 

@@ -331,6 +331,27 @@ def test_processed_files_are_moved_and_never_over_another(house: House, tmp_path
     assert (done / "sub" / "a (3).mp4").exists()
 
 
+def test_where_a_file_went_is_known_though_the_database_was_locked_then(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, moved, locked = tmp_path / "done", Store.moved, [True, False]
+
+    def locked_at_first(store: Store, place: Place, to: Path) -> None:
+        if locked.pop(0):
+            raise StoreError("locked")
+        moved(store, place, to)
+
+    monkeypatch.setattr(Store, "moved", locked_at_first)
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_done": str(done)}]
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    assert house.run(once=False, until=house.clock.now() + 300) == Summary(scored=1)
+    store = house.store()
+    (place,) = store.places(str(house.inbox))
+    assert (place.path, place.missing_since) == (done / "a.mp4", 0.0)
+    store.close()
+    assert place.path.read_bytes() == b"one" and not list(house.inbox.iterdir())
+
+
 def test_what_could_not_be_moved_is_told_once_and_moved_when_it_can_be(
     house: House, tmp_path: Path
 ) -> None:
