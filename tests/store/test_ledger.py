@@ -167,8 +167,8 @@ def test_what_was_found_of_a_file_is_not_said_of_the_next_one_there(store: Store
 
 
 def test_what_one_service_moved_is_not_missing_to_another(store: Store) -> None:
-    place = Place("/in", "a.mp4", "1:1:1:1", "p")
-    store.note(place, KEY)
+    place = Place("/in", "a.mp4", "1:1:1:1", "p", KEY)
+    store.note(place)
     store.moved(place, Path("/done/a.mp4"))
     store.mark_missing("/in", ["a.mp4"], 100.0)  # its own last look had found it there
     (there,) = store.places("/in")
