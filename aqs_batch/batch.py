@@ -80,8 +80,9 @@ class Batch:
         if self._settings.encode.enabled:
             self._encodes.check()
         run_id = self.entries.run_id = self._store.start_run(
-            iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json")
-        )
+            iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json"),
+            worker=self._name,
+        )  # fmt: skip
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
         files = list(found)

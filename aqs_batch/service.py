@@ -81,6 +81,7 @@ class Service:
             command,
             self._settings.model_dump(mode="json"),
             kind="watch",
+            worker=self._name,
         )
         with self._intake:
             notify("READY=1")

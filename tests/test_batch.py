@@ -12,6 +12,7 @@ from aqs_batch import batch as batches
 from aqs_batch.batch import Batch
 from aqs_batch.errors import StoreError
 from aqs_batch.events import Event
+from aqs_batch.identity import own_name
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.store import RunFile, Store
@@ -133,3 +134,10 @@ def test_who_interrupts_a_run_finds_in_it_what_was_told(house: House) -> None:
     last = house.store.last_run()
     assert last is not None and not last.finished_at
     assert [entry.file for entry in house.store.run_files(last.id)] == ["a.mp4", "b.mp4"]
+
+
+def test_a_run_that_has_ended_names_its_process_until_it_has_reported(house: House) -> None:
+    house.write(a=b"one")
+    house.run()
+    house.store.start_run("2", "", "", {})
+    assert house.store.prune_runs(1, "9", lambda worker: worker == own_name()) == 0

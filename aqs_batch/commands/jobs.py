@@ -203,13 +203,15 @@ def prune(
 ) -> int:
     """Forget old runs and files long gone; results are kept."""
     from aqs_batch.clock import iso
+    from aqs_batch.identity import is_at_work
 
     if not missing_days >= 0:  # which "nan" is not either: it forgot nothing, and said so
         raise click.UsageError(f"--missing-days {missing_days:g}: days are 0 or more")
     now_s = time.time()
+    since = iso(now_s - LONGEST_RUN_S)
     with open_store(load().settings) as store:
         gone: list[tuple[str, Callable[..., int], tuple[object, ...]]] = [
-            ("runs", store.prune_runs, (keep_runs, iso(now_s - LONGEST_RUN_S))),
+            ("runs", store.prune_runs, (keep_runs, since, is_at_work)),
             ("missing files", store.prune_missing, (now_s - missing_days * 86400,)),
         ]
         if folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 
 import sqlalchemy as sa
@@ -18,17 +19,29 @@ _AT_ONCE = 500  # of a list in a query; SQLite takes 32,766
 class Pruning(Database):
     """Deletes history; each method returns how many rows went, or would with `dry_run`."""
 
-    def prune_runs(self, keep: int, going_since: str, *, dry_run: bool = False) -> int:
+    def prune_runs(
+        self,
+        keep: int,
+        going_since: str,
+        is_at_work: Callable[[str], bool] = lambda worker: False,
+        *,
+        dry_run: bool = False,
+    ) -> int:
         """Forget all but the newest `keep` runs, and what they said of each file.
 
         What goes on is written to until it ends: a service's run for as long as the service, others
-        that have no end and began after `going_since` (as every record keeps time).
+        that have no end and began after `going_since` (as every record keeps time). A process that
+        `is_at_work` may have ended its run and not reported: the report had been empty, the gate
+        passed.
         """
         newest = sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(keep)
         may_go_on = (runs.c.kind == "watch") | (runs.c.started_at > going_since)
         goes_on = may_go_on & (runs.c.finished_at == "")
         old = runs.c.id.not_in(newest.scalar_subquery())
-        return self._prune(runs, old & ~goes_on, dry_run)
+        with self._read() as connection:
+            rows = connection.execute(sa.select(runs.c.id, runs.c.worker).where(old)).all()
+        reports = [row.id for row in rows if is_at_work(row.worker)]
+        return self._prune(runs, old & ~goes_on & runs.c.id.not_in(reports), dry_run)
 
     def prune_missing(self, before: float, *, dry_run: bool = False) -> int:
         """Forget files that have been missing since before `before` (seconds since the epoch)."""

@@ -54,7 +54,7 @@ class Runs(Database):
     ) -> int:
         """Record an invocation; returns its id. No password of a database URL is kept.
 
-        `worker` names its process, where others need to know whether it goes on.
+        `worker` names its process: others need to know whether it goes on.
         """
         output = dict(settings.get("output", {}))
         if "db" in output:

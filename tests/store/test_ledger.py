@@ -340,6 +340,15 @@ def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
     assert not copy.exists()  # what is up to date needs no copy
 
 
+def test_a_run_whose_process_has_yet_to_report_is_not_pruned(store: Store) -> None:
+    for worker in ("reporting", "gone", "newest"):
+        run = store.start_run("1", "", "", {}, worker=worker)
+        store.record_file(run, RunFile("a.mp4", "print", KEY, Status.SCORED))
+        store.finish_run(run, "2")
+    assert store.prune_runs(1, "9", lambda worker: worker == "reporting") == 1
+    assert [len(store.run_files(run)) for run in (1, 2, 3)] == [1, 0, 1]
+
+
 def test_two_processes_upgrade_once(tmp_path: Path) -> None:
     file = tmp_path / "aqs.db"
     older(file)
