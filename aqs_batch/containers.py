@@ -1,4 +1,4 @@
-"""Which containers may be opened, and how libav opens one."""
+"""Which containers may be opened, how libav opens one, and when to take one at its word."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ DEMUXERS = (
     "r3d,smjpeg,mpjpeg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,au,amr,wv,ape,dts,truehd,loas,"
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
 )
+
+LONG_S = 1.0  # a last frame that a container shows for longer is held on purpose
 
 
 class Nameless(io.BufferedReader):

@@ -37,7 +37,7 @@ from training.dataset import library_of
 from training.features import Features, gather
 from training.folds import PLAIN, WILD, learned_sets, strangers
 from training.recipe import COLOURS, GHOSTS, Recipe
-from training.remembered import remembered
+from training.remembered import is_remembered, remembered
 from training.samples import PRESENT
 from training.sources import FOLDS
 from training.start import further_start
@@ -113,7 +113,14 @@ def make_together(
     subject: Subject, folder: Path, library: Callable[[str], Any], processes: int
 ) -> None:
     """Make what is missing in several processes; `library` goes to each of them."""
-    shares = [subject.places[n::processes] for n in range(processes)]
+    missing = [
+        place
+        for place in subject.places
+        if not is_remembered(_file(folder, place), repr(subject.recipe))
+    ]
+    shares = [share for n in range(processes) if (share := missing[n::processes])]
+    if not shares:
+        return
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         list(pool.map(partial(_make_share, subject, folder, library), shares))
 
@@ -128,8 +135,7 @@ def _make_share(
 
 
 def _kept(subject: Subject, folder: Path, scenes: Callable[[str], Any], place: Place) -> Arrays:
-    data, number = place
-    file = folder / f"train-{data}" / f"{number:05d}.npz"
+    file, (data, number) = _file(folder, place), place
 
     def made() -> Arrays:
         began = time.monotonic()
@@ -138,6 +144,11 @@ def _kept(subject: Subject, folder: Path, scenes: Callable[[str], Any], place: P
         return arrays
 
     return remembered(file, repr(subject.recipe), made)
+
+
+def _file(folder: Path, place: Place) -> Path:
+    data, number = place
+    return folder / f"train-{data}" / f"{number:05d}.npz"
 
 
 def fitted(

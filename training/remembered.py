@@ -19,10 +19,9 @@ def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any
 
     `key` says what the arrays depend on. A file stored under another key is written anew.
     """
-    if path.exists():
+    if is_remembered(path, key):
         with np.load(path) as stored:
-            if str(stored["key"]) == key:
-                return {name: stored[name] for name in stored.files if name != "key"}
+            return {name: stored[name] for name in stored.files if name != "key"}
     arrays = dict(make())
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
@@ -30,6 +29,14 @@ def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any
     np.savez(partial, **columns)
     partial.replace(path)
     return arrays
+
+
+def is_remembered(path: Path, key: str) -> bool:
+    """Whether arrays are stored at `path` under `key`; reads no more than the key."""
+    if not path.exists():
+        return False
+    with np.load(path) as stored:
+        return str(stored["key"]) == key
 
 
 def digest(*parts: str | Path | Iterable[NDArray[Any]]) -> str:

@@ -15,7 +15,7 @@ import av.container
 import av.error
 
 from aqs_batch import colour
-from aqs_batch.containers import Nameless, libav
+from aqs_batch.containers import LONG_S, Nameless, libav
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Check
@@ -30,7 +30,6 @@ LIMITED = 1  # libav's number of the range that is meant where none is said
 _PROGRESSIVE = 1  # of libav's field orders; 0 says nothing, those above name the fields
 _SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL")
 _ALPHA_ASIDE = ("vp8", "vp9")  # transparency is a second picture beside the first, told by a tag
-_LONG_S = 1.0  # a last frame that is shown for longer is held on purpose
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
 
 
@@ -226,7 +225,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
         interlaced=interlaced,
         sar=(sar.numerator, sar.denominator),
         times_s=tuple(sorted(times)),
-        held_s=last[1] if last[1] > _LONG_S else 0.0,
+        held_s=last[1] if last[1] > LONG_S else 0.0,
         size_bytes=sizes,
     )
 

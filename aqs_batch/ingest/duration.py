@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from aqs_batch.containers import LONG_S
 from aqs_batch.records import Fraction
-
-LONG_S = 1.0  # a frame that is shown for longer stands still
 
 
 def moving_s(times_s: tuple[float, ...], rate: Fraction) -> float:

@@ -27,6 +27,17 @@ def read(path: Path, ffmpeg_path: str, interval_s: float = 1.0) -> tuple[Video, 
     return video, list(decode.sequences(video, plan, decoding, Stamps()))
 
 
+def both_ways(
+    path: Path, ffmpeg_path: str, monkeypatch: pytest.MonkeyPatch, interval_s: float
+) -> dict[bool, list[Sequence]]:
+    """The sequences of a video in one pass (False) and by seeking (True)."""
+    found = {}
+    for seeks in (False, True):
+        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
+        found[seeks] = read(path, ffmpeg_path, interval_s)[1]
+    return found
+
+
 def rgb(sequence: Sequence) -> Pixels:
     """All seven frames of a sequence whole, uint8[7,H,W,3]."""
     frames = sequence.frames
@@ -195,10 +206,7 @@ def test_seeking_and_one_pass_give_the_same_sequences(
     else:
         options = ("-vf", cuts, *options)
     path = make_clip(name, seconds=6, size="160x120", options=options)
-    found = {}
-    for seeks in (False, True):
-        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
-        found[seeks] = read(path, ffmpeg_path, interval_s=0.8)[1]
+    found = both_ways(path, ffmpeg_path, monkeypatch, interval_s=0.8)
     assert len(found[True]) >= 6
     assert len({s.scene for s in found[True]}) > 2
     for one, two in zip(found[False], found[True], strict=True):
@@ -213,10 +221,8 @@ def test_sequences_that_adjoin_are_the_same_by_a_coarse_clock(
     """A seek to 1 ms before a keyframe is none by whole ticks of QuickTime's 1/600 s."""
     options = ("-video_track_timescale", "600", *X264, "-g", "25")
     path = make_clip("coarse.mov", seconds=2, size="160x120", options=options)
-    begun = {}
-    for seeks in (False, True):
-        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
-        begun[seeks] = [s.t_s for s in read(path, ffmpeg_path, interval_s=0.1)[1]]
+    found = both_ways(path, ffmpeg_path, monkeypatch, interval_s=0.1)
+    begun = {seeks: [s.t_s for s in sequences] for seeks, sequences in found.items()}
     assert len(begun[True]) == 7
     assert begun[True] == pytest.approx(begun[False], abs=1e-5)
 
@@ -293,10 +299,8 @@ def test_a_cut_in_the_first_window_shifts_no_later_time(
 ) -> None:
     options = ("-vf", "drawbox=t=fill:color=white:enable='lt(n,4)'", *X264, "-g", "12")
     path = make_clip("early.mp4", seconds=6, size="160x120", options=options)
-    starts = {}
-    for seeks in (False, True):
-        monkeypatch.setattr(decode, "seek_pays", lambda video, plan, seeks=seeks: seeks)
-        starts[seeks] = [s.t_s for s in read(path, ffmpeg_path, interval_s=0.8)[1]]
+    found = both_ways(path, ffmpeg_path, monkeypatch, interval_s=0.8)
+    starts = {seeks: [s.t_s for s in sequences] for seeks, sequences in found.items()}
     assert starts[True] == pytest.approx(starts[False], abs=1e-3)
     assert starts[True][0] == pytest.approx(0.16, abs=1e-3)
 

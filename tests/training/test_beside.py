@@ -102,7 +102,9 @@ def _as_they_are(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[torch.Tensor]
     return [torch.from_numpy(arrays["whole"])], torch.from_numpy(arrays["label"])
 
 
-def test_lessons_made_by_several_processes_are_those_of_one(tmp_path: Path) -> None:
+def test_lessons_made_by_several_processes_are_those_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     numbered = replace(
         SUBJECTS["colour"],
         files={"main": range(3), "found": range(2)},
@@ -114,6 +116,8 @@ def test_lessons_made_by_several_processes_are_those_of_one(tmp_path: Path) -> N
     read = lessons(numbered, tmp_path / "together", lambda _: pytest.fail("made again"))
     assert all(torch.equal(one, two) for one, two in zip(alone, read, strict=True))
     assert len(read[0]) == 15
+    monkeypatch.setattr(beside, "ProcessPoolExecutor", lambda *_: pytest.fail("for nothing"))
+    make_together(numbered, tmp_path / "together", str.upper, 2)
 
 
 def test_the_head_learns_what_facts_tell() -> None:
