@@ -51,9 +51,10 @@ def make_clips(
     return shown
 
 
-def tool(folder: Path, out: Path) -> list[dict[str, Any]]:
+def tool(folder: Path, out: Path, checkpoint: Path | None = None) -> list[dict[str, Any]]:
     """What `aqs-batch run --export json` says of a folder's videos."""
     argv = [sys.executable, "-m", "aqs_batch", "run", "--input-dir", str(folder)]
+    argv += ["--checkpoint", str(checkpoint)] if checkpoint else []
     finished = ffmpeg.run([*argv, "--output-dir", str(out), "--export", "json"])
     if finished.returncode:
         raise SystemExit(f"aqs-batch run: {finished.tail[-1:]}")
@@ -190,9 +191,16 @@ def damaged(media: Path, folder: Path, cases: Rows[Case]) -> list[Row]:
         for source in of_split(read_manifest(media), "test")
         if source.kind == "clip" and source.clean >= NATIVE_CLEAN
     ]
-    shown = make_clips(chosen, cases, folder / "damaged")
-    rows = [(Path(row["file"]).name, row) for row in tool(folder / "damaged", folder / "out")]
-    return [(*shown[name], row) for name, row in rows if name in shown]
+    return said_of(folder, make_clips(chosen, cases, folder / "damaged"))
+
+
+def said_of(
+    folder: Path, shown: dict[str, tuple[str, Case]], checkpoint: Path | None = None
+) -> list[Row]:
+    """What the tool says of the clips below `folder`, beside what each shows."""
+    rows = tool(folder / "damaged", folder / "out", checkpoint)
+    found = [(Path(row["file"]).name, row) for row in rows]
+    return [(*shown[name], row) for name, row in found if name in shown]
 
 
 def main() -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from aqs_batch.analysis.checkpoint import inspect, load_model, save, shipped_path
-from training.calibrate import calibrate
+from aqs_batch.analysis.checkpoint import ModelCard, inspect, load_model, save, shipped_path
+from training.calibrate import Asked, scale, thresholds
 from training.command import plainly
 from training.folds import PLAIN, WILD, unseen
 from training.innocent import unseen_scenes
 from training.judge import judge
+from training.rehearsal import heard
 
 
 def ship(source: Path, target: Path, media: Path, cache: Path, version: str) -> None:
@@ -23,27 +24,33 @@ def ship(source: Path, target: Path, media: Path, cache: Path, version: str) -> 
 
     Each fold is asked of the jurors that have not learned from it. The plain part is as degraded as
     the test. The wild one holds what is met in use, mostly encodes and good footage: without it
-    every probability would lean towards damage. From where an artifact is named is decided with its
-    awkward scenes.
+    every probability would lean towards damage. From where an artifact is named is decided with
+    whole videos and awkward scenes beside the tiles.
     """
-    checkpoint = inspect(source)
+    checkpoint, tensors = inspect(source), load_file(source)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)
     plain, wild = unseen(model, cache, PLAIN), unseen(model, cache, WILD)
     judged = judge(*plain)
-    fit = calibrate(
-        np.concatenate([said.presence for said, _ in (plain, wild)]),
-        np.concatenate([truth.presence for _, truth in (plain, wild)]),
-        unseen_scenes(model, media, cache),
-    )
-    card = replace(
+    logits = np.concatenate([said.presence for said, _ in (plain, wild)])
+    presence = np.concatenate([truth.presence for _, truth in (plain, wild)])
+    fit = scale(logits, presence)
+    # Without thresholds and notes: what the strangers have read once is known the next time.
+    asked = replace(
         checkpoint.card,
-        version=version,
         temperature=fit.temperature,
         offset=fit.offset,
-        threshold=fit.threshold,
+        threshold=ModelCard.threshold,
+        metrics={},
+    )
+    videos = heard(tensors, len(model.jury), asked, media, cache)
+    scenes = fit.probability(unseen_scenes(model, media, cache)).mean(1)
+    card = replace(
+        asked,
+        version=version,
+        threshold=thresholds([Asked(fit.probability(logits), presence), videos], scenes),
         metrics={"validation": judged.as_dict(), "validation_samples": len(plain[1].quality)},
     )
-    save(target, load_file(source), card)
+    save(target, tensors, card)
     print(f"{target}: {card.label}\n{judged.line()}")
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.calibrate import calibrate, sigmoid, thresholds
+from training.calibrate import Asked, scale, sigmoid, thresholds
 from training.judge import (
     auc,
     average_precision,
@@ -63,19 +63,17 @@ def test_calibration_mends_over_confidence() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(4000, 1)) * 1.5
     presence = (rng.random((4000, 1)) < 1 / (1 + np.exp(-truth))).astype(np.int8)
-    innocent = 4 * truth[presence[:, 0] == 0][:, None]
-    fit = calibrate(truth * 4, presence, innocent)  # four times too sure
+    fit = scale(truth * 4, presence)  # four times too sure
     assert fit.temperature[0] == pytest.approx(4, rel=0.2)
-    probability = sigmoid(truth * 4 / fit.temperature[0] + fit.offset[0])
+    probability = fit.probability(truth * 4)
     assert expected_calibration_error(probability[:, 0], presence[:, 0] == 1) < 0.03
 
 
 def test_unknown_labels_do_not_enter_the_fit() -> None:
     logits = np.concatenate([np.linspace(-3, 3, 200), np.full(200, 9.0)])[:, None]
     presence = np.concatenate([(np.linspace(-3, 3, 200) > 0), np.full(200, -1)])[:, None]
-    innocent = logits[presence[:, 0] == 0][:, None]
-    known = calibrate(logits[:200], presence[:200].astype(np.int8), innocent)
-    assert calibrate(logits, presence.astype(np.int8), innocent) == known
+    known = scale(logits[:200], presence[:200].astype(np.int8))
+    assert scale(logits, presence.astype(np.int8)) == known
 
 
 @pytest.mark.parametrize("budget", [0.01, 0.02, 0.3])
@@ -86,11 +84,24 @@ def test_no_more_good_scenes_are_accused_than_allowed(budget: float) -> None:
     noise = rng.normal(0, 1, (3000, 2)) * (0.4, 1.5)
     probability = sigmoid(4.0 * presence - 3.0 + noise)
     innocent = probability[(presence == 0).all(1)]
-    chosen = thresholds(probability, presence, innocent, budget)
-    freely = thresholds(probability, presence, innocent, 1.0)
+    asked = [Asked(probability, presence)]
+    chosen = thresholds(asked, innocent, budget)
+    freely = thresholds(asked, innocent, 1.0)
     accused, at_most = (
         float((innocent > np.array(above)).any(1).mean()) for above in (chosen, freely)
     )
     # At the lowest price that keeps the share: a higher one names less than it may.
     assert min(budget, at_most) / 2 < accused <= budget
     assert chosen[1] >= freely[1] and chosen[1] > chosen[0]
+
+
+def test_videos_that_tell_apart_at_less_lower_what_tiles_would_choose() -> None:
+    """A video's mean is steadier than a tile: both have a say."""
+    tiles = Asked(
+        np.array([[0.1]] * 6 + [[0.5]] * 2 + [[0.6]] * 4), np.array([[0]] * 8 + [[1]] * 4)
+    )
+    videos = Asked(np.array([[0.05]] * 6 + [[0.2]] * 6), np.array([[0]] * 6 + [[1]] * 6))
+    innocent = np.zeros((100, 1))
+    (alone,), (together,) = (thresholds(a, innocent) for a in ([tiles], [tiles, videos]))
+    assert alone >= 0.5
+    assert together < 0.2
