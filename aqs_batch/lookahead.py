@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 from aqs_batch.errors import MediaError
 from aqs_batch.events import Progress
-from aqs_batch.store import Analysis
 
-Work = Callable[[Path, Progress], Analysis]
+Probed = TypeVar("Probed")
+Result = TypeVar("Result")
 
 STARVED, FED = 0.8, 0.95  # share of time the model was busy: below, more decoders; above, fewer
 MOST_SEQUENCES = 64  # a longer file gains nothing by a head start, and a crash would lose more
@@ -31,21 +32,29 @@ class _Dropped(BaseException):
     """Raised inside work that nobody wants any more, or not yet."""
 
 
-class _Ahead:
-    """One file's work in its own thread."""
+class _Ahead(Generic[Probed, Result]):
+    """One file's probe and work in their own thread."""
 
-    def __init__(self, path: Path, work: Work) -> None:
+    def __init__(
+        self,
+        path: Path,
+        probe: Callable[[Path], Probed],
+        work: Callable[[Probed, Progress], Result],
+    ) -> None:
         self.began = stamp(path)
+        self._path, self._probe, self._work = path, probe, work
         self._steps: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._dropped = threading.Event()
-        self._outcome: Analysis | BaseException = _Dropped()
+        self._probed: Probed | None = None
+        self._outcome: Result | BaseException = _Dropped()
         # Daemonic: whoever interrupts a run must not wait for a file that was only begun ahead.
-        self._thread = threading.Thread(target=self._run, args=(path, work), daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def _run(self, path: Path, work: Work) -> None:
+    def _run(self) -> None:
         try:
-            self._outcome = work(path, self._step)
+            self._probed = self._probe(self._path)
+            self._outcome = self._work(self._probed, self._step)
         except BaseException as error:  # raised again in the thread that asks for the result
             self._outcome = error
         finally:
@@ -56,10 +65,10 @@ class _Ahead:
             raise _Dropped
         self._steps.put((done, of))
 
-    def result(self, progress: Progress) -> Analysis | None:
-        """Wait for it, telling its progress in the caller's thread; raises what the work raised.
+    def result(self, progress: Progress) -> Result:
+        """Wait for it, telling its progress in the caller's thread; raises what it raised there.
 
-        None: it was left to its own turn.
+        What was left to its own turn is worked on now; a long film had been probed once more.
         """
         try:
             for done, of in iter(self._steps.get, None):
@@ -67,8 +76,8 @@ class _Ahead:
         except BaseException:
             self.drop()
             raise
-        if isinstance(self._outcome, _Dropped):
-            return None
+        if isinstance(self._outcome, _Dropped) and self._probed is not None:
+            return self._work(self._probed, progress)
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
@@ -78,20 +87,27 @@ class _Ahead:
         self._dropped.set()
 
 
-class Lookahead:
+class Lookahead(Generic[Probed, Result]):
     """Works on a few files at once, as many as keep the model busy.
 
-    `busy_s` tells how long the model has worked so far; at most `most` files are begun ahead.
+    `probe` looks into a file, `work` makes the result of what it saw. `busy_s` tells how long the
+    model has worked so far; at most `most` files are begun ahead.
     """
 
-    def __init__(self, work: Work, busy_s: Callable[[], float], most: int) -> None:
-        self._work, self._busy_s, self._most = work, busy_s, max(most, 1)
+    def __init__(
+        self,
+        probe: Callable[[Path], Probed],
+        work: Callable[[Probed, Progress], Result],
+        busy_s: Callable[[], float],
+        most: int,
+    ) -> None:
+        self._probe, self._work, self._busy_s, self._most = probe, work, busy_s, max(most, 1)
         self.depth = 1
-        self._begun: dict[Path, _Ahead] = {}
+        self._begun: dict[Path, _Ahead[Probed, Result]] = {}
         self._looked = (time.perf_counter(), busy_s())
 
-    def finish(self, path: Path, progress: Progress, upcoming: Iterable[Path] = ()) -> Analysis:
-        """The analysis of a file, begun ahead or from here on; raises MediaError as `work` does.
+    def finish(self, path: Path, progress: Progress, upcoming: Iterable[Path] = ()) -> Result:
+        """The result for a file, begun ahead or from here on; raises what `probe` or `work` does.
 
         Of the `upcoming` files the next are begun meanwhile, as many as `depth` allows; what was
         begun and is no longer among them is forgotten.
@@ -102,12 +118,10 @@ class Lookahead:
         self._begin(upcoming)
         self._adapt()
         if begun is not None and begun.began == stamp(path):
-            found = begun.result(progress)
-            if found is not None:
-                return found
-        elif begun is not None:
+            return begun.result(progress)
+        if begun is not None:
             begun.drop()
-        return self._work(path, progress)
+        return self._work(self._probe(path), progress)
 
     def _begin(self, upcoming: Iterable[Path]) -> None:
         """Begin the next files; never raises for a file: its own turn will tell."""
@@ -117,7 +131,7 @@ class Lookahead:
         for path in wanted:
             if path not in self._begun:
                 with contextlib.suppress(MediaError):
-                    self._begun[path] = _Ahead(path, self._work)
+                    self._begun[path] = _Ahead(path, self._probe, self._work)
 
     def _adapt(self) -> None:
         """One file more ahead while the model starves, one fewer while it is always fed."""

@@ -36,7 +36,7 @@ from aqs_batch.records import (
     Video,
 )
 from aqs_batch.reports.thumbnail import jpeg
-from aqs_batch.settings import Settings
+from aqs_batch.settings import LimitSettings, Settings
 from aqs_batch.store import Analysis
 
 WORST_MOMENTS = 6
@@ -100,10 +100,20 @@ def cache_of(settings: Settings) -> Path:
     return place
 
 
-def look_ahead(bench: Workbench) -> Lookahead:
+@dataclass(frozen=True)
+class Probed:
+    """What was seen of one file, what it looked like then, and the time that took."""
+
+    video: Video
+    stamp: tuple[int, int]
+    spent_s: float
+
+
+def look_ahead(bench: Workbench) -> Lookahead[Probed, Analysis]:
     """Scores files with `bench`, the next ones already while one is being finished."""
     return Lookahead(
-        lambda path, progress: process(path, bench, progress),
+        lambda path: look_into(path, bench.settings.limits),
+        lambda probed, progress: analyse(probed, bench, progress),
         lambda: bench.engine.busy_s,
         most=usable_cores(),
     )
@@ -114,17 +124,28 @@ def process(path: Path, bench: Workbench, progress: Progress = lambda done, of: 
 
     Raises MediaError when it cannot be scored or changes while it is read.
     """
+    return analyse(look_into(path, bench.settings.limits), bench, progress)
+
+
+def look_into(path: Path, limits: LimitSettings) -> Probed:
+    """Probe one file; raises MediaError where it cannot be scored."""
     began = time.perf_counter()
     before = stamp(path)
-    limits = bench.settings.limits
     video = probe(path, limits)
     if video.duration_s > limits.max_hours * 3600:
         raise RefusedMedia(
             f"{video.duration_s / 3600:.1f} hours, more than the limit of {limits.max_hours:g}",
             hint="Raise [limits] max_hours if you trust the file.",
         )
+    return Probed(video, before, time.perf_counter() - began)
+
+
+def analyse(probed: Probed, bench: Workbench, progress: Progress) -> Analysis:
+    """Score a file that was looked into; raises MediaError when that fails or it has changed."""
+    began = time.perf_counter()
+    video = probed.video
     sequences, warnings = score(video, bench, progress)
-    if stamp(path) != before:
+    if stamp(video.path) != probed.stamp:
         raise MediaError(
             "the file changed while it was being read", hint="Run again once it is complete."
         )
@@ -134,7 +155,7 @@ def process(path: Path, bench: Workbench, progress: Progress = lambda done, of: 
         video=video,
         sequences=tuple(sequences),
         provenance=_provenance(bench),
-        processing_time_s=time.perf_counter() - began,
+        processing_time_s=probed.spent_s + time.perf_counter() - began,
         warnings=(*video.warnings, *warnings),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         thresholds=bench.checkpoint.card.threshold,

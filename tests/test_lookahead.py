@@ -25,6 +25,10 @@ def nothing(done: int, of: int) -> None:
     pass
 
 
+def unprobed(path: Path) -> Path:
+    return path
+
+
 @contextmanager
 def noticing(dropped: threading.Event) -> Iterator[None]:
     """Sets `dropped` where the work inside is called off."""
@@ -47,7 +51,11 @@ class Bench:
     """Work that notes who did it; `trouble` maps a path to what it raises."""
 
     def __init__(self, planned: int = 3) -> None:
-        self.planned, self.trouble, self.began = planned, {}, []
+        self.planned, self.trouble, self.began, self.probed = planned, {}, [], []
+
+    def probe(self, path: Path) -> Path:
+        self.probed.append(path)
+        return path
 
     def __call__(self, path: Path, progress) -> Answer:
         self.began.append(path)
@@ -60,7 +68,7 @@ class Bench:
 
 def test_the_next_file_is_worked_on_in_another_thread_and_only_once(files: list[Path]) -> None:
     work = Bench()
-    ahead = Lookahead(work, lambda: 0.0, most=2)
+    ahead = Lookahead(work.probe, work, lambda: 0.0, most=2)
     assert ahead.finish(files[0], nothing, files[1:]).thread is threading.current_thread()
     steps = []
     answer = ahead.finish(files[1], lambda done, of: steps.append((done, of)))
@@ -73,7 +81,7 @@ def test_the_next_file_is_worked_on_in_another_thread_and_only_once(files: list[
 def test_every_file_of_a_run_is_worked_on_once(files: list[Path]) -> None:
     """What was begun ahead had been dropped in its own turn, as no longer among those to come."""
     work = Bench()
-    ahead = Lookahead(work, lambda: 0.0, most=2)
+    ahead = Lookahead(work.probe, work, lambda: 0.0, most=2)
     threads = [
         ahead.finish(path, nothing, files[number + 1 :]).thread for number, path in enumerate(files)
     ]
@@ -85,7 +93,7 @@ def test_every_file_of_a_run_is_worked_on_once(files: list[Path]) -> None:
 def test_an_error_waits_for_its_own_file(files: list[Path]) -> None:
     work = Bench()
     work.trouble[files[1]] = MediaError("broken")
-    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead = Lookahead(work.probe, work, lambda: 0.0, most=1)
     assert ahead.finish(files[0], nothing, files[1:]).path == files[0]
     with pytest.raises(MediaError, match="broken"):
         ahead.finish(files[1], nothing)
@@ -97,7 +105,7 @@ def test_a_file_that_changed_since_it_was_begun_is_read_again(
     is_longer: bool, files: list[Path]
 ) -> None:
     work = Bench()
-    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead = Lookahead(work.probe, work, lambda: 0.0, most=1)
     ahead.finish(files[3], nothing, files[:1])
     if is_longer:
         files[0].write_text("longer than before")
@@ -119,7 +127,7 @@ def test_what_nobody_wants_any_more_ends_at_its_next_sequence(
                 progress(1, 2)
         return Answer(path, threading.current_thread())
 
-    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead = Lookahead(unprobed, work, lambda: 0.0, most=1)
     ahead.finish(files[3], nothing, files[:1])
     if is_changed:
         files[0].write_text("longer than before")
@@ -131,15 +139,18 @@ def test_what_nobody_wants_any_more_ends_at_its_next_sequence(
 
 
 @pytest.mark.parametrize("longer", [0, 1])
-def test_a_long_file_waits_for_its_turn(longer: int, files: list[Path]) -> None:
-    ahead = Lookahead(Bench(planned=MOST_SEQUENCES + longer), lambda: 0.0, most=1)
+def test_a_long_file_waits_for_its_turn_and_is_probed_once(longer: int, files: list[Path]) -> None:
+    work = Bench(planned=MOST_SEQUENCES + longer)
+    ahead = Lookahead(work.probe, work, lambda: 0.0, most=1)
     ahead.finish(files[3], nothing, files[:1])
     waited = ahead.finish(files[0], nothing).thread is threading.current_thread()
     assert waited is bool(longer)
+    assert sorted(work.probed) == [files[0], files[3]]
 
 
 def test_a_file_that_vanished_is_told_in_its_turn(files: list[Path]) -> None:
-    ahead = Lookahead(Bench(), lambda: 0.0, most=1)
+    work = Bench()
+    ahead = Lookahead(work.probe, work, lambda: 0.0, most=1)
     files[0].unlink()
     ahead.finish(files[3], nothing, files[:1])
     assert ahead.finish(files[0], nothing).path == files[0]  # the work itself would say so
@@ -149,7 +160,8 @@ def test_as_many_files_are_begun_as_keep_the_model_busy(files: list[Path], monke
     now = 0.0
     monkeypatch.setattr("aqs_batch.lookahead.time.perf_counter", lambda: now)
     busy = 0.0
-    ahead = Lookahead(Bench(), lambda: busy, most=3)
+    work = Bench()
+    ahead = Lookahead(work.probe, work, lambda: busy, most=3)
     depths = []
     for share in (0.1, 0.1, 0.1, 0.9, 1.0, 1.0, 1.0):
         now += 10
@@ -174,7 +186,7 @@ def test_an_interrupt_while_waiting_drops_the_work(files: list[Path]) -> None:
     def interrupt(done: int, of: int) -> None:
         raise KeyboardInterrupt
 
-    ahead = Lookahead(work, lambda: 0.0, most=1)
+    ahead = Lookahead(unprobed, work, lambda: 0.0, most=1)
     ahead.finish(files[3], nothing, files[:1])
     with pytest.raises(KeyboardInterrupt):
         ahead.finish(files[0], interrupt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from aqs_batch import pipeline
 from aqs_batch.config import load
 from aqs_batch.errors import RefusedMedia
+from aqs_batch.events import Progress
 from aqs_batch.ingest.probe import probe
-from aqs_batch.pipeline import WORST_MOMENTS, WorstMoments, process
+from aqs_batch.lookahead import MOST_SEQUENCES
+from aqs_batch.pipeline import WORST_MOMENTS, WorstMoments, look_ahead, process
+from aqs_batch.records import Video
 
 
 def test_the_pictures_kept_are_those_of_the_worst_moments() -> None:
@@ -44,3 +48,29 @@ def test_what_is_longer_than_the_limit_is_refused(
     monkeypatch.setattr(pipeline, "score", score)
     with pytest.raises(error, match=said):
         process(film.path, SimpleNamespace(settings=settings))  # type: ignore[arg-type]
+
+
+def test_a_long_film_that_was_begun_ahead_is_probed_once(
+    make_clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its index is read packet by packet, which takes minutes over a network."""
+    probed, scored = [], []
+
+    def count(*arguments: Any) -> Any:
+        probed.append(arguments[0])
+        return probe(*arguments)
+
+    def score(video: Video, bench: object, progress: Progress) -> None:
+        progress(0, MOST_SEQUENCES + 1)
+        scored.append(video.path)
+        raise Scored
+
+    monkeypatch.setattr(pipeline, "probe", count)
+    monkeypatch.setattr(pipeline, "score", score)
+    settings, engine = load(None, {}, {}).settings, SimpleNamespace(busy_s=0.0)
+    ahead = look_ahead(SimpleNamespace(settings=settings, engine=engine))  # type: ignore[arg-type]
+    films = [make_clip(f"{name}.mp4", seconds=1) for name in ("first", "second")]
+    for number, film in enumerate(films, start=1):
+        with pytest.raises(Scored):
+            ahead.finish(film, lambda done, of: None, films[number:])
+    assert (sorted(probed), scored) == (films, films)
