@@ -23,7 +23,7 @@ from aqs_batch.judgement import judge
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
-from aqs_batch.store import Finding, Place, RunFile, Store
+from aqs_batch.store import Audited, Finding, Place, RunFile, Store
 
 AFTER_HOURS_S = 600.0
 
@@ -82,7 +82,7 @@ class Audit:
         if not self._stop.requested:
             # Last of all: a night that was cut off had told nobody, and the next one kept silent.
             if not unlooked:
-                self._store.mark_missing(here, lost, self._clock.now())
+                self._store.mark_missing(here, lost, self._clock.now(), told=True)
             self._store.finish_run(self._run_id, iso(self._clock.now()))
         return found
 
@@ -90,7 +90,9 @@ class Audit:
         self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings
     ) -> None:
         nights = self._settings.audit.verify_nights
-        reading = Reading(self._known.values(), listed, nights, self._store)
+        rotten = {one.file for one in found.kinds.get("corrupt", ())}
+        known = (place for name, place in self._known.items() if name not in rotten)
+        reading = Reading(known, listed, nights, self._store)
 
         def tell_rotten(place: Place, why: str) -> None:
             if not self._went(place, todo, found):
@@ -124,7 +126,7 @@ class Audit:
                 self._unread.add(name)
             else:
                 listed[name] = stamp
-        there = sum(not place.missing_since for place in self._known.values())
+        there = sum(place.is_expected for place in self._known.values())
         if not listed and there:
             raise FolderGone(
                 f"{here} holds no video, but {there} were there: nothing is taken as missing",
@@ -136,12 +138,12 @@ class Audit:
         """Files that were there and are not; those whose mount or folder is gone are not lost."""
         lost: dict[str, Finding] = {}
         for name, place in self._known.items():
-            if name in listed or place.missing_since:
+            if name in listed or not place.is_expected:
                 continue
             unread = is_unread(name, self._unread)
             if unread or not is_lost(self._here, name, mounted=place.mounted):
                 found.unreachable.append(name)
-            else:
+            elif place.audited is not None:
                 lost[name] = Finding("missing", name)
         return lost
 
@@ -155,7 +157,8 @@ class Audit:
         """
         by_print: dict[str, list[str]] = {}
         for name in lost:
-            by_print.setdefault(self._known[name].fingerprint, []).append(name)
+            if was := self._known[name].audited:
+                by_print.setdefault(was.fingerprint, []).append(name)
         todo: dict[str, Place] = {}
         names = list(listed)
         for number, name in enumerate(names):
@@ -163,26 +166,29 @@ class Audit:
                 return todo, names[number:]
             before = self._known.get(name)
             place = self._recognise(name, listed[name], before)
-            if before is None:
+            audited = before.audited if before else None
+            if audited is None:
                 self._is_new(place, lost, by_print, found)
-            elif before.fingerprint and self._is_rotten(before, place):
-                self._corrupt(before, found, "its content changed while its size and time did not")
+            elif audited.fingerprint and self._is_rotten(audited, place):
+                self._corrupt(place, found, "its content changed while its size and time did not")
                 continue
-            elif place.fingerprint and place.fingerprint != before.last_print:
+            elif place.fingerprint and place.fingerprint != audited.last_print:
                 self._tell(found, Finding("changed", name))
-            elif self._is_as_it_was(before, place):
+            elif self._is_as_it_was(audited, place, found):
                 found.unchanged += 1
                 continue
             todo[name] = place
         return todo, []
 
-    def _is_as_it_was(self, before: Place, now: Place) -> bool:
+    def _is_as_it_was(self, before: Audited, now: Place, found: Findings) -> bool:
         """Whether a file of the same content, touched at most, has its score; it is recorded."""
         key, print_ = self._batch.key, now.fingerprint
         if before.settings_key != key or self._store.aqs(print_, key) is None:
             return False
-        if before.missing_since or now.stamp != before.stamp:
-            self._store.note(now)
+        known = self._known[now.file]
+        is_back = before.missing or known.missing_since
+        if is_back or not now.stamp == before.stamp == known.stamp:
+            self._settle(now, found)
         self._entries.add(RunFile(now.file, print_, key, Status.UNCHANGED))
         return True
 
@@ -217,7 +223,7 @@ class Audit:
         place = replace(place, content_hash=was.content_hash, hashed_at=was.hashed_at)
         self._settle(place, found, Finding("renamed", place.file, f"was {was.file}"))
 
-    def _is_rotten(self, before: Place, now: Place) -> bool:
+    def _is_rotten(self, before: Audited, now: Place) -> bool:
         then, here = Stamp.parse(before.stamp), Stamp.parse(now.stamp)
         changed = bool(now.fingerprint) and now.fingerprint != before.fingerprint
         return changed and then.written == here.written
@@ -266,7 +272,9 @@ class Audit:
             if entry.status is Status.FAILED and self._went(place, todo, found):
                 continue
             by = self._settings.audit.degraded_by
-            news = list(judge(self._store, self._known.get(name), place, entry, by))
+            known = self._known.get(name)
+            before = known.audited if known else None
+            news = list(judge(self._store, before, place, entry, by))
             self._settle(place, found, *news)
             self._entries.add(entry)
             self._entries.flush()

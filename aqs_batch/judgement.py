@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aqs_batch.records import Status
-from aqs_batch.store import Finding, JobStatus, Place, RunFile, Store
+from aqs_batch.store import Audited, Finding, JobStatus, Place, RunFile, Store
 
 
 def judge(
-    store: Store, before: Place | None, place: Place, entry: RunFile, degraded_by: float
+    store: Store, before: Audited | None, place: Place, entry: RunFile, degraded_by: float
 ) -> Iterator[Finding]:
     """What there is to tell of a file that became `entry` and was `before`."""
     had = store.aqs(before.fingerprint, before.settings_key) if before else None

@@ -24,6 +24,7 @@ from aqs_batch.findings import Findings
 from aqs_batch.identity import _here, _started
 from aqs_batch.ingest import files, watch
 from aqs_batch.ingest.fingerprint import content_hash, fingerprint
+from aqs_batch.intake import Intake
 from aqs_batch.reporting import write_reports
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
@@ -78,6 +79,16 @@ class Archive:
         finally:
             store.close()
             self.clock.advance(86400.0)
+
+    def watched(self) -> None:
+        """A service on the same folder and database looks at all of it, and lets it settle."""
+        settings = settings_for(self.folder, self.out, watch__events="off", **self.more)
+        store = Store(settings.output.url)
+        with Intake(store, settings, self.key, lambda event: None, self.clock) as intake:
+            for _ in range(2):
+                intake.look()
+                self.clock.advance(1.0)
+        store.close()
 
     key: str = ""
 
@@ -735,3 +746,80 @@ def test_the_nights_left_are_by_the_dearer_of_files_and_bytes() -> None:
     unknown = Findings("f", 1, "at", pending=["x"], pending_bytes=1)
     assert unknown.nights_left(50.0) is None
     assert "no rate was measured" in unknown.as_text(50.0)
+
+
+def test_what_a_service_saw_first_is_told_all_the_same(archive: Archive) -> None:
+    """The audit had taken for known what the service had noted, and told "nothing new"."""
+    for name in ("a", "b", "c", "d", "e"):
+        archive.write(f"{name}.mp4", b"fine " + name.encode())
+    archive.night()
+    archive.write("new.mp4", b"new")
+    archive.write("a.mp4", b"poor copy")
+    (archive.folder / "b.mp4").unlink()
+    (archive.folder / "c.mp4").rename(archive.folder / "z.mp4")
+    file = archive.folder / "d.mp4"
+    info = os.stat(file)
+    file.write_bytes(b"fine D")
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    archive.watched()
+    found = archive.night()
+    assert kinds(found) == {
+        "new": ["new.mp4"], "changed": ["a.mp4"], "degraded": ["a.mp4"], "missing": ["b.mp4"],
+        "renamed": ["z.mp4"], "corrupt": ["d.mp4"],
+    }  # fmt: skip
+    archive.watched()
+    assert kinds(archive.night()) == {"corrupt": ["d.mp4"]}  # all else is told once
+
+
+def test_what_is_rotten_is_no_part_of_the_share_though_a_service_knows_it(archive: Archive) -> None:
+    archive.more["audit__verify_nights"] = 1
+    file = archive.write("a.mp4", b"fine content")
+    archive.write("b.mp4", b"b")
+    archive.night()
+    info = os.stat(file)
+    file.write_bytes(b"fine contend")
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    archive.watched()
+    found = archive.night()
+    assert (kinds(found), found.verified, found.unchanged) == ({"corrupt": ["a.mp4"]}, 1, 1)
+
+
+def test_new_settings_that_a_service_scored_by_first_are_told(archive: Archive) -> None:
+    archive.write("a.mp4", b"fine")
+    archive.night()
+    archive.more["analysis__tiles"] = 7
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    place = store.place(str(archive.folder), "a.mp4")
+    assert place is not None
+    store.take(replace(place, settings_key="that of the service"))
+    store.close()
+    assert kinds(archive.night()) == {"re-scored": ["a.mp4"]}
+
+
+def test_what_takes_the_name_of_a_file_that_a_service_moved_is_new(archive: Archive) -> None:
+    archive.write("a.mp4", b"fine")
+    archive.write("b.mp4", b"b")
+    archive.night()
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    place = store.place(str(archive.folder), "a.mp4")
+    assert place is not None
+    store.moved(place, place.path.rename(archive.place / "a.mp4"))
+    store.close()
+    archive.write("a.mp4", b"poor")
+    archive.watched()
+    assert kinds(archive.night()) == {"new": ["a.mp4"]}
+
+
+def test_what_was_told_to_be_missing_is_not_told_again_beside_a_service(archive: Archive) -> None:
+    file = archive.write("a.mp4", b"a")
+    archive.write("b.mp4", b"b")
+    archive.night()
+    for _ in range(2):
+        file.unlink()
+        assert kinds(archive.night()) == {"missing": ["a.mp4"]}
+        archive.watched()
+        assert kinds(archive.night()) == {}
+        archive.write("a.mp4", b"a")
+        archive.watched()
+        found = archive.night()
+        assert (kinds(found), found.unchanged) == ({}, 2)

@@ -4,7 +4,7 @@ from aqs_batch.store.analyses import Analyses, Analysis
 from aqs_batch.store.database import missing_file
 from aqs_batch.store.jobs import Job, JobStatus, backoff
 from aqs_batch.store.nights import Finding, Nights
-from aqs_batch.store.places import Place
+from aqs_batch.store.places import Audited, Place
 from aqs_batch.store.prune import Pruning
 from aqs_batch.store.rungs import Rungs, StoredRung
 from aqs_batch.store.runs import RunFile, RunRow, Runs
@@ -16,6 +16,7 @@ class Store(Nights, Runs, Analyses, Rungs, Pruning):
 
 __all__ = [
     "Analysis",
+    "Audited",
     "Finding",
     "Job",
     "JobStatus",

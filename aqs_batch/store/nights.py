@@ -40,6 +40,7 @@ class Nights(Places):
         """
         with self._write() as connection:
             self._note(connection, place)
+            self._tell(connection, place)
             _add(connection, run_id, found)
 
     def find(self, run_id: int, *found: Finding) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,24 @@ PAGE = 1000  # places read at a time
 _STAYS = (files.c.missing_since == 0.0) & (files.c.moved_to == b"") & (files.c.problem == "")
 _AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
 _AS_BYTES = ("folder", "file", "moved_to")  # names of files need not be text
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A place as an audit has told it: a service on the same folder may know more by now, and what
+    it saw first had never been told.
+    """
+
+    stamp: str
+    fingerprint: str
+    previous_fingerprint: str
+    settings_key: str
+    missing: bool  # it was told to be missing
+
+    @property
+    def last_print(self) -> str:
+        """What was last read here: a night without rights had made it a changed file."""
+        return self.fingerprint or self.previous_fingerprint
 
 
 @dataclass(frozen=True)
@@ -37,15 +55,19 @@ class Place:
     missing_since: float = 0.0  # 0: it is there
     moved_to: str = ""  # where the service put it when it had been processed
     mounted: bool = False  # it lay on another device than the folder around the watched one
+    audited: Audited | None = None  # noted by `settle` alone; None: no audit has told of it
 
     @property
-    def last_print(self) -> str:
-        """What was last read here: a night without rights had made it a changed file."""
-        return self.fingerprint or self.previous_fingerprint
+    def is_expected(self) -> bool:
+        """Whether it was there at the last look of an audit or, where none was, of a service."""
+        return not (self.audited.missing if self.audited else self.missing_since)
 
     @property
     def path(self) -> Path:
         return Path(self.moved_to) if self.moved_to else Path(self.folder, self.file)
+
+
+_SEEN = [part.name for part in fields(Place) if part.name != "audited"]
 
 
 class Places(Jobs):
@@ -87,6 +109,18 @@ class Places(Jobs):
             values["previous_fingerprint"] = before.fingerprint or before.previous_fingerprint
         connection.execute(sa.update(files).where(where).values(values))
 
+    def _tell(self, connection: sa.Connection, place: Place) -> None:
+        """Note that an audit has told of a place as it is now."""
+        where = _is(place.folder, place.file)
+        had = _audited(connection.execute(sa.select(files).where(where)).one())
+        previous = ""
+        if had is not None:
+            is_same = had.fingerprint == place.fingerprint
+            previous = had.previous_fingerprint if is_same else had.last_print
+        told = Audited(place.stamp, place.fingerprint, previous, place.settings_key, missing=False)
+        values = {f"audited_{name}": value for name, value in asdict(told).items()}
+        connection.execute(sa.update(files).where(where).values(values))
+
     def verified(self, place: Place, content_hash: str, at: float) -> None:
         """Note what every byte of a file comes to, unless another lies there by now."""
         where = _is(place.folder, place.file) & (files.c.stamp == place.stamp)
@@ -100,21 +134,27 @@ class Places(Jobs):
         was = os.fsencode(os.path.join(place.folder, place.file))
         of_it = (jobs.c.fingerprint == place.fingerprint) & (jobs.c.path == was)
         with self._write() as connection:
-            connection.execute(sa.update(files).where(where).values(moved_to=os.fsencode(to)))
+            # What is put there next is another file, of which no audit has told.
+            values = {"moved_to": os.fsencode(to), "audited_stamp": ""}
+            connection.execute(sa.update(files).where(where).values(values))
             connection.execute(sa.update(jobs).where(of_it).values(path=os.fsencode(to)))
 
-    def mark_missing(self, folder: str, names: Iterable[str], since: float) -> None:
-        """Say that files are not where they were.
+    def mark_missing(
+        self, folder: str, names: Iterable[str], since: float, *, told: bool = False
+    ) -> None:
+        """Say that files are not where they were; `told`: by an audit.
 
         Not of those that were moved: another service had put them elsewhere, and they had been gone
         from the report of both.
         """
         todo = [os.fsencode(name) for name in names]
+        first = sa.case((files.c.missing_since > 0.0, files.c.missing_since), else_=since)
+        values = {"missing_since": first} | ({"audited_missing": True} if told else {})
         for start in range(0, len(todo), _AT_ONCE):
             some = files.c.file.in_(todo[start : start + _AT_ONCE])
             where = (files.c.folder == os.fsencode(folder)) & some & (files.c.moved_to == b"")
             with self._write() as connection:
-                connection.execute(sa.update(files).where(where).values(missing_since=since))
+                connection.execute(sa.update(files).where(where).values(values))
 
     def forget(self, folder: str, name: str) -> None:
         """Delete a place, not its results."""
@@ -195,10 +235,16 @@ def _is(folder: str, file: str) -> sa.ColumnElement[bool]:
 
 
 def _values(place: Place) -> dict[str, Any]:
-    values = asdict(place)
+    values = {name: getattr(place, name) for name in _SEEN}
     return values | {name: os.fsencode(values[name]) for name in _AS_BYTES}
 
 
 def _place(row: Any) -> Place:
-    values = {column.name: getattr(row, column.name) for column in files.c}
-    return Place(**values | {name: os.fsdecode(values[name]) for name in _AS_BYTES})
+    values = {name: getattr(row, name) for name in _SEEN}
+    names = {name: os.fsdecode(values[name]) for name in _AS_BYTES}
+    return Place(**values | names, audited=_audited(row))
+
+
+def _audited(row: Any) -> Audited | None:
+    told = {part.name: getattr(row, f"audited_{part.name}") for part in fields(Audited)}
+    return Audited(**told) if told["stamp"] else None

@@ -90,6 +90,11 @@ files = sa.Table(
     sa.Column("missing_since", sa.Float),
     sa.Column("moved_to", sa.LargeBinary),
     sa.Column("mounted", sa.Boolean),
+    sa.Column("audited_stamp", sa.String(120)),
+    sa.Column("audited_fingerprint", sa.String(64)),
+    sa.Column("audited_previous_fingerprint", sa.String(64)),
+    sa.Column("audited_settings_key", sa.String(64)),
+    sa.Column("audited_missing", sa.Boolean),
 )
 analyses = sa.Table(
     "analyses",

@@ -16,7 +16,18 @@ import sqlalchemy as sa
 
 from aqs_batch.errors import LostJob, StoreError
 from aqs_batch.records import Status
-from aqs_batch.store import Finding, Job, JobStatus, Place, RunFile, Store, database, places, tables
+from aqs_batch.store import (
+    Audited,
+    Finding,
+    Job,
+    JobStatus,
+    Place,
+    RunFile,
+    Store,
+    database,
+    places,
+    tables,
+)
 from bench.standin import KEY, analysis_of
 
 LEASE_S, BACKOFF_S, ATTEMPTS = 60.0, 10.0, 3
@@ -302,14 +313,14 @@ def test_the_head_in_the_file_names_is_alembics() -> None:
     assert alembic.script.ScriptDirectory.from_config(config).get_heads() == [database.HEAD]
 
 
-def older(file: Path) -> None:
-    """A database of the first version, with a job in it."""
+def older(file: Path, version: str = "0001") -> None:
+    """A database of the first version or another, with a job in it."""
     engine = sa.create_engine(f"sqlite:///{file}")
     config = alembic.config.Config()
     config.set_main_option("script_location", str(database._MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "0001")
+        alembic.command.upgrade(config, version)
         connection.exec_driver_sql(
             "INSERT INTO jobs (fingerprint, settings_key, path, status) "
             f"VALUES ('print', '{KEY}', X'2f61', 'queued')"
@@ -338,6 +349,46 @@ def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
     copy.unlink()
     Store(f"sqlite:///{file}").close()
     assert not copy.exists()  # what is up to date needs no copy
+
+
+@pytest.mark.parametrize("by", ["its runs", "what it read"])
+def test_what_an_audit_knew_is_told_in_an_upgraded_database(tmp_path: Path, by: str) -> None:
+    """All of an archive must not be new once more, nor what a service alone knows be told."""
+    file = tmp_path / "aqs.db"
+    older(file, "0005")
+    hash_ = "hash" if by == "what it read" else ""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        if by == "its runs":
+            connection.execute(
+                "INSERT INTO runs (started_at, input_dir, command, settings, kind) "
+                "VALUES ('', ?, '', '{}', 'audit')", (b"/archive",),
+            )  # fmt: skip
+        rows = [
+            (b"/archive", b"a.mp4", hash_, 0.0, b""),
+            (b"/archive", b"gone.mp4", "", 5.0, b""),
+            (b"/archive", b"moved.mp4", "", 0.0, b"/done/x"),
+            (b"/incoming", b"b.mp4", "", 0.0, b""),
+        ]
+        connection.executemany(
+            "INSERT INTO files (folder, file, stamp, fingerprint, settings_key, "
+            "previous_fingerprint, content_hash, missing_since, moved_to) "
+            "VALUES (?, ?, '1:1:1:1', 'print', 'key', 'before', ?, ?, ?)", rows,
+        )  # fmt: skip
+    store = Store(f"sqlite:///{file}")
+    known = Audited("1:1:1:1", "print", "before", "key", missing=False)
+    assert {place.file: place.audited for place in store.places("/archive")} == {
+        "a.mp4": known, "gone.mp4": replace(known, missing=True), "moved.mp4": None,
+    }  # fmt: skip
+    assert [place.audited for place in store.places("/incoming")] == [None]
+    store.close()
+
+
+def test_a_file_is_missing_since_it_was_missed_first(store: Store) -> None:
+    store.note(Place("/in", "a.mp4", "1:1:1:1", "p", KEY))
+    store.mark_missing("/in", ["a.mp4"], 100.0)
+    store.mark_missing("/in", ["a.mp4"], 200.0, told=True)
+    (place,) = store.places("/in")
+    assert place.missing_since == 100.0
 
 
 def test_a_run_whose_process_has_yet_to_report_is_not_pruned(store: Store) -> None:
