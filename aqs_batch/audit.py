@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Audited, Finding, Place, RunFile, Store
+from aqs_batch.turnover import Turnover
 
 AFTER_HOURS_S = 600.0
 
@@ -43,6 +45,7 @@ class Audit:
             settings.run.extensions, settings.run.follow_symlinks, tuple(own_folders(settings))
         )
         self._known: dict[str, Place] = {}
+        self._audited: dict[str, Audited] = {}  # of those what audits have told, to compare with
         self._run_id = 0
 
     def run(self, folder: str, *, command: str, until: float = float("inf")) -> Findings:
@@ -53,6 +56,7 @@ class Audit:
         self._until = until
         here = self._here = os.path.abspath(folder)
         self._known = {p.file: p for p in self._store.places(here) if not p.moved_to}
+        self._audited = {p.file: p.audited for p in self._known.values() if p.audited}
         listed = self._list(here)
         began = self._clock.steady()
         self._run_id = self._store.start_run(
@@ -143,42 +147,61 @@ class Audit:
             unread = is_unread(name, self._unread)
             if unread or not is_lost(self._here, name, mounted=place.mounted):
                 found.unreachable.append(name)
-            elif place.audited is not None:
+            elif name in self._audited:
                 lost[name] = Finding("missing", name)
         return lost
 
     def _compare(
         self, listed: dict[str, Stamp], lost: dict[str, Finding], found: Findings
     ) -> tuple[dict[str, Place], list[str]]:
-        """Who every file is: those that need a score, and the names there was no time to look at.
+        """Who every file is: those that need a score, and the names left for another night.
 
-        An equal stamp is trusted. A new file is noted at once, so that a night that is too short
-        to recognise all of them is gone on with in the next.
+        An equal stamp is trusted.
         """
-        by_print: dict[str, list[str]] = {}
-        for name in lost:
-            if was := self._known[name].audited:
-                by_print.setdefault(was.fingerprint, []).append(name)
         todo: dict[str, Place] = {}
-        names = list(listed)
-        for number, name in enumerate(names):
-            if self._is_over():
-                return todo, names[number:]
-            before = self._known.get(name)
-            place = self._recognise(name, listed[name], before)
-            audited = before.audited if before else None
-            if audited is None:
-                self._is_new(place, lost, by_print, found)
-            elif audited.fingerprint and self._is_rotten(audited, place):
-                self._corrupt(place, found, "its content changed while its size and time did not")
-                continue
-            elif place.fingerprint and place.fingerprint != audited.last_print:
-                self._tell(found, Finding("changed", name))
-            elif self._is_as_it_was(audited, place, found):
+        came: dict[str, Place] = {}
+        names = deque(listed)
+        while names and not self._is_over():
+            name = names.popleft()
+            place = self._recognise(name, listed[name])
+            before = self._audited.get(name)
+            if before is None or place.fingerprint not in ("", before.last_print):
+                came[name] = place
+            elif self._is_as_it_was(before, place, found):
                 found.unchanged += 1
                 continue
             todo[name] = place
-        return todo, []
+        turnover = Turnover(came, self._audited, lost, names)
+        late = turnover.late()
+        for name, place in came.items():
+            if turnover.is_rotten(name):
+                self._corrupt(place, found, "its content changed while its size and time did not")
+                del todo[name]
+            elif name in late:
+                names.append(name)
+                del todo[name]
+            else:
+                self._came(place, turnover, lost, found)
+        return todo, list(names)
+
+    def _came(
+        self, place: Place, turnover: Turnover, lost: dict[str, Finding], found: Findings
+    ) -> None:
+        """Tell of content that came to a name. What has only changed is settled once it is scored:
+        until then it is to be compared with what it was. What came from elsewhere is not compared.
+        """
+        name, was, news = place.file, turnover.was(place.file), turnover.news(place.file)
+        if [one.kind for one in news] == ["changed"]:
+            self._tell(found, *news)
+            return
+        if was:
+            old = self._known[was]
+            if old.fingerprint == place.fingerprint:  # no service has seen another there since
+                place = replace(place, content_hash=old.content_hash, hashed_at=old.hashed_at)
+        if lost.pop(was, None):
+            self._store.forget(self._here, was)
+        self._settle(place, found, *news)
+        self._audited.pop(name, None)
 
     def _is_as_it_was(self, before: Audited, now: Place, found: Findings) -> bool:
         """Whether a file of the same content, touched at most, has its score; it is recorded."""
@@ -192,7 +215,8 @@ class Audit:
         self._entries.add(RunFile(now.file, print_, key, Status.UNCHANGED))
         return True
 
-    def _recognise(self, name: str, stamp: Stamp, before: Place | None) -> Place:
+    def _recognise(self, name: str, stamp: Stamp) -> Place:
+        before = self._known.get(name)
         if before is not None and before.stamp == stamp.text and not before.problem:
             return replace(before, missing_since=0.0, settings_key=self._batch.key)
         path = Path(self._here, name)
@@ -202,31 +226,13 @@ class Audit:
             mounted = is_mounted(self._here, os.stat(path).st_dev)
         except (MediaError, OSError) as error:  # it may go at any moment
             problem = str(error)
-        return Place(
+        place = Place(
             self._here, name, stamp.text, print_, self._batch.key, problem=problem, mounted=mounted
         )
-
-    def _is_new(
-        self,
-        place: Place,
-        lost: dict[str, Finding],
-        by_print: dict[str, list[str]],
-        found: Findings,
-    ) -> None:
-        names = [n for n in by_print.get(place.fingerprint, []) if n in lost]
-        if not place.fingerprint or not names:
-            self._settle(place, found, Finding("new", place.file))
-            return
-        was = self._known[names[0]]
-        del lost[names[0]]
-        self._store.forget(self._here, was.file)
-        place = replace(place, content_hash=was.content_hash, hashed_at=was.hashed_at)
-        self._settle(place, found, Finding("renamed", place.file, f"was {was.file}"))
-
-    def _is_rotten(self, before: Audited, now: Place) -> bool:
-        then, here = Stamp.parse(before.stamp), Stamp.parse(now.stamp)
-        changed = bool(now.fingerprint) and now.fingerprint != before.fingerprint
-        return changed and then.written == here.written
+        if name not in self._audited:
+            # At once: a night too short to recognise all new files is gone on with in the next.
+            self._store.note(place)
+        return place
 
     def _corrupt(self, place: Place, found: Findings, why: str) -> None:
         """Report rot every night until the file is restored, or touched to say that it is meant."""
@@ -272,9 +278,7 @@ class Audit:
             if entry.status is Status.FAILED and self._went(place, todo, found):
                 continue
             by = self._settings.audit.degraded_by
-            known = self._known.get(name)
-            before = known.audited if known else None
-            news = list(judge(self._store, before, place, entry, by))
+            news = list(judge(self._store, self._audited.get(name), place, entry, by))
             self._settle(place, found, *news)
             self._entries.add(entry)
             self._entries.flush()

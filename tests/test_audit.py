@@ -823,3 +823,105 @@ def test_what_was_told_to_be_missing_is_not_told_again_beside_a_service(archive:
         archive.watched()
         found = archive.night()
         assert (kinds(found), found.unchanged) == ({}, 2)
+
+
+def renamed(archive: Archive, **names: str) -> None:
+    """Give files new names, all at once; whatever had such a name is gone."""
+    for old in names:
+        (archive.folder / f"{old}.mp4").rename(archive.folder / f"{old}.moving")
+    for old, new in names.items():
+        (archive.folder / f"{old}.moving").rename(archive.folder / f"{new}.mp4")
+
+
+def why(found: Findings) -> dict[str, list[str]]:
+    return {
+        kind: sorted(f"{f.file}: {f.why}" if f.why else f.file for f in entries)
+        for kind, entries in found.kinds.items()
+    }
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({"a": "b", "b": "c"}, ["b.mp4: was a.mp4", "c.mp4: was b.mp4"]),
+        ({"a": "b", "b": "a"}, ["a.mp4: was b.mp4", "b.mp4: was a.mp4"]),
+        ({"b": "a", "c": "b"}, ["a.mp4: was b.mp4", "b.mp4: was c.mp4"]),
+    ],
+)
+def test_a_file_that_took_the_name_of_another_is_renamed(
+    archive: Archive, names: dict[str, str], told: list[str], is_watched: bool
+) -> None:
+    """It had been changed and degraded, its old name missing, and the other's new name new."""
+    archive.write("a.mp4", b"poor")
+    archive.write("b.mp4", b"fine")
+    if "c" in names:
+        archive.write("c.mp4", b"fine too")
+    archive.night()
+    renamed(archive, **names)
+    if is_watched:
+        archive.watched()
+    gone = {"changed": ["a.mp4: what was here before is nowhere else"]} if "c" in names else {}
+    assert why(archive.night()) == {"renamed": told} | gone
+    assert kinds(archive.night()) == {}
+
+
+def test_what_a_renamed_file_took_the_place_of_is_told_where_it_is_nowhere_else(
+    archive: Archive,
+) -> None:
+    archive.write("a.mp4", b"poor")
+    archive.write("b.mp4", b"fine")
+    archive.night()
+    renamed(archive, a="b")
+    assert why(archive.night()) == {
+        "renamed": ["b.mp4: was a.mp4"], "changed": ["b.mp4: what was here before is nowhere else"],
+    }  # fmt: skip
+    assert kinds(archive.night()) == {}
+
+
+def test_what_took_the_name_of_a_file_that_was_renamed_is_new(archive: Archive) -> None:
+    archive.write("b.mp4", b"fine")
+    archive.night()
+    renamed(archive, b="c")
+    archive.write("b.mp4", b"poor")
+    assert why(archive.night()) == {"renamed": ["c.mp4: was b.mp4"], "new": ["b.mp4"]}
+    assert kinds(archive.night()) == {}
+
+
+def test_files_of_one_size_and_time_that_changed_names_are_not_rotten(archive: Archive) -> None:
+    for name in ("a", "b"):
+        os.utime(archive.write(f"{name}.mp4", name.encode()), (1, 1))
+    archive.night()
+    renamed(archive, a="b", b="a")
+    assert kinds(archive.night()) == {"renamed": ["a.mp4", "b.mp4"]}
+    renamed(archive, b="c")
+    os.utime(archive.write("b.mp4", b"B"), (1, 1))
+    assert kinds(archive.night()) == {"renamed": ["c.mp4"], "new": ["b.mp4"]}
+
+
+def test_a_night_too_short_to_look_at_all_leaves_what_may_be_a_rename_to_the_next(
+    archive: Archive, monkeypatch
+) -> None:
+    for name in ("b", "d"):
+        archive.write(f"{name}.mp4", b"fine " + name.encode())
+    archive.night()
+    renamed(archive, b="a")  # which is looked at first, what took its name last
+    archive.write("a2.mp4", b"new")
+    archive.write("b.mp4", b"poor")
+    archive.write("d.mp4", b"poor d")
+
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return fingerprint(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audits, "fingerprint", slow)
+        patched.setattr(audits, "scan", lambda *arguments: sorted(watch.scan(*arguments)))
+        found = archive.night(until_s=150.0)
+    assert (kinds(found), sorted(found.pending)) == (
+        {"new": ["a2.mp4"]}, ["a.mp4", "a2.mp4", "b.mp4", "d.mp4"],
+    )  # fmt: skip
+    assert kinds(archive.night()) == {
+        "renamed": ["a.mp4"], "new": ["b.mp4"], "changed": ["d.mp4"], "degraded": ["d.mp4"],
+    }  # fmt: skip
+    assert kinds(archive.night()) == {}

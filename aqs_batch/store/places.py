@@ -103,7 +103,9 @@ class Places(Jobs):
         if before.fingerprint == place.fingerprint:
             values["previous_fingerprint"] = before.previous_fingerprint
             # Who wrote to a file meant it, though a large one's fingerprint may not tell.
-            if Stamp.parse(before.stamp).written == Stamp.parse(place.stamp).written:
+            is_same = Stamp.parse(before.stamp).written == Stamp.parse(place.stamp).written
+            # What was read under another name came along with it, and had been lost.
+            if is_same and before.hashed_at >= place.hashed_at:
                 values |= {"content_hash": before.content_hash, "hashed_at": before.hashed_at}
         else:
             values["previous_fingerprint"] = before.fingerprint or before.previous_fingerprint
