@@ -23,11 +23,9 @@ from aqs_batch.intake import own_folders
 from aqs_batch.judgement import judge
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
-from aqs_batch.stop import Stop, Stopped
+from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Audited, Finding, Place, RunFile, Store
 from aqs_batch.turnover import Turnover
-
-AFTER_HOURS_S = 600.0
 
 
 class Audit:

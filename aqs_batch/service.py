@@ -18,7 +18,7 @@ from aqs_batch.onward import Onward, is_encoding
 from aqs_batch.reporting import joined, thresholds_of, told, write_reports
 from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.settings import Settings
-from aqs_batch.stop import Stop, Stopped
+from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
 from aqs_batch.vitals import Summary, Vitals
 from aqs_batch.worker import End, Ended, Process, Worker, scoring
@@ -26,7 +26,6 @@ from aqs_batch.worker import End, Ended, Process, Worker, scoring
 BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
 REAP_S = 15.0
 SHARE_FOR_REPORTS = 20  # of the time, one part in so many may go into reports
-AFTER_HOURS_S = 600.0  # how long the job in hand may go on after `until`
 LONGEST_WAIT_S = 60.0
 
 

@@ -9,6 +9,8 @@ from types import FrameType
 
 from aqs_batch.clock import Clock
 
+AFTER_HOURS_S = 600.0  # how long the job in hand may go on after `until`
+
 
 def ending_signals() -> list[int]:
     """The signals by which others ask a process to end: TERM, and HUP as a closed terminal sends.
