@@ -18,13 +18,16 @@ from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
 from tests.reports.conftest import picture
 
+Dump = Callable[[str], tuple[str, str]]
+LaidOut = Callable[[Path, int, str], str]
+
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 
 
 @pytest.fixture
-def dump(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
+def dump(tmp_path: Path) -> Dump:
     """The document of an address after its scripts ran, and what the console said."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
@@ -52,9 +55,7 @@ def dump(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
 
 
 @pytest.fixture
-def laid_out(
-    dump: Callable[[str], tuple[str, str]], tmp_path: Path
-) -> Callable[[Path, int, str], str]:
+def laid_out(dump: Dump, tmp_path: Path) -> LaidOut:
     """What an expression over `page` says of a page on a screen of some width: in a frame, since
     a page may run no script but its own, and a browser's window has a least width.
     """
@@ -77,6 +78,12 @@ def laid_out(
     return ask
 
 
+@pytest.fixture
+def index(tmp_path: Path, outcome: Outcome, run: RunRecord) -> Path:
+    """The index of one file."""
+    return render(tmp_path / "report", [outcome], run)
+
+
 def body_rows(document: str) -> list[str]:
     table = document[document.index('<table id="table"') :]
     body = table[table.index("<tbody>") : table.index("</tbody>")]
@@ -88,7 +95,7 @@ def test_the_table_draws_filters_and_sorts(
     build_archive: Callable[[int], list[Outcome]],
     build_failure: Callable[..., Outcome],
     run: RunRecord,
-    dump: Callable[[str], tuple[str, str]],
+    dump: Dump,
 ) -> None:
     hostile = "<img src=x onerror=alert(1)>/clip 99999.mp4"
     rows = [row_of(outcome) for outcome in [*build_archive(300), build_failure(hostile)]]
@@ -121,7 +128,7 @@ def test_a_name_is_found_however_its_letters_are_written(
     tmp_path: Path,
     build: Callable[..., Outcome],
     run: RunRecord,
-    dump: Callable[[str], tuple[str, str]],
+    dump: Dump,
 ) -> None:
     rows = [row_of(build(name)) for name in ("cafe\u0301.mp4", "caf\u00e9 2.mp4", "cafe.mp4")]
     address = render_index(tmp_path / "report", rows, run).as_uri()
@@ -136,7 +143,7 @@ def test_re_encodes_that_failed_are_among_the_failed(
     build_failure: Callable[..., Outcome],
     rungs: tuple[Rung, ...],
     run: RunRecord,
-    dump: Callable[[str], tuple[str, str]],
+    dump: Dump,
 ) -> None:
     taken = [replace(rungs[0], recommended="the smallest", ratio=share) for share in (0.5, 0.3)]
     outcomes = [
@@ -162,7 +169,7 @@ def test_no_page_scrolls_sideways(
     build: Callable[..., Outcome],
     rungs: tuple[Rung, ...],
     run: RunRecord,
-    laid_out: Callable[[Path, int, str], str],
+    laid_out: LaidOut,
 ) -> None:
     worst = (WorstFrame(1.0, 40.0, picture(1)), WorstFrame(2.0, 50.0, picture(2)))
     encodes = (replace(rungs[0], recommended="the cheapest", worst=worst), *rungs[1:])
@@ -182,7 +189,7 @@ def test_no_column_is_cut_off(
     build: Callable[..., Outcome],
     rungs: tuple[Rung, ...],
     run: RunRecord,
-    laid_out: Callable[[Path, int, str], str],
+    laid_out: LaidOut,
 ) -> None:
     told = {"plan": "12 x 5.0 s of 600.0 s", "params": "aq-mode=3:psy-rd=2.0", "ratio": 0.4}
     encodes = [replace(rung, aqs=0.7, encode_fps=24.0, **told) for rung in rungs]
@@ -202,7 +209,7 @@ def test_why_a_file_failed_is_not_squeezed_into_a_narrow_column(
     outcome: Outcome,
     failure: Outcome,
     run: RunRecord,
-    laid_out: Callable[[Path, int, str], str],
+    laid_out: LaidOut,
 ) -> None:
     index = render(tmp_path / "report", [outcome, failure], run)
     cells = "[...page.querySelectorAll('.files tbody tr')].map(r => [...r.cells]"
@@ -216,7 +223,7 @@ def test_many_warnings_do_not_push_the_score_off_the_screen(
     tmp_path: Path,
     build: Callable[..., Outcome],
     run: RunRecord,
-    laid_out: Callable[[Path, int, str], str],
+    laid_out: LaidOut,
 ) -> None:
     warnings = tuple(f"the stream changes its size at {second}.0 s" for second in range(40))
     render(tmp_path / "report", [build(warnings=warnings)], run)
@@ -226,32 +233,20 @@ def test_many_warnings_do_not_push_the_score_off_the_screen(
     assert laid_out(page, 1400, "page.querySelectorAll('.notice li').length") == "40"
 
 
-def test_an_empty_run_blames_no_filters(
-    tmp_path: Path, run: RunRecord, laid_out: Callable[[Path, int, str], str]
-) -> None:
+def test_an_empty_run_blames_no_filters(tmp_path: Path, run: RunRecord, laid_out: LaidOut) -> None:
     index = render(tmp_path / "report", [], run)
     said = laid_out(index, 1400, "page.querySelector('.none').textContent")
     assert said == "This run had no files."
 
 
-def test_links_in_text_are_told_by_more_than_their_colour(
-    tmp_path: Path,
-    outcome: Outcome,
-    run: RunRecord,
-    laid_out: Callable[[Path, int, str], str],
-) -> None:
-    index = render(tmp_path / "report", [outcome], run)
+def test_links_in_text_are_told_by_more_than_their_colour(index: Path, laid_out: LaidOut) -> None:
     lines = "[...page.querySelectorAll('p a')].map(a => getComputedStyle(a).textDecorationLine)"
     assert laid_out(index, 1400, lines) == "underline,underline,underline"
 
 
 def test_a_printed_index_says_which_files_it_shows(
-    tmp_path: Path,
-    outcome: Outcome,
-    run: RunRecord,
-    laid_out: Callable[[Path, int, str], str],
+    tmp_path: Path, index: Path, laid_out: LaidOut
 ) -> None:
-    index = render(tmp_path / "report", [outcome], run)
     printed = tmp_path / "printed.html"
     document = index.read_text(encoding="utf-8")
     printed.write_text(document.replace("@media print", "@media all"), encoding="utf-8")
