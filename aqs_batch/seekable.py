@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from aqs_batch.encode import child, command, plan
-from aqs_batch.ingest.clock import STARTS_OVER
 from aqs_batch.ingest.probe import Bounds, probe
+from aqs_batch.ingest.stream_time import STARTS_OVER
 from aqs_batch.records import Video
 
 

@@ -17,9 +17,9 @@ from aqs_batch import colour
 from aqs_batch.containers import Nameless, libav
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import duration, keyframes, wholeness
-from aqs_batch.ingest.clock import Clock
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
+from aqs_batch.ingest.stream_time import StreamTime
 from aqs_batch.records import DAMAGED, Fraction, Video
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -247,7 +247,7 @@ def _read_packets(
     damaged = False
     base = float(stream.time_base or 0)
     step = 1 / float(_nominal_rate(container.format.name, stream) or 25)
-    clock = Clock(container.format.name, step)
+    stream_time = StreamTime(container.format.name, step)
     avc = stream.codec_context.name == "h264"
     vp8 = stream.codec_context.name == "vp8"
     lead = keyframes.length_bytes(stream.codec_context.extradata)
@@ -263,7 +263,7 @@ def _read_packets(
             at = len(times) * step if stamp is None else stamp * base
             decoded_at = at if packet.dts is None else packet.dts * base
             lasts_s = float((packet.duration or 0) * base)
-            at = clock.going_on(at, decoded_at, lasts_s)
+            at = stream_time.going_on(at, decoded_at, lasts_s)
             times.append(at)
             last = max(last, (at, lasts_s))
             if packet.is_keyframe and (not avc or keyframes.is_whole(memoryview(packet), lead)):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from aqs_batch.ingest.clock import Clock
+from aqs_batch.ingest.stream_time import StreamTime
 
 
 def shown(container: str, times_s: list[float]) -> list[float]:
-    """What a clock makes of frames of 40 ms at some times."""
-    clock = Clock(container, 0.04)
-    return [round(clock.going_on(at, at, 0.04), 6) for at in times_s]
+    """What becomes of frames of 40 ms at some times."""
+    stream_time = StreamTime(container, 0.04)
+    return [round(stream_time.going_on(at, at, 0.04), 6) for at in times_s]
 
 
 @pytest.mark.parametrize("again_s", [0.0, 95_000.0])

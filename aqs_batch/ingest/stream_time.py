@@ -6,8 +6,8 @@ STARTS_OVER = ("mpegts", "mpeg")  # libav's names of the containers that do such
 AHEAD_S, BACK_S = 10.0, 0.1  # a step that is no step: where ffmpeg draws the line as well
 
 
-class Clock:
-    """The clock of one stream, packet by packet in the order of the file."""
+class StreamTime:
+    """The times of one stream, packet by packet in the order of the file."""
 
     def __init__(self, container: str, step_s: float) -> None:
         self._starts_over, self._step_s = container in STARTS_OVER, step_s
