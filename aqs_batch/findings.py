@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aqs_batch.reports.wording import moment, size
 from aqs_batch.store import Finding
-from aqs_batch.wording import count, shown
+from aqs_batch.wording import count, moment, shown, size
 
 KINDS = (
     "new",

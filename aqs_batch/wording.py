@@ -1,9 +1,10 @@
-"""Words for terminals and reports."""
+"""Numbers, times and names as a person reads them, in terminals, mails and reports."""
 
 from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 
 from aqs_batch.records import QualityLevel
 
@@ -42,3 +43,48 @@ def cut(value: float, digits: int = 1) -> str:
 def count(number: int, singular: str, plural: str = "") -> str:
     """A number with its noun: 1 file, 2,000 files, 2 analyses."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def video_time(seconds: float) -> str:
+    """A time in a video: 0:07.5 below a minute, 12:34 below an hour, 1:02:03 above."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    if seconds < 60:
+        tenths = int(seconds * 10)
+        return f"0:{tenths // 10:02d}" + (f".{tenths % 10}" if tenths % 10 else "")
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def moment(iso_time: str) -> str:
+    """An ISO 8601 time as 2026-03-01 22:00 UTC; any other text as it is."""
+    try:
+        time = datetime.fromisoformat(iso_time)
+    except ValueError:
+        return iso_time
+    zone = f" {time.tzname()}" if time.tzinfo else ""
+    return f"{time:%Y-%m-%d %H:%M}{zone}"
+
+
+def size(size_bytes: float) -> str:
+    """Bytes with a decimal unit, three digits or so: 999 B, 1.2 kB, 34 MB."""
+    units = ("B", "kB", "MB", "GB", "TB", "PB")
+    value, power = float(size_bytes), 0
+    while value >= 999.5 and power < len(units) - 1:
+        value, power = value / 1000, power + 1
+    return (
+        f"{value:.1f} {units[power]}" if power and value < 9.95 else f"{value:.0f} {units[power]}"
+    )
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """A number with fixed decimals, or a dash where there is none."""
+    return f"{value:.{digits}f}" if value is not None and math.isfinite(value) else "–"
+
+
+def percent(share: float) -> str:
+    """A share of 0-1 as a whole percentage; never 0 % for something above nothing."""
+    if 0 < share < 0.005:
+        return "<1 %"
+    return f"{share * 100:.0f} %"

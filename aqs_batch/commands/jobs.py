@@ -46,9 +46,8 @@ def status(load: Load, as_json: bool, follow: bool, check: bool) -> int:
 
 def _show(store: Store, *, as_json: bool) -> None:
     """Jobs by state, the last run, why jobs failed, and what never became a job."""
-    from aqs_batch.reports.wording import moment
     from aqs_batch.store import JobStatus
-    from aqs_batch.wording import count, shown
+    from aqs_batch.wording import count, moment, shown
 
     last = store.last_run()
     unreadable = _unreadable(store, last)
@@ -230,7 +229,7 @@ def _give_back(store: Store, *, dry_run: bool) -> None:
 
     Less is left to the next runs: they fill it again, and while a file is written anew all wait.
     """
-    from aqs_batch.reports.wording import size
+    from aqs_batch.wording import size
 
     whole, free = store.room()
     if free > whole / 2 and not dry_run:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aqs_batch.records import Artifact, QualityLevel
 from aqs_batch.reports import svg
+from aqs_batch.reports.explanations import label
 from aqs_batch.reports.timeline import LEFT, RIGHT, WIDTH
-from aqs_batch.reports.wording import clock, decimal, label
-from aqs_batch.wording import aqs_words, count
+from aqs_batch.wording import aqs_words, count, decimal, video_time
 
 _WIDTH, _HEIGHT = 420.0, 170.0
 _BAR_PITCH, _BAR_HEIGHT = 6, 18
@@ -104,7 +104,7 @@ def bit_rate(kbps: Sequence[float], duration_s: float) -> str:
     parts.append(svg.path([*outline, (outline[-1][0], bottom)], "area", closed=True))
     for tick in svg.time_ticks(end_s):
         parts.append(svg.line(left + wide * tick, bottom, left + wide * tick, bottom + 4, "axis"))
-        parts.append(svg.text(left + wide * tick, bottom + 17, clock(tick), "mid num"))
+        parts.append(svg.text(left + wide * tick, bottom + 17, video_time(tick), "mid num"))
     parts.append(svg.line(left, bottom, right, bottom, "axis"))
     mean = sum(kbps) / end_s
     description = f"Bit rate over time: mean {mean:,.0f} and peak {top_rate:,.0f} kbit/s."

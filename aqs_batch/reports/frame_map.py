@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.records import TILE_PX, SequenceScore, TileScores
 from aqs_batch.reports import svg
-from aqs_batch.reports.wording import decimal
+from aqs_batch.wording import decimal
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from aqs_batch.records import Artifact, QualityLevel, RunRecord, Status
 from aqs_batch.reports.charts import histogram
+from aqs_batch.reports.explanations import label
 from aqs_batch.reports.names import visible, visible_name
 from aqs_batch.reports.summary import Row, Summary, summarise
 from aqs_batch.reports.video_json import json_value
-from aqs_batch.reports.wording import label
 from aqs_batch.wording import aqs_words, count
 
 PLAIN_ROWS_MAX = 200  # what a browser without JavaScript gets of the table

@@ -12,17 +12,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from aqs_batch import __version__
+from aqs_batch import __version__, wording
 from aqs_batch.records import Artifact, Outcome, QualityLevel, RunRecord
-from aqs_batch.reports import svg, wording
+from aqs_batch.reports import svg
 from aqs_batch.reports.atomic import remove_abandoned, replace_text, sync
 from aqs_batch.reports.charts import severity_bars
+from aqs_batch.reports.explanations import label
 from aqs_batch.reports.frame_map import QUALITY_STEPS
 from aqs_batch.reports.index_page import index_page
 from aqs_batch.reports.names import is_page_name, visible, visible_name
 from aqs_batch.reports.summary import Row, row_of
 from aqs_batch.reports.video_page import video_page
-from aqs_batch.wording import count, cut
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PAGES = "videos"
@@ -83,16 +83,16 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         bars=severity_bars,
-        clock=wording.clock,
+        video_time=wording.video_time,
         decimal=wording.decimal,
         level_class=svg.LEVEL_CLASSES.__getitem__,
         moment=wording.moment,
         name=visible_name,
         percent=wording.percent,
         size=wording.size,
-        label=wording.label,
-        counted=count,
-        cut=cut,
+        label=label,
+        counted=wording.count,
+        cut=wording.cut,
     )
     return environment
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aqs_batch.records import Rung
 from aqs_batch.reports import svg
 from aqs_batch.reports.timeline import LEFT, RIGHT, WIDTH
-from aqs_batch.reports.wording import clock, decimal
+from aqs_batch.wording import decimal, video_time
 
 _HEIGHT = 52.0
 _STRIPS_MAX = 8
@@ -34,7 +34,7 @@ def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
     """The worst frames of the recommended rung that have a picture, the worst first."""
     return tuple(
         WorstPicture(
-            clock(frame.t_s), decimal(frame.vmaf, 1), base64.b64encode(frame.picture).decode()
+            video_time(frame.t_s), decimal(frame.vmaf, 1), base64.b64encode(frame.picture).decode()
         )
         for rung in rungs
         if rung.recommended

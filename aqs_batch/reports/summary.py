@@ -19,8 +19,7 @@ from aqs_batch.records import (
     Status,
 )
 from aqs_batch.reports.names import page_name
-from aqs_batch.reports.wording import percent
-from aqs_batch.wording import aqs_words, cut
+from aqs_batch.wording import aqs_words, cut, percent
 
 # Below this two scores read the same at two decimals, so neither better nor worse is claimed.
 CHANGE_MIN = 0.01

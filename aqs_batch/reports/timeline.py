@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from aqs_batch.records import Artifact, QualityLevel, SequenceScore
 from aqs_batch.reports import svg
+from aqs_batch.reports.explanations import label
 from aqs_batch.reports.summary import severities
-from aqs_batch.reports.wording import clock, decimal, label
-from aqs_batch.wording import aqs_words, count
+from aqs_batch.wording import aqs_words, count, decimal, video_time
 
 WIDTH = 960.0
 LEFT, RIGHT = 126.0, 74.0  # the same in both charts, so that one time is one column
@@ -85,7 +85,7 @@ def artifact_heat_map(sequences: Sequence[SequenceScore], duration_s: float) -> 
         value = peak.peaks[index] if peak else 0.0
         peaks.append((value, artifact))
         title = f"{label(artifact)}: peaks at {decimal(value)}"
-        title += f" near {clock(peak.start_s)}" if peak and value else ""
+        title += f" near {video_time(peak.start_s)}" if peak and value else ""
         parts.append(svg.text(LEFT - 8, top + 13.5, label(artifact), "end"))
         parts.append(svg.rect(LEFT, top + 1, WIDTH - LEFT - RIGHT, _ROW_HEIGHT - 2, "track", title))
         parts.append(svg.text(WIDTH - RIGHT + 10, top + 13.5, decimal(value), "num"))
@@ -168,7 +168,7 @@ def _time_axis(end_s: float, top: float, bottom: float) -> list[str]:
         if bottom > top:
             parts.append(svg.line(x, top, x, bottom, "grid"))
         parts.append(svg.line(x, bottom, x, bottom + 4, "axis"))
-        parts.append(svg.text(x, bottom + 17, clock(tick), "mid num"))
+        parts.append(svg.text(x, bottom + 17, video_time(tick), "mid num"))
     return parts
 
 
@@ -205,7 +205,8 @@ def _alert_marks(alerts: Sequence[Sequence[_Slice]], end_s: float) -> list[str]:
     for group in alerts:
         left, right = _x(group[0].start_s, end_s), _x(group[-1].end_s, end_s)
         worst = min(group, key=lambda column: column.low).worst
-        span = f"Alert {clock(group[0].start_s)}–{clock(group[-1].end_s)}, {_moment(worst)}"
+        first, last = video_time(group[0].start_s), video_time(group[-1].end_s)
+        span = f"Alert {first}–{last}, {_moment(worst)}"
         parts.append(svg.rect(left, lane, max(2.0, right - left), 8, "alert", span))
     if alerts:
         parts.append(svg.text(LEFT - 8, lane + 9, "alerts", "end muted"))
@@ -237,7 +238,7 @@ def _row_cells(
 def _moment(sequence: SequenceScore) -> str:
     values = severities(sequence)
     level = QualityLevel.of(sequence.aqs)
-    words = f"{clock(sequence.t_s)}: AQS {aqs_words(sequence.aqs)}, {level.value}"
+    words = f"{video_time(sequence.t_s)}: AQS {aqs_words(sequence.aqs)}, {level.value}"
     strongest = max(range(len(values)), key=values.__getitem__, default=None)
     if strongest is None or svg.step_of(values[strongest]) == 0:
         return words

@@ -10,6 +10,7 @@ from typing import Any
 from aqs_batch.records import Artifact, Outcome, QualityLevel, Rung, Score, SequenceScore, Video
 from aqs_batch.reports import svg
 from aqs_batch.reports.charts import bit_rate, gauge
+from aqs_batch.reports.explanations import EXPLANATIONS, Explanation, label
 from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, quality_map
 from aqs_batch.reports.names import visible_name
 from aqs_batch.reports.rd_curve import rd_curve
@@ -21,8 +22,7 @@ from aqs_batch.reports.timeline import (
     artifact_heat_map,
     scene_count,
 )
-from aqs_batch.reports.wording import EXPLANATIONS, Explanation, clock, decimal, label, size
-from aqs_batch.wording import aqs_words
+from aqs_batch.wording import aqs_words, decimal, size, video_time
 
 _MOMENTS_MAX = 8
 _MAX_HEIGHT = 1080  # of frames as they are scored, where the run does not say
@@ -153,7 +153,7 @@ def _artifact_lines(score: Score) -> tuple[ArtifactLine, ...]:
             intensity=detail.intensity,
             severity=detail.severity,
             time_share=detail.time_share,
-            worst_time=clock(detail.worst_t_s),
+            worst_time=video_time(detail.worst_t_s),
             threshold=detail.threshold,
         )
         for artifact, detail in score.artifacts.items()
@@ -172,7 +172,7 @@ def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
         level = QualityLevel.of(sequence.aqs)
         moments.append(
             Moment(
-                time=clock(sequence.t_s),
+                time=video_time(sequence.t_s),
                 aqs=aqs_words(sequence.aqs),
                 level=level,
                 cause=_cause(sequence),
@@ -230,7 +230,7 @@ def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:
     facts = {
         "Resolution": f"{video.width} × {video.height}",
         "Coded as": "" if is_coded_so else f"{coded[0]} × {coded[1]}",
-        "Duration": clock(video.duration_s),
+        "Duration": video_time(video.duration_s),
         "Frame rate": rate + (", variable" if video.variable_frame_rate else ""),
         "Codec": video.codec,
         "Pixel format": f"{video.pixel_format}, {video.bit_depth}-bit",

@@ -19,7 +19,7 @@ from aqs_batch.reports.charts import bit_rate, gauge, histogram, severity_bars
 from aqs_batch.reports.frame_map import artifact_map, coverage, quality_map, worst_area
 from aqs_batch.reports.rd_curve import rd_curve
 from aqs_batch.reports.timeline import alert_count, aqs_timeline, artifact_heat_map, scene_count
-from aqs_batch.reports.wording import clock, size
+from aqs_batch.wording import size, video_time
 
 
 def flat(
@@ -238,8 +238,8 @@ def test_ticks_are_few_and_inside(top: float) -> None:
         (math.nan, "–"),
     ],
 )
-def test_clock(seconds: float, words: str) -> None:
-    assert clock(seconds) == words
+def test_video_time(seconds: float, words: str) -> None:
+    assert video_time(seconds) == words
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aqs_batch.records import RE_ENCODE, Artifact, Outcome, QualityLevel, Rung, RunRecord, Status
+from aqs_batch.reports.explanations import EXPLANATIONS, label
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of
 from aqs_batch.reports.video_page import video_page
-from aqs_batch.reports.wording import EXPLANATIONS, clock, label
+from aqs_batch.wording import video_time
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=40)
 MEGABYTE = 1_000_000
@@ -104,7 +105,7 @@ def test_what_is_worst_comes_first(outcome: Outcome) -> None:
     told = [(line.detected, line.severity) for line in verdict.artifacts]
     assert told == sorted(told, reverse=True) and len(told) == len(Artifact)
     lowest = sorted(outcome.score.sequences, key=lambda sequence: sequence.aqs)
-    times = [clock(sequence.t_s) for sequence in lowest]
+    times = [video_time(sequence.t_s) for sequence in lowest]
     assert [moment.time for moment in verdict.moments] == times[: len(verdict.moments)] != []
 
 

@@ -43,7 +43,7 @@
   const score = (value) => (value === null ? "–" : value.toFixed(2));
   const signed = (value) => (value === null ? "" : (value < 0 ? "" : "+") + value.toFixed(2));
   const two = (value) => String(value).padStart(2, "0");
-  function clock(seconds) {
+  function videoTime(seconds) {
     if (!seconds) return "";
     if (seconds < 60) return `0:${two(Math.floor(seconds))}` +
       (Math.floor(seconds * 10) % 10 ? `.${Math.floor(seconds * 10) % 10}` : "");
@@ -111,7 +111,7 @@
       ...findings(row),
       cell("num", row[WIDTH] ? `${row[WIDTH]}×${row[HEIGHT]}` : ""),
       cell("", data.codecs[row[CODEC]]),
-      cell("num", clock(row[DURATION])),
+      cell("num", videoTime(row[DURATION])),
       cell("num", size(row[SIZE])),
     );
     if (hasEncodes) line.append(cell("words", row[ENCODE]));
