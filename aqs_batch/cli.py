@@ -23,7 +23,7 @@ from aqs_batch.commands import (
     run,
     watch,
 )
-from aqs_batch.commands.frame import EXIT_INTERRUPTED, EXIT_USAGE, complain
+from aqs_batch.commands.endings import EXIT_INTERRUPTED, EXIT_USAGE, complain
 from aqs_batch.stop import ending_signals
 
 # --input_dir and --input-dir are the same flag, here and everywhere.

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import (
+from aqs_batch.commands.endings import (
     EXIT_FAILED,
     EXIT_GATE,
     EXIT_INTERRUPTED,
-    FAIL_UNDER,
     INTERRUPTED,
-    Load,
     complain,
-    listed,
-    settings_flags,
 )
+from aqs_batch.commands.flags import FAIL_UNDER, Load, listed, settings_flags
 
 if TYPE_CHECKING:
     from aqs_batch.events import Listener

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aqs_batch.commands.frame import (
-    CHECKPOINT,
-    PROFILE,
-    Load,
-    naming,
-    profile_flags,
-    settings_flags,
-)
+from aqs_batch.commands.endings import naming
+from aqs_batch.commands.flags import CHECKPOINT, PROFILE, Load, profile_flags, settings_flags
 
 if TYPE_CHECKING:
     from aqs_batch.analysis.anatomy import Anatomy

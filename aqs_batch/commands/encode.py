@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, Load, listed, plain_errors, settings_flags, tell
+from aqs_batch.commands.endings import EXIT_FAILED, plain_errors, tell
+from aqs_batch.commands.flags import DEBUG, Load, listed, settings_flags
 from aqs_batch.commands.run import score
 
 
@@ -74,7 +75,7 @@ def encode(
 @click.command()
 @click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--list", "only_list", is_flag=True, help="Only say what could be restored.")
-@click.option("--debug", is_flag=True, help="Show tracebacks and failed commands.")
+@DEBUG
 def restore(places: tuple[Path, ...], only_list: bool, debug: bool) -> int:
     """Bring back originals that an encode replaced.
 

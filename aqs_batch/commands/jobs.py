@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, Load, open_store, settings_flags
+from aqs_batch.commands.endings import EXIT_FAILED
+from aqs_batch.commands.flags import Load, settings_flags
+from aqs_batch.commands.ledger import open_store
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings

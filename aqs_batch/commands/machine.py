@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from aqs_batch.commands.frame import EXIT_USAGE, Load, settings_flags
+from aqs_batch.commands.endings import EXIT_USAGE
+from aqs_batch.commands.flags import Load, settings_flags
 
 
 @click.command()

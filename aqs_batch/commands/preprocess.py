@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from aqs_batch.commands.frame import CONFIG, complain, load, naming, plain_errors
+from aqs_batch.commands.endings import complain, naming, plain_errors
+from aqs_batch.commands.flags import CONFIG, DEBUG, load
 
 
 @click.command()
@@ -17,7 +18,7 @@ from aqs_batch.commands.frame import CONFIG, complain, load, naming, plain_error
 @click.option("--strength", type=click.FloatRange(0, 2), default=1.0,
               help="How strongly: 0 changes nothing, 1 is as trained (1).")  # fmt: skip
 @CONFIG
-@click.option("--debug", is_flag=True, help="Show tracebacks and failed commands.")
+@DEBUG
 def preprocess(
     source: Path, target: Path, crf: float, strength: float, config: Path | None, debug: bool
 ) -> int:

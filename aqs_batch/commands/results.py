@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aqs_batch.commands.frame import EXPORT, THRESHOLD, Load, listed, open_store, settings_flags
+from aqs_batch.commands.flags import EXPORT, THRESHOLD, Load, listed, settings_flags
+from aqs_batch.commands.ledger import open_store
 
 if TYPE_CHECKING:
     from aqs_batch.config import Loaded

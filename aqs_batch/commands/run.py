@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import (
-    CHECKPOINT,
+from aqs_batch.commands.endings import (
     EXIT_FAILED,
     EXIT_GATE,
     EXIT_INTERRUPTED,
+    INTERRUPTED,
+    complain,
+)
+from aqs_batch.commands.flags import (
+    CHECKPOINT,
     EXPORT,
     FAIL_UNDER,
-    INTERRUPTED,
     PROFILE,
     THRESHOLD,
     Load,
-    complain,
     listed,
     profile_flags,
     settings_flags,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aqs_batch.commands.frame import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED, Load, settings_flags
+from aqs_batch.commands.endings import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED
+from aqs_batch.commands.flags import Load, settings_flags
 
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
