@@ -23,6 +23,7 @@ from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import AqsError, MediaError
 from aqs_batch.ingest import sampling
+from aqs_batch.ingest.decode import input_name, input_options
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import FRAMES_PER_SEQUENCE, SWATCH_PX, TILE_PX, Video
@@ -106,14 +107,25 @@ def make_clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = 
     return target
 
 
-def decoding_s(path: Path, ffmpeg_path: str) -> float:
-    """How long `ffmpeg -f null` takes for a file."""
+def decoding_s(video: Video, ffmpeg_path: str) -> float:
+    """How long `ffmpeg -f null` takes for a picture; raises MediaError where it gives up."""
     began = time.perf_counter()
-    ffmpeg.run(
-        [ffmpeg_path, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-f", "null", "-"],
-        timeout_s=600,
-    )
+    finished = ffmpeg.run(decoding_argv(video, ffmpeg_path), timeout_s=600)
+    if finished.returncode:
+        raise MediaError(f"cannot be decoded: {' '.join(finished.tail[-1:])}")
     return time.perf_counter() - began
+
+
+def decoding_argv(video: Video, ffmpeg_path: str) -> list[str]:
+    """The command that decodes a picture for its time, opened as safely as for its score.
+
+    The picture alone: sound that ffmpeg knows no decoder for had ended it at once, and the file was
+    said to decode at thousands of frames a second.
+    """
+    safely = [part for key, value in input_options().items() for part in (f"-{key}", value)]
+    quiet = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"]
+    picture = ["-map", f"0:{video.stream_index}"]
+    return [*quiet, *safely, "-i", input_name(video), *picture, "-f", "null", "-"]
 
 
 def noise_tiles(count: int) -> list[Tile]:
@@ -139,8 +151,8 @@ def measure(settings: Settings, path: Path) -> Measured:
     """Measure decoding, every backend present, and `path` from file to result."""
     checkpoint = chosen(settings.model.checkpoint)
     bench = pipeline.set_up(settings, checkpoint)
-    video = probe(path)
-    decode_s = decoding_s(path, bench.ffmpeg.path)
+    video = probe(path, settings.limits)
+    decode_s = decoding_s(video, bench.ffmpeg.path)
     analysis = pipeline.process(path, bench)  # the first time pays for memory and start-up
     busy = bench.engine.busy_s
     analysis = pipeline.process(path, bench)

@@ -13,6 +13,7 @@ from pathlib import Path
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.config import load
+from aqs_batch.ingest.probe import probe
 from aqs_batch.measure import RATE, SECONDS, decoding_s, make_clip, noise_tiles
 
 SIZES = {"360p": "640x360", "1080p": "1920x1080", "2160p": "3840x2160"}
@@ -53,7 +54,7 @@ def end_to_end(path: Path, name: str, bench: pipeline.Workbench) -> list[Row]:
 
 def decoding(path: Path, name: str) -> Row:
     """What `ffmpeg -f null` decodes in a second on this machine."""
-    rate = SECONDS * RATE / decoding_s(path, ffmpeg.find().path)
+    rate = SECONDS * RATE / decoding_s(probe(path), ffmpeg.find().path)
     return Row(f"ffmpeg -f null, {name}", rate, "frames/s")
 
 

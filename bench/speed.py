@@ -149,7 +149,7 @@ class Speed:
         in_a_row = IN_A_ROW * self.sizes.seconds / self._in_a_row()
         yield Row("the same, file after file as `run` takes them", in_a_row, "x real time", 4)
         path = make_clip(self.folder, self.sizes.picture, self.sizes.seconds, heavy=True)
-        alone = decoding_s(path, self.bench.ffmpeg.path)
+        alone = decoding_s(probe(path), self.bench.ffmpeg.path)
         spent = _second_time(path, self.bench).processing_time_s
         yield Row("the same, seven times the rate", self.sizes.seconds / spent, "x real time")
         yield Row("  of which ffmpeg -f null takes", alone / spent, "x")
@@ -169,7 +169,7 @@ class Speed:
         seconds = self.sizes.long_seconds
         path = make_clip(self.folder, self.sizes.picture, seconds, heavy=True)
         bench = self._bench("quick")
-        alone = decoding_s(path, bench.ffmpeg.path)
+        alone = decoding_s(probe(path), bench.ffmpeg.path)
         quick = _second_time(path, bench)
         yield Row("quick profile / ffmpeg -f null", alone / quick.processing_time_s, "x", 0.8)
 

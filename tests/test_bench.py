@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,22 @@ from aqs_batch.analysis import anatomy
 from aqs_batch.analysis.anatomy import Anatomy
 from aqs_batch.analysis.checkpoint import inspect, load_model, shipped_path
 from aqs_batch.cli import commands
-from aqs_batch.measure import Measured, ModelSpeed, bottleneck, forecast
+from aqs_batch.errors import MediaError
+from aqs_batch.ingest.probe import probe
+from aqs_batch.measure import (
+    Measured,
+    ModelSpeed,
+    bottleneck,
+    decoding_argv,
+    decoding_s,
+    forecast,
+)
 from aqs_batch.resources import Sample, page, sampling, summary
 
 
 def aqs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "AQS_ANALYSIS_TILES": "1", "AQS_ANALYSIS_MAX_SEQUENCES": "2"}
+    quick = {"AQS_ANALYSIS_TILES": "1", "AQS_ANALYSIS_MAX_SEQUENCES": "2"}
+    environment = {**os.environ, **quick, "AQS_LIMITS_MAX_STREAMS": "200"}
     return subprocess.run(
         [sys.executable, "-m", "aqs_batch", *arguments],
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=600,
@@ -29,7 +40,9 @@ def aqs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_bench_measures_forecasts_and_draws(make_clip, tmp_path: Path) -> None:
-    clip = make_clip(seconds=1)
+    # More streams than are allowed where nothing is set: the bench had not heard of what is.
+    many = (*("-map", "0:v") * 130, "-c:v", "mpeg4", "-threads", "1")
+    clip = make_clip("many.mkv", size="64x64", options=many)
     done = aqs(
         "bench", str(clip.parent), "--clip", str(clip), "--json",
         "--profile-resources", "use.html", cwd=tmp_path,
@@ -44,6 +57,23 @@ def test_bench_measures_forecasts_and_draws(make_clip, tmp_path: Path) -> None:
     assert found["resources"]["own_peak_mb"] > 50
     drawn = (tmp_path / "use.html").read_text()
     assert "<svg" in drawn and "http" not in drawn
+
+
+def test_sound_without_a_decoder_does_not_hurry_the_decoding(
+    make_clip, tmp_path: Path, ffmpeg_path: str
+) -> None:
+    tone = ("-f", "lavfi", "-t", "1", "-i", "sine")
+    whole = make_clip("tone.mp4", inputs=tone, options=("-c:v", "libx264", "-c:a", "aac"))
+    odd = tmp_path / "odd.mp4"
+    odd.write_bytes(whole.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
+    video = probe(odd)
+    assert video.streams == ("0 video h264", "1 audio unknown")
+    assert decoding_s(video, ffmpeg_path) > 0
+    argv = decoding_argv(video, "ffmpeg")
+    assert argv[-6:] == [f"file:{odd}", "-map", "0:0", "-f", "null", "-"]
+    assert "-protocol_whitelist" in argv and "-format_whitelist" in argv
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        decoding_s(replace(video, stream_index=7), ffmpeg_path)
 
 
 def measured(**other) -> Measured:
