@@ -1,8 +1,10 @@
-"""Which containers may be opened, how libav opens one, and when to take one at its word."""
+"""Which containers may be opened, how that is done safely, and when to take one at its word."""
 
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +20,15 @@ DEMUXERS = (
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
 )
 
+# What ffmpeg opens every media file with: no protocol but files, no playlists.
+SAFELY = {"protocol_whitelist": "file,pipe", "format_whitelist": DEMUXERS}
+
 LONG_S = 1.0  # a last frame that a container shows for longer is held on purpose
+
+
+def input_name(path: Path) -> str:
+    """The file as ffmpeg must see it, so that no name is an option, a protocol or a pattern."""
+    return f"file:{os.path.abspath(path)}"
 
 
 class Nameless(io.BufferedReader):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command, plan
 from aqs_batch.ingest.probe import Bounds, probe
 from aqs_batch.ingest.stream_time import STARTS_OVER
@@ -38,4 +39,4 @@ def copy_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
     argv = [*command.quiet(ffmpeg_path), "-y"]
     argv += ["-fflags", "+genpts", *command.opened(video.path, plan.whole(video).windows[0])]
     argv += ["-map", f"0:{video.stream_index}", "-c", "copy", "-map_metadata", "-1"]
-    return [*argv, "-f", "matroska", command.input_name(target)]
+    return [*argv, "-f", "matroska", input_name(target)]

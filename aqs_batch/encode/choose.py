@@ -101,8 +101,8 @@ def crop_argv(
         f":x='clip(iw*{middle[0]:.4f}-ow/2,0,iw-ow)':y='clip(ih*{middle[1]:.4f}-oh/2,0,ih-oh)'"
     )
     return [
-        ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-noautorotate",
-        *command.opened(path, window), "-map", f"0:{stream}", "-frames:v", "1",
+        *command.quiet(ffmpeg_path), "-noautorotate", *command.opened(path, window),
+        "-map", f"0:{stream}", "-frames:v", "1",
         "-vf", f"{box},format=rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1",
     ]  # fmt: skip
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aqs_batch.containers import DEMUXERS
+from aqs_batch.containers import SAFELY, input_name
 from aqs_batch.encode import codec, frame_times
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
@@ -54,11 +53,6 @@ class Piped:
     shown_as: str  # filters that name the frames' colours and shape, which a pipe does not
 
 
-def input_name(path: Path) -> str:
-    """The file as ffmpeg must see it, so that no name is an option, a protocol or a pattern."""
-    return f"file:{os.path.abspath(path)}"
-
-
 def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
     """Input options that open a media file safely, at the beginning of `window`.
 
@@ -70,8 +64,7 @@ def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
     such frames begins with `one_size`.
     """
     argv = ["-reinit_filter:v", "0", "-apply_cropping:v", "all" if cropped else "codec"]
-    argv += ["-protocol_whitelist", "file,pipe"]
-    argv += ["-format_whitelist", DEMUXERS]
+    argv += [part for name, value in SAFELY.items() for part in (f"-{name}", value)]
     if window.seek_s is not None:
         # The offset puts nought at `seek_s`, and ffmpeg drops what is shown before nought.
         argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s - window.early_s:.6f}"]
@@ -159,7 +152,7 @@ def encoder_argv(
             said += ["-filter", filters]
         said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
         argv += [*_of_stream(place, said), *_belongings(source, target, streams)]
-        argv += ["-f", target.container, f"file:{os.path.abspath(target.path)}"]
+        argv += ["-f", target.container, input_name(target.path)]
     return [*argv, *aside("1", [video.stream_index])] if piped and targets[0].others else argv
 
 
@@ -225,7 +218,7 @@ def header_argv(ffmpeg_path: str, video: Video, *, cropped: bool) -> list[str]:
 
 
 def quiet(ffmpeg_path: str) -> list[str]:
-    """How every command begins that writes files: ffmpeg asks nothing, and tells of trouble."""
+    """How every command begins: ffmpeg asks nothing, and tells of trouble alone."""
     return [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning"]
 
 

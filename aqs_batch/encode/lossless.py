@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from aqs_batch.containers import input_name
 from aqs_batch.encode import codec, command, cropping, filtered, inventory, output, plan
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
@@ -100,5 +101,5 @@ def encoder_argv(
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
     argv += command.tags_of_each("1", [video.stream_index, *(s.index for s in beside)])
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]
-    argv.append(command.input_name(target))
+    argv.append(input_name(target))
     return [*argv, *command.aside("1", [video.stream_index])] if beside else argv

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 import ffmpeg
 import numpy as np
 
-from aqs_batch.containers import DEMUXERS
+from aqs_batch.containers import SAFELY, input_name
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import Child, Finished, child
 from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
@@ -62,16 +61,6 @@ class Start:
     after_s: float
 
 
-def input_options() -> dict[str, str]:
-    """What every input of this project is opened with: no protocol but files, no playlists."""
-    return {"protocol_whitelist": "file,pipe", "format_whitelist": DEMUXERS}
-
-
-def input_name(video: Video) -> str:
-    """The file as ffmpeg must see it, so that no name is an option, a protocol or a pattern."""
-    return f"file:{os.path.abspath(video.path)}"
-
-
 def piped_as(video: Video, decoding: Decoding) -> PipeFormat:
     """The frames' own planes where nothing but RGB is to be made of them, else RGB."""
     as_it_is = (decoding.height, decoding.width) == (video.height, video.width)
@@ -90,7 +79,7 @@ def argv(
     With `start` it writes one sequence, from that frame on.
     """
     # reinit_filter 0: a stream that changes its size must not start the choice of frames over.
-    options: dict[str, object] = {"reinit_filter": 0, **input_options()}
+    options: dict[str, object] = {"reinit_filter": 0, **SAFELY}
     if decoding.crops:
         options["apply_cropping:v"] = "codec"
     chosen = select_expression(plan, video.frame_rate.value or 25.0)
@@ -115,7 +104,7 @@ def argv(
     )
     # The name is put in last: ffmpeg-python hashes it, and cannot hash one that is not UTF-8.
     command = ffmpeg.compile(output, cmd=decoding.ffmpeg_path)
-    command[command.index(_INPUT)] = input_name(video)
+    command[command.index(_INPUT)] = input_name(video.path)
     return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info",
             *command[1:]]  # fmt: skip
 
