@@ -5,7 +5,6 @@ Figures are of this machine at this moment; compare their ratios, not the second
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 import time
@@ -28,6 +27,11 @@ from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import FRAMES_PER_SEQUENCE, SWATCH_PX, TILE_PX, Video
 from aqs_batch.settings import Settings
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from aqs_batch.analysis.checkpoint import Checkpoint
@@ -60,7 +64,7 @@ class Measured:
     model: tuple[ModelSpeed, ...]
     end_to_end_tiles_per_s: float
     times_real_time: float
-    peak_memory_mb: float
+    peak_memory_mb: float | None
     model_share: float  # of the end-to-end time, how long the model was at work
     bottleneck: str
     clip_s: float = float(SECONDS)
@@ -205,8 +209,10 @@ def bottleneck(model_share: float, decode_share: float, device: str) -> str:
     )
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has had resident so far."""
+def peak_memory_mb() -> float | None:
+    """The most memory this process has had resident so far; None where nobody counts it."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 

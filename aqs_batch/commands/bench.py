@@ -87,8 +87,9 @@ def _measured(found: Measured) -> str:
     rows += [
         ("end to end", found.end_to_end_tiles_per_s, "tiles/s"),
         ("", found.times_real_time, "x real time"),
-        ("peak memory, decoders apart", found.peak_memory_mb, "MB"),
     ]
+    if found.peak_memory_mb is not None:
+        rows.append(("peak memory, decoders apart", found.peak_memory_mb, "MB"))
     lines = [f"{what:<34} {value:10.2f} {unit}" for what, value, unit in rows]
     return "\n".join([count(found.cores, "core"), *lines, f"What holds it up: {found.bottleneck}"])
 
