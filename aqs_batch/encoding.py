@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch import preprocessing
-from aqs_batch.encode import admission, choose, cropping, inventory, output, plan, vmaf
+from aqs_batch.encode import admission, choose, covers, cropping, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
@@ -85,8 +85,10 @@ def encode(job: Job) -> Result:
             {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
             original=None if seen is video else video,
         )  # fmt: skip
-        if chosen.full and asked.keeps != "none":
-            wanted = _complete(wanted, container)
+        if asked.keeps != "none":
+            own = covers.take_out(job.ffmpeg.path, job.path, container.covers, folder)
+            wanted = replace(wanted, covers=own)
+            wanted = _complete(wanted, container) if chosen.full else wanted
         work = _Work(job, wanted, container, held, folder, warnings)
         try:
             return work.kept(work.rungs())

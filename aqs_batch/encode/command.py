@@ -20,11 +20,20 @@ Filters = Sequence[Filter]
 
 
 @dataclass(frozen=True)
+class Cover:
+    """Cover art that lies in a file of its own, and what is said of it."""
+
+    path: Path
+    tags: Mapping[str, str]  # Matroska wants a file name and a MIME type
+
+
+@dataclass(frozen=True)
 class Target:
     """Where one rung of a window goes: its CRF, the file, and what comes along.
 
     `others` are the indices of the source's streams that are copied beside the picture, all in
-    their old order. A target with `others` None is the picture alone, without tags and chapters.
+    their old order; `covers` come after them. A target with `others` None is the picture alone,
+    without tags and chapters.
     """
 
     crf: float
@@ -32,6 +41,7 @@ class Target:
     container: str  # ffmpeg's name of the muxer
     others: tuple[int, ...] | None = None
     dispositions: tuple[int, ...] = ()  # of every stream of the target, as libav's flags
+    covers: tuple[Cover, ...] = ()
 
     def place(self, video: Video) -> int:
         """The index of the picture's stream in the target."""
@@ -189,6 +199,16 @@ def tags_of_each(source: str, streams: Sequence[int]) -> list[str]:
     return [word for pair in pairs for word in pair]
 
 
+def attached(covers: Sequence[Cover], first: int) -> list[str]:
+    """Output options that attach covers, the first of them as stream number `first`."""
+    argv = []
+    for number, cover in enumerate(covers, start=first):
+        argv += ["-attach", input_name(cover.path)]
+        for name, words in cover.tags.items():
+            argv += [f"-metadata:s:{number}", f"{name}={words}"]
+    return argv
+
+
 def aside(source: str, streams: Sequence[int]) -> list[str]:
     """An output that drops streams, for their clock's sake.
 
@@ -239,6 +259,7 @@ def _belongings(source: str, target: Target, streams: Sequence[int]) -> list[str
         argv += [f"-disposition:{number}", str(flags)]
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += tags_of_each(source, streams)
+    argv += attached(target.covers, len(streams))
     if target.container in {"mp4", "mov"}:
         # Tags of any name, but where they are allowed ffmpeg writes no cover art.
         has_cover = any(flags & ATTACHED_PIC for flags in target.dispositions)

@@ -16,6 +16,7 @@ import av.error
 
 from aqs_batch import colour
 from aqs_batch.containers import LONG_S, Nameless, libav
+from aqs_batch.encode.command import ATTACHED_PIC
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Check
@@ -44,6 +45,10 @@ class Stream:
     disposition: int
     tags: Mapping[str, str]
     frames: int = 0  # as its header says, where it does
+
+    @property
+    def is_cover(self) -> bool:
+        return bool(self.disposition & ATTACHED_PIC)
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,8 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
         _tag_line("file tags", before.tags, after.tags),
     ]  # fmt: skip
     ours, theirs = (
-        [stream for stream in side.streams if not is_remade(stream, side)]
+        # Covers last: what is attached is read after all else, wherever it had been.
+        sorted((s for s in side.streams if not is_remade(s, side)), key=lambda s: s.is_cover)
         for side in (before, after)
     )
     for number, stream in enumerate(ours):

@@ -16,7 +16,7 @@ import numpy as np
 from aqs_batch.encode import alignment, child, codec, command, inventory, pair, vmaf
 from aqs_batch.encode.alignment import Alignment
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Target
+from aqs_batch.encode.command import Cover, Target
 from aqs_batch.encode.frame_log import FrameLog, joined
 from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.encode.segments import measure_in_parts
@@ -62,6 +62,7 @@ class Wanted:
     others: tuple[int, ...] | None = None  # streams that come along, None: the picture alone
     container: str = "matroska"
     dispositions: tuple[int, ...] = ()
+    covers: tuple[Cover, ...] = ()  # that come along with `others`
     original: Video | None = None  # where `video` is a copy of its picture in another container
 
     @property
@@ -166,7 +167,7 @@ class Ladder:
         w = self._wanted
         kind = "whole" if w.others is not None else "picture"
         path = self._tools.scratch / f"{kind}-crf{crf:g}-{number}.part"
-        return Target(crf, path, w.container, w.others, w.dispositions)
+        return Target(crf, path, w.container, w.others, w.dispositions, w.covers)
 
     def _counter(self, weight: int, what: str, window: Window) -> Callable[[int], None]:
         """Counts frames of one window into the progress of the ladder."""

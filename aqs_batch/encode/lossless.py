@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aqs_batch.containers import input_name
-from aqs_batch.encode import codec, command, cropping, filtered, inventory, output, plan
+from aqs_batch.encode import codec, command, covers, cropping, filtered, inventory, output, plan
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.command import Cover
 from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
@@ -44,19 +46,18 @@ def write(
     held = inventory.take(video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
+    copied = [s for s in taken if not s.is_cover]
     decoding = functools.partial(
         command.decoder_argv, ffmpeg_path, video, plan.whole(video).windows[0], _LIKE,
-        planar=pixels, others=[s.index for s in taken],
+        planar=pixels, others=[s.index for s in copied],
     )  # fmt: skip
     partial = target.with_name(f".{target.name}.part")
     try:
-        count = filtered.run(
-            decoding,
-            encoder_argv(ffmpeg_path, video, partial, taken),
-            raw,
-            luma_filter,
-            on_frame,
-        )
+        with tempfile.TemporaryDirectory(prefix="aqs-covers-") as folder:
+            pictures = [s for s in taken if s.is_cover]
+            attached = covers.take_out(ffmpeg_path, video.path, pictures, Path(folder))
+            encoding = encoder_argv(ffmpeg_path, video, partial, copied, attached)
+            count = filtered.run(decoding, encoding, raw, luma_filter, on_frame)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
         partial.replace(target)
@@ -87,7 +88,11 @@ def _is_text(stream: Stream) -> bool:
 
 
 def encoder_argv(
-    ffmpeg_path: str, video: Video, target: Path, beside: Sequence[Stream]
+    ffmpeg_path: str,
+    video: Video,
+    target: Path,
+    beside: Sequence[Stream],
+    attached: Sequence[Cover] = (),
 ) -> list[str]:
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
@@ -100,6 +105,7 @@ def encoder_argv(
     argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
     argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
     argv += command.tags_of_each("1", [video.stream_index, *(s.index for s in beside)])
+    argv += command.attached(attached, 1 + len(beside))
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]
     argv.append(input_name(target))
     return [*argv, *command.aside("1", [video.stream_index])] if beside else argv

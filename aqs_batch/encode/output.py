@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aqs_batch.encode import child, command, inventory
+from aqs_batch.encode import child, command, covers, inventory
 from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.inventory import Inventory, Stream
 from aqs_batch.errors import EncodeError
@@ -46,6 +46,7 @@ class Container:
     others: tuple[int, ...]
     dispositions: tuple[int, ...]  # of the streams it takes and the picture, in their order
     left_out: tuple[str, ...]
+    covers: tuple[Stream, ...] = ()  # to be attached
 
 
 def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec) -> Container:
@@ -61,12 +62,14 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
     found = []
     for name in names:
         beside = [s for s in held.streams if s.index != video_stream]
-        taken = tuple(s.index for s in beside if takes(name, s))
-        lost = left_out(held, {*taken, video_stream})
+        taken = [s for s in beside if takes(name, s)]
+        attached = tuple(s for s in taken if s.is_cover and name == "matroska")
+        copied = tuple(s.index for s in taken if s not in attached)
+        lost = left_out(held, {*(s.index for s in taken), video_stream})
         ending = suffix if _MP4_FAMILY.get(suffix) == name else f".{name}"
         ending = ".mkv" if name == "matroska" else ending
-        flags = tuple(s.disposition for s in held.streams if s.index in {*taken, video_stream})
-        found.append(Container(name, ending, taken, flags, lost))
+        flags = tuple(s.disposition for s in held.streams if s.index in {*copied, video_stream})
+        found.append(Container(name, ending, copied, flags, lost, attached))
     return min(found, key=lambda c: len(c.left_out))
 
 
@@ -163,4 +166,6 @@ def takes(container: str, stream: Stream) -> bool:
     if stream.kind == "audio":
         quicktime = stream.codec.startswith("pcm_") and stream.codec not in _PCM_NOT_IN_MOV
         return stream.codec in _AUDIO[container] or (container == "mov" and quicktime)
+    if stream.is_cover and container == "matroska":
+        return stream.codec in covers.KINDS
     return stream.kind == "video" and bool(stream.codec)

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.encode import admission, child, command, inventory, output
+from aqs_batch.encode import admission, child, command, covers, inventory, output
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.inventory import Stream
@@ -70,7 +70,10 @@ def reencode(source: Path, ffmpeg_path: str, folder: Path) -> tuple[Path, invent
     held = inventory.take(source, video.stream_index)
     container = output.container_for(source, held, video.stream_index, Codec.X265)
     path = folder / f"x{container.suffix}"
-    target = command.Target(30, path, container.name, container.others, container.dispositions)
+    taken = covers.take_out(ffmpeg_path, source, container.covers, folder)
+    target = command.Target(
+        30, path, container.name, container.others, container.dispositions, taken
+    )
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, RECIPE, [target]), "encoding")
     return target.path, held
 
@@ -238,10 +241,52 @@ def test_an_mp4_names_its_own_brands_alone(make_clip, ffmpeg_path: str, tmp_path
     assert path.read_bytes().count(b"major_brand") == 0
 
 
-def test_cover_art_of_an_mp4_is_kept(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
-    cover = tmp_path / "cover.jpg"
+@pytest.fixture(scope="module")
+def cover(ffmpeg_path: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cover") / "cover.jpg"
     argv = [ffmpeg_path, "-hide_banner", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=1"]
-    assert ffmpeg.run([*argv, "-frames:v", "1", str(cover)]).returncode == 0
+    assert ffmpeg.run([*argv, "-frames:v", "1", str(path)]).returncode == 0
+    return path
+
+
+def test_cover_art_of_a_matroska_file_is_no_second_film(
+    make_clip, ffmpeg_path: str, tmp_path: Path, cover: Path
+) -> None:
+    """Its table said NO, and --replace refused every file with a cover."""
+    font = tmp_path / "a.ttf"
+    font.write_bytes(b"font")
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-attach", str(cover))
+    options += ("-metadata:s:1", "mimetype=image/jpeg", "-metadata:s:1", "title=Poster")
+    options += ("-attach", str(font), "-metadata:s:2", "mimetype=font/ttf")
+    source = make_clip("covered.mkv", options=options)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mkv", source, held, 25, 0)
+    (kept,) = (s for s in inventory.take(tmp_path / "kept.mkv", 0).streams if s.is_cover)
+    said = {"filename": "cover.jpg", "mimetype": "image/jpeg", "title": "Poster"}
+    assert kept.tags == said
+    assert cover.read_bytes() in (tmp_path / "kept.mkv").read_bytes()
+    assert not output.losses(checks, ())
+
+
+def test_cover_art_without_a_name_gets_one_in_matroska(
+    make_clip, ffmpeg_path: str, tmp_path: Path, cover: Path
+) -> None:
+    """Sound that MP4 does not take sends a file to Matroska, and the cover comes along."""
+    tone = ("-f", "lavfi", "-t", "1", "-i", "sine=sample_rate=48000")
+    options = ("-map", "0", "-map", "1", "-map", "2", "-c:v:1", "copy", "-c:a", "pcm_s16le")
+    options += ("-disposition:v:1", "attached_pic", "-c:v:0", "libx264", "-preset", "ultrafast")
+    source = make_clip("covered.mp4", inputs=("-i", str(cover), *tone), options=options)
+    part, held = reencode(source, ffmpeg_path, tmp_path)
+    assert part.suffix == ".mkv"
+    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mkv", source, held, 25, 0)
+    assert not output.losses(checks, ())
+    (kept,) = (s for s in inventory.take(tmp_path / "kept.mkv", 0).streams if s.is_cover)
+    assert kept.tags == {"filename": "cover.jpg", "mimetype": "image/jpeg"}
+
+
+def test_cover_art_of_an_mp4_is_kept(
+    make_clip, ffmpeg_path: str, tmp_path: Path, cover: Path
+) -> None:
     options = ("-map", "0", "-map", "1", "-c:v:0", "libx264", "-preset", "ultrafast", "-c:v:1")
     options = (*options, "copy", "-disposition:v:1", "attached_pic")
     source = make_clip("covered.mp4", inputs=("-i", str(cover)), options=options)

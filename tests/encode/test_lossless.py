@@ -11,10 +11,11 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from aqs_batch import preprocessing
 from aqs_batch.cli import commands
-from aqs_batch.encode import lossless
+from aqs_batch.encode import inventory, lossless
 from aqs_batch.encode.raw_frames import Luma
 from aqs_batch.errors import AqsError, MediaError, RefusedMedia
 from aqs_batch.ingest.probe import probe
@@ -140,6 +141,19 @@ def test_languages_titles_and_fonts_come_along(
         sound, attached = container.streams[1].metadata, container.streams[2].metadata
     assert (sound["language"], sound["title"]) == ("fre", "Comments")
     assert attached == {"filename": "a.ttf", "mimetype": "font/ttf"}
+
+
+def test_cover_art_of_a_copy_is_no_second_film(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    cover = tmp_path / "c.jpg"
+    Image.new("RGB", (64, 64), "red").save(cover)
+    options = ("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast")
+    options += ("-attach", str(cover), "-metadata:s:t", "mimetype=image/jpeg")
+    source = make_clip("art.mkv", inputs=SOUND, options=options)
+    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    covers = [s for s in inventory.take(tmp_path / "o.mkv", 0).streams if s.is_cover]
+    assert [s.tags["filename"] for s in covers] == ["c.jpg"]
 
 
 @pytest.mark.parametrize("starts_s", [0, 3600])

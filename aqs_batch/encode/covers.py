@@ -1,0 +1,46 @@
+"""Cover art on its way into Matroska, where it must be attached.
+
+Copied as the stream that it is read as, it became a second film of one frame, and `--replace`
+refused every file that had a cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aqs_batch.encode import child, command
+from aqs_batch.encode.command import Cover
+from aqs_batch.encode.inventory import Stream
+from aqs_batch.encode.plan import Window
+
+# What Matroska's readers know for cover art, by ffmpeg's name: the MIME type, and a name for one
+# that has none.
+KINDS: Mapping[str, tuple[str, str]] = {
+    "mjpeg": ("image/jpeg", "cover.jpg"),
+    "png": ("image/png", "cover.png"),
+    "gif": ("image/gif", "cover.gif"),
+    "tiff": ("image/tiff", "cover.tiff"),
+}
+_WHOLE = Window(0, None, None, 0.0, 0.0)
+
+
+def take_out(
+    ffmpeg_path: str, source: Path, streams: Sequence[Stream], folder: Path
+) -> tuple[Cover, ...]:
+    """Write each cover as it is to a file in `folder`; raises EncodeError when that fails."""
+    return tuple(_taken_out(ffmpeg_path, source, stream, folder) for stream in streams)
+
+
+def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]:
+    """The command that writes one cover's bytes as they are."""
+    said = [*command.quiet(ffmpeg_path), "-y", *command.opened(source, _WHOLE)]
+    said += ["-map", f"0:{stream}", "-c", "copy", "-frames:v", "1"]
+    return [*said, "-f", "data", command.input_name(target)]
+
+
+def _taken_out(ffmpeg_path: str, source: Path, stream: Stream, folder: Path) -> Cover:
+    path = folder / f"cover-{stream.index}"
+    child.run(argv(ffmpeg_path, source, stream.index, path), f"reading the cover of {source.name}")
+    mime, name = KINDS[stream.codec]
+    return Cover(path, {"mimetype": mime, "filename": name, **stream.tags})
