@@ -181,6 +181,8 @@ class EncodeJobs:
                 self._replace(job.path, job.fingerprint, made[-1], tell)
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
+            except OSError as error:  # it vanished meanwhile, say: the run had ended with it
+                return Ended(End.FAILED, f"the original could not be replaced: {error}")
         return ended
 
     def _own(self, fingerprint: str) -> list[Rung]:

@@ -50,7 +50,8 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     _remove_abandoned(original.parent, datetime.fromisoformat(now_iso).timestamp())
     folder = _new_folder(original, now_iso)
     entry = Entry(original, replacement, fingerprint, now_iso, folder)
-    beside = replacement.with_name(f".{replacement.name}.{os.getpid()}.part")
+    # Not by the file's own name: with more than that, a long one is too long.
+    beside = original.with_name(f".{folder.name}.part")
     try:
         _write_manifest(entry)
         _bring(encode, beside, folder / _COPY)

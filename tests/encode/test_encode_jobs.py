@@ -233,6 +233,19 @@ def test_other_encoders_go_through_the_same_code(
     assert Path(stored.rung.output).suffix == ".mp4"
 
 
+def test_an_original_that_vanishes_before_it_is_replaced_fails_alone(
+    film: Path, tmp_path: Path
+) -> None:
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    jobs = jobs_for(store, settings)
+    found = jobs.after(film, entry, lambda kind, _: film.unlink() if kind == "encoded" else None)
+    assert "could not be replaced" in found.reason
+    assert not film.exists()
+    store.close()
+
+
 def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
     before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)

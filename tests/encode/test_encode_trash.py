@@ -41,6 +41,16 @@ def test_an_original_is_replaced_and_restored(pair: tuple[Path, Path]) -> None:
     assert trash.entries(original.parent) == []
 
 
+def test_an_original_with_the_longest_name_is_replaced(pair: tuple[Path, Path]) -> None:
+    """Its temporary name was too long, and so said the whole run, whose end that was."""
+    original, encode = pair
+    original = original.rename(original.with_name("n" * 251 + ".mkv"))
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert original.read_text() == "encode"
+    assert entry.kept.read_text() == "original"
+    assert trash.restore(entry).read_text() == "original"
+
+
 def test_the_same_name_can_be_replaced_twice(pair: tuple[Path, Path]) -> None:
     original, encode = pair
     original = original.rename(original.with_suffix(".mkv"))
