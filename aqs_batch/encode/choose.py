@@ -87,6 +87,8 @@ def side_by_side(
     left, right = crops
     if left is None or right is None or left.shape != right.shape:
         return None
+    # As players turn it: of a phone's video, one half of the page had lain on its side.
+    left, right = (np.rot90(crop, video.rotation_deg // 90) for crop in (left, right))
     gap = np.full((left.shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([left, gap, right], axis=1)
 
