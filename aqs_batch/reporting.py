@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -208,9 +209,10 @@ def write_reports(
     with alone(output_dir):
         # Read once for exports and pages: reading is a third of the work.
         found = _heard(outcomes(store, run, thresholds), at_each)
-        passing = exporting(output_dir, found, record, formats=wanted)
-        pages = [render(output_dir, passing, record)] if "html" in wanted else []
-        deque(passing, maxlen=0)
+        # Closed here: left to Python's tidying, its own failure on a full disk was a traceback.
+        with closing(exporting(output_dir, found, record, formats=wanted)) as passing:
+            pages = [render(output_dir, passing, record)] if "html" in wanted else []
+            deque(passing, maxlen=0)
     return [*targets_of(output_dir, wanted), *pages]
 
 

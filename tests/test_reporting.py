@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aqs_batch import reporting
 from aqs_batch.config import load
-from aqs_batch.records import Status
+from aqs_batch.records import Outcome, RunRecord, Status
 from aqs_batch.reporting import write_reports
 from aqs_batch.settings import Settings
 from aqs_batch.store import Analysis, RunFile, Store
@@ -72,3 +75,22 @@ def test_every_result_is_read_once_for_all_reports(
     ]  # fmt: skip
     assert all(path.exists() for path in written)
     assert len(read) == 2
+
+
+def test_exports_that_end_half_way_leave_nothing_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were closed whenever Python tidied up, and said "Exception ignored" on a full disk."""
+
+    def full(out: Path, passing: Iterator[Outcome], run: RunRecord) -> Path:
+        next(passing)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(reporting, "render", full)
+    store = Store(settings.output.url)
+    run = store.run(scored(store, "a.mp4", "b.mp4"))
+    with pytest.raises(OSError, match="No space") as caught:
+        write_reports(store, run, settings)
+    store.close()
+    assert caught.tb  # holds all that was open
+    assert [p.name for p in Path(settings.output.dir).glob(".*.tmp")] == []

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -101,7 +101,7 @@ def exporting(
     run: RunRecord,
     *,
     formats: Collection[str] = ("json", "csv"),
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Write the exports of a run as its outcomes pass through, on their way to the pages.
 
     Holds one video in memory at a time. No file is replaced before the last outcome has passed; an
