@@ -45,7 +45,7 @@ def histogram(counts: Sequence[int]) -> str:
 def gauge(aqs: float, aqs_p5: float) -> str:
     """One video on the scale of AQS 0-1: its mean as a pointer above, its p5 as one below."""
     left, right, top, bottom = 12.0, _WIDTH - 12, 20.0, 34.0
-    wide, shown = right - left, aqs_words(aqs)
+    wide, shown, low = right - left, aqs_words(aqs), aqs_words(aqs_p5)
     parts, ceiling = [], 1.0
     for level in QualityLevel:
         x, kind = left + level.floor * wide, svg.LEVEL_CLASSES[level]
@@ -54,7 +54,7 @@ def gauge(aqs: float, aqs_p5: float) -> str:
         ceiling = level.floor
     for value, words, tip, label_y in (
         (aqs, f"AQS {shown}", (top - 2, -6), 11.0),
-        (aqs_p5, f"p5 {decimal(aqs_p5)}", (bottom + 2, 6), bottom + 20),
+        (aqs_p5, f"p5 {low}", (bottom + 2, 6), bottom + 20),
     ):
         x, (y, depth) = left + min(1.0, max(0.0, value)) * wide, tip
         parts.append(
@@ -62,7 +62,7 @@ def gauge(aqs: float, aqs_p5: float) -> str:
         )
         beside = ("end", -9) if value > 0.5 else ("", 9)
         parts.append(svg.text(x + beside[1], label_y, words, f"{beside[0]} num".strip()))
-    description = f"AQS {shown} and 5th percentile {decimal(aqs_p5)} on a scale of 0 to 1."
+    description = f"AQS {shown} and 5th percentile {low} on a scale of 0 to 1."
     return svg.chart("gauge", _WIDTH, bottom + 26, description, parts)
 
 

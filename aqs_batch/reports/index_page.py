@@ -124,7 +124,7 @@ def _row_data(row: Row, codec: int) -> list[object]:
         row.page,
         statuses.index(row.status),
         None if row.aqs is None else float(row.aqs_words),
-        json_value(row.aqs_p5) if row.aqs_p5 is None else round(row.aqs_p5, 4),
+        None if row.aqs_p5 is None else float(row.p5_words),
         levels.index(row.level) if row.level else -1,
         sum(1 << artifacts.index(artifact) for artifact in row.detected),
         [round(min(1.0, severity) * 100) for severity in row.severities],

@@ -57,6 +57,11 @@ class Row:
         return "–" if self.aqs is None or self.level is None else aqs_words(self.aqs, self.level)
 
     @property
+    def p5_words(self) -> str:
+        """The 5th percentile by the rule of the AQS: of one sequence it had been above it."""
+        return "–" if self.aqs_p5 is None else aqs_words(self.aqs_p5)
+
+    @property
     def previous_words(self) -> str:
         """The AQS of the last run as that run showed it, or a dash."""
         if self.aqs is None or self.delta is None:

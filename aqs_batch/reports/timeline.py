@@ -51,12 +51,12 @@ def aqs_timeline(sequences: Sequence[SequenceScore], duration_s: float, aqs_p5: 
     parts += _curve(columns, end_s)
     parts.append(svg.line(LEFT, _y(aqs_p5), WIDTH - RIGHT, _y(aqs_p5), "p5"))
     below = 12 if aqs_p5 > _ROOM_BELOW else -4  # nearly all of the curve is above the line
-    parts.append(svg.text(LEFT + 4, _y(aqs_p5) + below, f"p5 {decimal(aqs_p5)}", "halo strong"))
+    parts.append(svg.text(LEFT + 4, _y(aqs_p5) + below, f"p5 {aqs_words(aqs_p5)}", "halo strong"))
     parts += _alert_marks(alerts, end_s)
     description = (
         f"AQS over time: {count(len(sequences), 'sequence')}, "
-        f"lowest {decimal(min((column.low for column in columns), default=0.0))}, "
-        f"5th percentile {decimal(aqs_p5)}, {count(len(alerts), 'alert')}."
+        f"lowest {aqs_words(min((column.low for column in columns), default=0.0))}, "
+        f"5th percentile {aqs_words(aqs_p5)}, {count(len(alerts), 'alert')}."
     )
     return svg.chart("timeline", WIDTH, height, description, parts)
 

@@ -61,6 +61,7 @@ class Verdict:
 
     score: Score
     aqs: str
+    p5: str
     formula: str
     change: str
     gauge: str
@@ -126,6 +127,7 @@ def _verdict(outcome: Outcome, score: Score, settings: Mapping[str, Any]) -> Ver
     return Verdict(
         score=score,
         aqs=aqs_words(score.aqs, score.level),
+        p5=aqs_words(score.aqs_p5),
         formula=_formula(score, _setting(settings, "alpha")),
         change=_change(score.aqs, outcome.previous_aqs),
         gauge=gauge(score.aqs, score.aqs_p5),

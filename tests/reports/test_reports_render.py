@@ -376,6 +376,21 @@ def test_a_score_just_below_a_level_is_not_shown_as_of_it(
     assert '<p class="big">0.69</p>' in page.source and "AQS 0.69" in page.text("text")
 
 
+def test_the_fifth_percentile_of_one_sequence_is_not_shown_above_its_score(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    """AQS 0.69, Fair, had "worst moments" of 0.70."""
+    assert outcome.score is not None
+    one = replace(outcome.score, aqs=0.696187, aqs_p5=0.696187, level=QualityLevel.FAIR)
+    outcome = replace(outcome, score=one)
+    index = Page(render(tmp_path, [outcome], run))
+    assert table_rows(index)[0][3:5] == [0.69, 0.69]
+    assert index.text("td").count("0.69") == 2
+    page = Page(video_path(tmp_path, outcome))
+    assert "0.69" in page.text("dd") and "p5 0.70" not in page.source
+    assert page.source.count("p5 0.69") == 2
+
+
 def test_an_earlier_score_is_shown_as_it_was_then(
     tmp_path: Path, outcome: Outcome, run: RunRecord
 ) -> None:
