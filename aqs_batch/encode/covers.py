@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command
 from aqs_batch.encode.command import Cover
 from aqs_batch.encode.inventory import Stream
@@ -36,7 +37,7 @@ def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]
     """The command that writes one cover's bytes as they are."""
     said = [*command.quiet(ffmpeg_path), "-y", *command.opened(source, _WHOLE)]
     said += ["-map", f"0:{stream}", "-c", "copy", "-frames:v", "1"]
-    return [*said, "-f", "data", command.input_name(target)]
+    return [*said, "-f", "data", input_name(target)]
 
 
 def _taken_out(ffmpeg_path: str, source: Path, stream: Stream, folder: Path) -> Cover:
