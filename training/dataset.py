@@ -1,16 +1,14 @@
 """Samples on disk: shards written by `python -m training.dataset`, read back by train and evaluate.
 
 A shard is two files, `NNNNN.tiles.npy` (uint8[64,7,224,224,3]) and `NNNNN.truth.npz`, which has the
-swatches (uint8[64,64,64,3]), too. The truth is
-renamed into place last, so a shard that can be seen is whole, and a generator that was killed goes
-on where it stopped.
+swatches (uint8[64,64,64,3]), too. The truth comes last, so a shard whose truth is there is whole,
+and a command that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from training.remembered import digest
 from training.samples import make_sample
 from training.sources import FOLDS, Library, Scenes
 from training.vimeo import VimeoLibrary
+from training.whole import whole
 
 SHARD = 64
 RECIPES = {
@@ -64,19 +63,14 @@ class Truth:
 
 
 class Shards:
-    """All whole shards of a folder, read lazily."""
+    """All whole shards of a folder; tiles are read when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tiles: list[np.memmap[Any, np.dtype[np.uint8]]] = []
         self._swatches: list[NDArray[np.uint8]] = []
-        self._truth: list[dict[str, NDArray[np.generic]]] = []
-        self.truth: Truth
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Take in shards that were finished since the last look."""
-        for truth in sorted(self._folder.glob("*.truth.npz"))[len(self._tiles) :]:
+        truths: list[dict[str, NDArray[np.generic]]] = []
+        for truth in sorted(folder.glob("*.truth.npz")):
             tiles = truth.with_name(truth.name.replace(".truth.npz", ".tiles.npy"))
             self._tiles.append(np.load(tiles, mmap_mode="r"))
             with np.load(truth) as arrays:
@@ -88,13 +82,12 @@ class Shards:
                     hint="Delete its folder and make them again: `python -m training.dataset`.",
                 )
             self._swatches.append(columns.pop("swatch"))
-            self._truth.append(columns)
-        if not self._truth:
-            raise FileNotFoundError(f"no samples in {self._folder}: run training.dataset first")
-        columns = {
-            key: np.concatenate([shard[key] for shard in self._truth]) for key in self._truth[0]
-        }
-        self.truth = Truth(**columns)
+            truths.append(columns)
+        if not truths:
+            raise FileNotFoundError(f"no samples in {folder}: run training.dataset first")
+        self.truth = Truth(
+            **{key: np.concatenate([shard[key] for shard in truths]) for key in truths[0]}
+        )
 
     @property
     def name(self) -> str:
@@ -156,20 +149,19 @@ def write_shard(
         make_sample(library, split, index, recipe)
         for index in range(number * size, (number + 1) * size)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / f"{number:05d}.tiles.npy", np.stack([s.tile for s in made]))
-    partial = folder / f".{number:05d}.{os.getpid()}.npz"
-    np.savez(
-        partial,
-        swatch=np.stack([s.swatch for s in made]),
-        presence=np.stack([s.presence for s in made]),
-        intensity=np.stack([s.intensity for s in made]),
-        quality=np.array([s.quality for s in made], np.float32),
-        vmaf=np.array([s.vmaf for s in made], np.float32),
-        note=np.array([s.note for s in made]),
-        scales=np.array(_scales()),
-    )
-    partial.rename(folder / f"{number:05d}.truth.npz")
+    with whole(folder / f"{number:05d}.tiles.npy") as tiles:
+        np.save(tiles, np.stack([s.tile for s in made]))
+    with whole(folder / f"{number:05d}.truth.npz") as truth:
+        np.savez(
+            truth,
+            swatch=np.stack([s.swatch for s in made]),
+            presence=np.stack([s.presence for s in made]),
+            intensity=np.stack([s.intensity for s in made]),
+            quality=np.array([s.quality for s in made], np.float32),
+            vmaf=np.array([s.vmaf for s in made], np.float32),
+            note=np.array([s.note for s in made]),
+            scales=np.array(_scales()),
+        )
 
 
 def shard_folder(cache: Path, split: str, recipe: Recipe, data: str = "") -> Path:

@@ -27,6 +27,7 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE
 from training.judge import spearman
 from training.remembered import digest, remembered
 from training.sources import Source, read_frames
+from training.whole import whole
 
 SEQUENCES = 2
 TILES = 16  # with two sequences as many as a run looks at: eight sequences of four at least
@@ -98,12 +99,10 @@ def tiles_of(frames: NDArray[np.uint8]) -> list[Tile]:
 
 
 def made(target: Path, argv: Callable[[Path], list[str]]) -> Path:
-    """`target`, made by running `argv(partial)` where it is not there; whole or not at all."""
+    """`target`, made by running `argv(where to write it)` if it is not there."""
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}")
-        _run(argv(partial))
-        partial.replace(target)
+        with whole(target) as unfinished:
+            _run(argv(unfinished))
     return target
 
 

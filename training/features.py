@@ -8,7 +8,6 @@ which know no weights. Tuning the deeper blocks changes the second alone.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Rows
@@ -28,6 +27,7 @@ from aqs_batch.analysis.model import AqsNet, seen
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import MediaError
 from training.dataset import SHARD, Shards, Truth
+from training.whole import whole
 
 BATCH = 8
 KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
@@ -143,15 +143,14 @@ def digests(model: AqsNet) -> tuple[str, str]:
 
 def _kept(shards: Shards, folder: Path, compute: Callable[[int], Parts]) -> Parts:
     """One part of the features of all whole shards, computed where it is not on disk yet."""
-    folder.mkdir(parents=True, exist_ok=True)
     parts: list[Parts] = []
     for number in range(len(shards) // SHARD):
         file = folder / f"{number:05d}.safetensors"
         if not file.exists():
             began = time.monotonic()
-            partial = file.with_suffix(f".{os.getpid()}")
-            save_file({k: v.half().contiguous() for k, v in compute(number).items()}, partial)
-            partial.replace(file)
+            with whole(file) as unfinished:
+                made = {k: v.half().contiguous() for k, v in compute(number).items()}
+                save_file(made, unfinished)
             print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
         parts.append(load_file(file))
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

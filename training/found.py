@@ -24,6 +24,7 @@ import numpy as np
 
 from aqs_batch.errors import MediaError
 from training.command import plainly
+from training.whole import whole
 
 LIST = Path(__file__).with_name("found.csv")
 COLUMNS = ("file", "kind", "split", "clean", "content_tag")
@@ -96,11 +97,8 @@ def keep(find: Find, content: bytes, media: Path) -> None:
             f"{find.member} of {find.package} is another picture than the list promised",
             hint=f"{LIST.name} has digest {find.sha256[:12]}, the package {got[:12]}.",
         )
-    path = media / find.place
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_bytes(scaled(content))
-    partial.replace(path)
+    with whole(media / find.place) as unfinished:
+        unfinished.write_bytes(scaled(content))
 
 
 def fetch(package: str, version: str, finds: list[Find], media: Path) -> None:
@@ -128,12 +126,13 @@ def _ran(argv: list[str], package: str, folder: str) -> bytes:
 
 def write_manifest(finds: list[Find], media: Path) -> None:
     """MANIFEST.csv, as training.sources reads it."""
-    partial = media / "MANIFEST.part"
-    with partial.open("w", newline="") as handle:
+    with (
+        whole(media / "MANIFEST.csv") as unfinished,
+        unfinished.open("w", newline="") as handle,
+    ):
         out = csv.writer(handle)
         out.writerow(COLUMNS)
         out.writerows((f.place, "photo", "train", f.clean, f.tag) for f in finds)
-    partial.replace(media / "MANIFEST.csv")
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ from training.judge import Judged, Predicted, judge
 from training.losses import held, loss
 from training.sources import FOLDS
 from training.start import backbone_start, further_start
+from training.whole import whole
 
 STEPS, MIXED_STEPS, FURTHER_STEPS = 2000, 2500, 1000
 BATCH, RATE, FURTHER_RATE, JUDGE_EVERY = 128, 1.5e-3, 5e-4, 250
@@ -199,10 +200,8 @@ def trained(juror: Juror, file: Path, fitted: Callable[[], Judged]) -> None:
         juror.load_state_dict(load_file(file))
     else:
         fitted()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".part")
-        save_file(juror.state_dict(), unfinished)
-        unfinished.replace(file)
+        with whole(file) as unfinished:
+            save_file(juror.state_dict(), unfinished)
 
 
 def main() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.whole import whole
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -23,11 +24,9 @@ def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any
         with np.load(path) as stored:
             return {name: stored[name] for name in stored.files if name != "key"}
     arrays = dict(make())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     columns: dict[str, Any] = {"key": np.array(key), **arrays}
-    np.savez(partial, **columns)
-    partial.replace(path)
+    with whole(path) as unfinished:
+        np.savez(unfinished, **columns)
     return arrays
 
 

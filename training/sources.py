@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import child, find
+from training.whole import whole
 
 Frames = NDArray[np.uint8]
 
@@ -134,8 +134,8 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     Beside them lies the clip's middle frame, squeezed; written last, it says that all are there.
     """
     folder = cache / "regions" / source.split
-    whole = folder / f"{source.name}.points.npy"
-    if whole.exists():
+    points = folder / f"{source.name}.points.npy"
+    if points.exists():
         return sorted(folder.glob(f"{source.name}__*.npy"))
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(_seed("regions", source.name))
@@ -157,10 +157,8 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
             folder / f"{source.name}__{number:02d}.npy",
             frames[t : t + length, y : y + side_y, x : x + side_x],
         )
-    partial = whole.with_suffix(f".{os.getpid()}")
-    with partial.open("wb") as handle:
-        np.save(handle, squeezed(native[len(native) // 2]))
-    partial.replace(whole)
+    with whole(points) as unfinished:
+        np.save(unfinished, squeezed(native[len(native) // 2]))
     return sorted(folder.glob(f"{source.name}__*.npy"))
 
 

@@ -34,6 +34,7 @@ from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.sources import FOLDS
 from training.start import backbone_start
+from training.whole import whole
 
 
 @dataclass(frozen=True)
@@ -221,11 +222,12 @@ class Run:
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for number, parts in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{key}": value for key, value in parts.items()}
-        state, progress = self.folder / ".state.part", self.folder / ".progress.part"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, state)
-        progress.write_text(json.dumps(asdict(self.progress)))
-        state.replace(self.folder / "state.safetensors")
-        progress.replace(self.folder / "progress.json")
+        with (
+            whole(self.folder / "progress.json") as progress,
+            whole(self.folder / "state.safetensors") as state,
+        ):
+            save_file({k: v.contiguous() for k, v in tensors.items()}, state)
+            progress.write_text(json.dumps(asdict(self.progress)))
 
     def _resume(self) -> None:
         self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))

@@ -6,11 +6,16 @@ local folder, so the same command runs with and without a cloud.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import fsspec
 
+from training.whole import UNFINISHED
+
+UNCHANGING = frozenset({".npz", ".npy", ".png"})
 Told = Callable[[str], None]
 
 
@@ -48,23 +53,31 @@ def download(source: str, target: Path, tell: Told = lambda line: None) -> int:
 
 
 def upload(source: Path, target: str, tell: Told = lambda line: None) -> int:
-    """Copy every whole file below `source` that the target has not in the same size and age."""
+    """Copy every whole file below `source` that the target has not yet, or not as it is now.
+
+    A training writes there meanwhile: what it has just moved or removed goes with the next sending.
+    """
     files, root = fsspec.core.url_to_fs(target)
     known = dict(_sizes(files, root))
     sent = 0
-    for local in sorted(p for p in source.rglob("*") if p.is_file()):
+    for local in sorted(_whole_files(source)):
         name = local.relative_to(source).as_posix()
-        if name.endswith(".part"):
-            continue
-        # Checkpoints and logs change without changing their size, so they always go.
-        if known.get(name) == local.stat().st_size and local.suffix in {".npz", ".npy", ".png"}:
-            continue
         there = f"{root.rstrip('/')}/{name}"
-        files.makedirs(there.rpartition("/")[0], exist_ok=True)
-        files.put_file(str(local), there)
-        sent += 1
-        tell(f"sent {name}")
+        with contextlib.suppress(FileNotFoundError):
+            # Checkpoints and logs change without changing their size, so they always go.
+            if known.get(name) == local.stat().st_size and local.suffix in UNCHANGING:
+                continue
+            files.makedirs(there.rpartition("/")[0], exist_ok=True)
+            files.put_file(str(local), there)
+            sent += 1
+            tell(f"sent {name}")
     return sent
+
+
+def _whole_files(source: Path) -> Iterator[Path]:
+    for folder, inner, names in os.walk(source):
+        inner[:] = [name for name in inner if not name.startswith(UNFINISHED)]
+        yield from (Path(folder, name) for name in names if not name.endswith(".part"))
 
 
 def _sizes(files: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, int]]:

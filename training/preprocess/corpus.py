@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from training.preprocess.clips import YuvClip, clip_size, read_clip
 from training.preprocess.encoders import Encoding
+from training.whole import whole
 
 CRFS = (19, 23, 27, 31, 35, 39, 43, 47, 48, 49, 50, 51)
 SPLITS = ("train", "val", "test")
@@ -104,14 +105,11 @@ def split_of(name: str, shares: tuple[float, float] = (0.8, 0.1)) -> str:
 
 
 def write_rows(path: Path, kind: type, rows: Sequence[Entry | Group]) -> None:
-    """Rows of one dataclass as CSV, renamed into place when whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="") as handle:
+    """Rows of one dataclass as CSV."""
+    with whole(path) as unfinished, unfinished.open("w", newline="") as handle:
         writer = csv.DictWriter(handle, [f.name for f in fields(kind)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    partial.replace(path)
 
 
 def pictures(paths: Sequence[str]) -> NDArray[np.uint8]:

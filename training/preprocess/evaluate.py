@@ -24,6 +24,7 @@ from training.preprocess.filters import FFMPEG, NOTHING, OURS, by_name
 from training.preprocess.ladders import CRFS
 from training.preprocess.report import write
 from training.preprocess.verdict import SCORES
+from training.whole import whole
 
 FRAMES = 48
 # Six of the test split: sport, water, street, road camera, hands, ship; 480p to 720p.
@@ -64,11 +65,8 @@ def run_job(
         once = apply(clip, CRFS[0])
         filtered = dict.fromkeys(CRFS, once)
     points = ladder(clip, filtered, SCORES)
-    target = job.path(cache)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part")
-    partial.write_text(json.dumps([asdict(p) for p in points], indent=1))
-    partial.replace(target)
+    with whole(job.path(cache)) as unfinished:
+        unfinished.write_text(json.dumps([asdict(p) for p in points], indent=1))
 
 
 def jobs(

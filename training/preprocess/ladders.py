@@ -22,6 +22,7 @@ from training.preprocess.clips import YuvClip, native, seed, sources
 from training.preprocess.encoders import Encoding, round_trip
 from training.preprocess.measure import measure
 from training.sources import Source
+from training.whole import whole
 
 CRFS = (22, 27, 32, 37, 42)
 REGION = (256, 384)  # rows, columns
@@ -101,11 +102,9 @@ def build(clip: YuvClip) -> RealLadder:
 
 
 def save(ladder: RealLadder, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as handle:
-        columns: dict[str, Any] = {k: np.asarray(v) for k, v in vars(ladder).items()}
-        np.savez(handle, **columns)
-    partial.replace(path)
+    columns: dict[str, Any] = {k: np.asarray(v) for k, v in vars(ladder).items()}
+    with whole(path) as unfinished:
+        np.savez(unfinished, **columns)
 
 
 def load(path: Path) -> RealLadder:
@@ -132,7 +131,6 @@ def main() -> None:
     parser.add_argument("--regions", type=int, default=1, help="regions a clip")
     args = parser.parse_args()
     folder = args.cache / "ladders" / args.split
-    folder.mkdir(parents=True, exist_ok=True)
     wanted = [
         (s, n) for n in range(args.regions) for s in sources(args.media, args.split, args.cleanest)
     ]

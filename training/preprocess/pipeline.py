@@ -1,7 +1,7 @@
 """The corpus, step by step: `python -m training.preprocess.pipeline STEP --root DIR`.
 
 Steps: split, compress, vmaf, extract, groups, or `all` of them. Each keeps what is there, so any
-step may be stopped and run again; files are renamed into place when whole.
+step may be stopped and run again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from training.preprocess.corpus import (
 from training.preprocess.encoders import LIBRARIES, Encoding, encode_argv, raw_input
 from training.preprocess.measure import measure
 from training.sources import read_manifest
+from training.whole import whole
 
 VIDEO_ENDINGS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".y4m", ".ts", ".m2ts"}
 Told = Callable[[str], None]
@@ -77,14 +78,12 @@ def compress(corpus: Corpus, crfs: Sequence[int], frames: int, tell: Told) -> No
             clip.write(raw)
             for crf in lacking:
                 target = corpus.encode(entry.sequence_name, crf)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                partial = target.with_name(f"part-{target.name}")
                 source = raw_input(raw, *clip.size, clip.frame_rate)
                 encoding = Encoding(crf, corpus.codec, corpus.preset)
-                finished = run(encode_argv(find().path, source, partial, encoding))
-                if finished.returncode:
-                    raise RuntimeError(f"{target.name}: {' | '.join(finished.tail[-3:])}")
-                partial.replace(target)
+                with whole(target) as unfinished:
+                    finished = run(encode_argv(find().path, source, unfinished, encoding))
+                    if finished.returncode:
+                        raise RuntimeError(f"{target.name}: {' | '.join(finished.tail[-3:])}")
         finally:
             raw.unlink(missing_ok=True)
 
@@ -105,11 +104,8 @@ def vmaf(corpus: Corpus, crfs: Sequence[int], frames: int, tell: Told) -> None:
         reference = entry.clip(frames)
         for crf in lacking:
             found = measure(decoded(corpus, entry, crf, reference), reference, ("vmaf", "neg"))
-            target = corpus.log(entry.sequence_name, crf)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".part")
-            partial.write_text(json.dumps({k: list(v) for k, v in found.frames.items()}))
-            partial.replace(target)
+            with whole(corpus.log(entry.sequence_name, crf)) as unfinished:
+                unfinished.write_text(json.dumps({k: list(v) for k, v in found.frames.items()}))
 
 
 def chosen_frames(count: int, every: int) -> range:

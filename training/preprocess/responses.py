@@ -56,7 +56,6 @@ def build(cache: Path, clips: int) -> Iterator[str]:
             target = cache / "responses" / f"{ladder.name}__{name}.npz"
             if target.exists():
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
             luma = hand_filter(torch.from_numpy(ladder.y[:, None].astype(np.float32)), gains)
             clip = ladder.clip.with_luma(luma[:, 0].numpy().astype(np.uint8))
             coded = [round_trip(clip, Encoding(crf)) for crf in CRFS]

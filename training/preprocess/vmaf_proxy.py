@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from training.preprocess.clips import seed
 from training.preprocess.ladders import CRFS, RealLadder, load_all
 from training.preprocess.quality import ExactVmaf
+from training.whole import whole
 
 WINDOW = 3
 CROP_PX = 160
@@ -130,7 +131,8 @@ def labelled(cache: Path, split: str, count: int) -> Labelled:
     path = cache / f"vmaf_labels_{split}_{count}.npz"
     if not path.exists():
         found = label(list(load_all(cache, split)), count, split)
-        np.savez(path, pixels=found.pixels, score=found.score)
+        with whole(path) as unfinished:
+            np.savez(unfinished, pixels=found.pixels, score=found.score)
     with np.load(path, allow_pickle=False) as stored:
         return Labelled(stored["pixels"], stored["score"])
 

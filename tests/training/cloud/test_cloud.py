@@ -12,6 +12,7 @@ import pytest
 from training.cloud import job
 from training.cloud.storage import download, is_remote, upload
 from training.cloud.template import TRAININGS, fill
+from training.whole import whole
 
 
 @pytest.fixture
@@ -28,10 +29,20 @@ def test_a_folder_survives_the_way_there_and_back(bucket: str, tmp_path: Path) -
     (here / "deep" / "a.npz").write_bytes(b"abc")
     (here / "log.txt").write_text("line")
     (here / "half.part").write_text("not whole")
-    assert upload(here, bucket) == 2
+    with whole(here / "half.npz") as unfinished:
+        unfinished.write_text("not whole")
+        assert upload(here, bucket) == 2
     assert download(bucket, tmp_path / "there") == 2
     assert (tmp_path / "there" / "deep" / "a.npz").read_bytes() == b"abc"
     assert not (tmp_path / "there" / "half.part").exists()
+
+
+def test_a_file_that_vanishes_meanwhile_ends_no_sending(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.json").write_text("{}")
+    (tmp_path / "c.json").write_text("{}")
+    sent = upload(tmp_path, bucket, lambda _: (tmp_path / "b.json").unlink(missing_ok=True))
+    assert sent == 2
 
 
 def test_what_is_there_is_not_copied_again_but_checkpoints_are(bucket: str, tmp_path: Path) -> None:
