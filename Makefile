@@ -24,7 +24,7 @@ FROM ?= aqs_batch/weights/aqs-b0.safetensors
 VERSION ?= $(error say VERSION=... of the checkpoint to be made)
 JURY := training/runs/heads/best_f1.safetensors
 
-.PHONY: run test venv lint fmt faults bench folds found samples train jury further beside evaluate field clean
+.PHONY: run test venv lint fmt faults bench folds found samples versioned train jury further beside evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -82,6 +82,10 @@ samples: folds found
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
 
+# Asked for before samples are made, which takes hours.
+versioned:
+	@: $(VERSION)
+
 define beside_and_ship
 	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(1)
 	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
@@ -90,23 +94,23 @@ define beside_and_ship
 endef
 
 # The backbone tuned for TRAIN_HOURS, and a jury on it.
-train: samples
+train: versioned samples
 	$(MALLOC) OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.train --hours $(TRAIN_HOURS)
 	$(MALLOC) $(BIN)/python -m training.heads --init training/runs/main/latest.safetensors
 	$(call beside_and_ship,$(JURY))
 
 # A jury from the beginning, on the backbone as ImageNet left it (training/LOG.md, 17 and 25).
-jury: samples
+jury: versioned samples
 	$(MALLOC) $(BIN)/python -m training.heads
 	$(call beside_and_ship,$(JURY))
 
 # The jurors of the checkpoint at hand go on with samples that they have not seen (training/LOG.md, 37).
-further: samples
+further: versioned samples
 	$(MALLOC) $(BIN)/python -m training.heads --further $(FROM)
 	$(call beside_and_ship,$(JURY))
 
 # What ships: heads beside the jury of the checkpoint at hand (training/LOG.md, 40, 41 and 47).
-beside: folds found
+beside: versioned folds found
 	$(call beside_and_ship,$(FROM))
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it
