@@ -32,6 +32,7 @@ from aqs_batch.analysis.checkpoint import inspect, save
 from aqs_batch.analysis.model import ARCHITECTURE, GHOSTING, SATURATION, AqsNet, mean_of
 from aqs_batch.errors import CheckpointError
 from training import colour, softness, trails
+from training.card import UNSHIPPED
 from training.command import plainly
 from training.dataset import library_of
 from training.features import Features, gather
@@ -258,7 +259,13 @@ def main() -> None:
         told |= {"sure": SURE, "weight": WEIGHT}
     setattr(model, args.head, head)
     before = {"jury": checkpoint.label} | dict(checkpoint.card.training)
-    card = replace(checkpoint.card, architecture=ARCHITECTURE, training=before | {args.head: told})
+    card = replace(
+        checkpoint.card,
+        version=UNSHIPPED,
+        created="",
+        architecture=ARCHITECTURE,
+        training=before | {args.head: told},
+    )
     save(args.out, model.state_dict(), card)
     print(f"{args.out}: {told}")
 

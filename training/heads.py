@@ -1,7 +1,8 @@
-"""Train the heads on cached features of the backbone as it is: minutes instead of hours.
+"""Train the jury on cached features of the backbone as it is: minutes instead of hours.
 
 `python -m training.heads` computes features once for every sample there is (resumable by shard),
-trains everything behind the backbone on them with large batches, and writes a checkpoint.
+trains one juror after the other on them with large batches, and writes a checkpoint. The heads
+beside the jury (training.beside) stay untrained, or as the checkpoint gone on with has them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Juror, Logits, mean_of
+from aqs_batch.analysis.checkpoint import inspect, save
+from aqs_batch.analysis.model import AqsNet, Juror, Logits, mean_of
+from training.card import of_run
 from training.command import plainly
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, digests, gather
@@ -242,15 +243,8 @@ def main() -> None:
         trained(juror, file, partial(fit, juror, training, allowed, check, seed, way))
     model.eval()
     judged = judge(*unseen(model, args.cache, PLAIN))
-    card = ModelCard(
-        name="aqs-b0",
-        version="0.1.0",
-        architecture=ARCHITECTURE,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        training={"start": start, "stage": "heads on cached features"},
-        metrics={"validation": judged.as_dict()},
-    )
-    save(args.out, model.state_dict(), card)
+    facts = {"start": start, "stage": "heads on cached features"}
+    save(args.out, model.state_dict(), of_run(facts, judged))
     print(f"{args.out}\n{judged.line()}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def ship(source: Path, target: Path, media: Path, cache: Path, version: str) -> 
     card = replace(
         asked,
         version=version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         threshold=thresholds([Asked(fit.probability(logits), presence), videos], scenes),
         metrics={"validation": judged.as_dict(), "validation_samples": len(plain[1].quality)},
     )

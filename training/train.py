@@ -14,7 +14,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from aqs_batch.analysis.checkpoint import ModelCard, save
-from aqs_batch.analysis.model import ARCHITECTURE, AqsNet, Logits, mean_of
+from aqs_batch.analysis.checkpoint import save
+from aqs_batch.analysis.model import AqsNet, Logits, mean_of
 from aqs_batch.analysis.transform import transform
+from training.card import of_run
 from training.command import plainly
 from training.dataset import sampling_weights
 from training.features import SETS, Pool, gather
@@ -189,7 +189,8 @@ class Run:
 
     def save(self, judged: Judged) -> bool:
         """Save latest and, where they are, the best; True while the run is worth going on."""
-        card = self.card(judged)
+        facts = {**asdict(self.plan), "start": self.start, "steps": self.progress.step}
+        card = of_run(facts, judged)
         better_f1, better_loss = (
             judged.macro_f1 > self.progress.best_f1,
             judged.loss < self.progress.best_loss,
@@ -205,16 +206,6 @@ class Run:
         )
         self._save_state()
         return self.progress.stale < self.plan.patience
-
-    def card(self, judged: Judged) -> ModelCard:
-        return ModelCard(
-            name="aqs-b0",
-            version="0.1.0",
-            architecture=ARCHITECTURE,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            training={**asdict(self.plan), "start": self.start, "steps": self.progress.step},
-            metrics={"validation": judged.as_dict()},
-        )
 
     def _save_state(self) -> None:
         """Everything that resuming needs, as tensors: nothing here is pickled."""

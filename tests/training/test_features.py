@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aqs_batch.analysis.checkpoint import inspect
 from aqs_batch.analysis.model import AqsNet
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import MediaError
@@ -117,3 +118,5 @@ def test_a_run_tunes_the_deeper_blocks_alone_and_goes_on_where_it_was(
     assert {"latest.safetensors", "best_f1.safetensors"} <= {
         f.name for f in (cache / "run").iterdir()
     }
+    # Not the version of what was once shipped: results name their checkpoint by it.
+    assert inspect(cache / "run" / "latest.safetensors").card.label == "aqs-b0 unshipped"

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
 from aqs_batch.encode.preprocess import ARCHITECTURE
+from training.command import plainly
 
 
 def card(facts: dict[str, object], results: dict[str, object], version: str) -> ModelCard:
@@ -38,7 +39,7 @@ def main() -> None:
         "--out", type=Path, default=Path("aqs_batch/weights/preprocess.safetensors")
     )
     parser.add_argument("--results", type=Path, help="results.json of the evaluation")
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
     facts = json.loads((args.run / "facts.json").read_text())
     results = {}
@@ -50,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)
