@@ -83,8 +83,10 @@ def of_split(sources: list[Source], split: str) -> list[Source]:
     ]
 
 
-def _seed(*words: str) -> int:
-    return int.from_bytes(hashlib.sha256("/".join(words).encode()).digest()[:8], "little")
+def seed(*words: object) -> int:
+    """A number that is the same for the same words on every machine."""
+    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
+    return int.from_bytes(digest[:8], "little")
 
 
 def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
@@ -138,7 +140,7 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     if points.exists():
         return sorted(folder.glob(f"{source.name}__*.npy"))
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(_seed("regions", source.name))
+    rng = np.random.default_rng(seed("regions", source.name))
     native = read_frames(source.path)
     height = min(native.shape[1:3])
     variants = [native] if source.clean >= NATIVE_CLEAN else []

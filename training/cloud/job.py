@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.cloud.storage import download, is_remote, upload
+from training.command import plainly
 
 ALLOWED = ("training.",)  # a job runs trainings of this repository, no other program
 
@@ -79,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -21,17 +21,11 @@ class Point:
     quality: Mapping[str, float]
 
 
-def ladder(
-    source: YuvClip,
-    filtered: Mapping[int, YuvClip],
-    names: Sequence[str],
-    codec: str = "x265",
-    preset: str = "medium",
-) -> list[Point]:
-    """Encode `filtered[crf]` at each CRF; the reference is `source`, whatever was encoded."""
+def ladder(source: YuvClip, filtered: Mapping[int, YuvClip], names: Sequence[str]) -> list[Point]:
+    """Encode `filtered[crf]` by x265 at each CRF; the reference is always `source`."""
     points = []
     for crf, clip in filtered.items():
-        coded = round_trip(clip, Encoding(crf, codec, preset))
+        coded = round_trip(clip, Encoding(crf))
         quality = measure(coded.decoded, source, names)
         points.append(Point(crf, coded.size_bytes, {n: quality.mean(n) for n in names}))
     return points

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from training.sources import Source, read_manifest
 Plane = NDArray[np.uint8]
 
 SIDE_STEP = 16  # sizes are cut to whole multiples, so that no encoder has to pad
-MAX_FRAMES = 120
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,6 @@ class YuvClip:
                     handle.write(np.ascontiguousarray(plane).data)
 
 
-def seed(*words: object) -> int:
-    """A number that is the same for the same words on every machine."""
-    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
-    return int.from_bytes(digest[:8], "little")
-
-
 def read_raw(
     argv: list[str], height: int, width: int, name: str, frame_rate: float = 25.0
 ) -> YuvClip:
@@ -91,11 +83,9 @@ def read_raw(
     )
 
 
-def read_clip(
-    path: Path, height: int, width: int, frames: int = MAX_FRAMES, vf: str = "", rate: float = 25.0
-) -> YuvClip:
-    """Decode the first `frames` frames, through the ffmpeg filters `vf`, cut to height x width."""
-    chain = ",".join(part for part in (vf, f"crop={width}:{height}", "format=yuv420p") if part)
+def read_clip(path: Path, height: int, width: int, frames: int, rate: float = 25.0) -> YuvClip:
+    """Decode the first `frames` frames, cut to height x width."""
+    chain = f"crop={width}:{height},format=yuv420p"
     argv = [find().path, "-hide_banner", "-nostdin", "-i", f"file:{path}", "-an"]
     argv += ["-frames:v", str(frames), "-fps_mode", "passthrough"]
     argv += ["-vf", f"scale=out_range=tv,{chain}", "-f", "rawvideo", "pipe:1"]
@@ -110,11 +100,11 @@ def clip_size(path: Path) -> tuple[int, int, float]:
     return video.height, video.width, video.frame_rate.value or 25.0
 
 
-def native(source: Source, frames: int) -> YuvClip:
-    """A manifest clip at native size, cut to whole multiples of SIDE_STEP."""
-    height, width, rate = clip_size(source.path)
+def native(path: Path, frames: int) -> YuvClip:
+    """A clip's first frames at native size, cut to whole multiples of SIDE_STEP."""
+    height, width, rate = clip_size(path)
     return read_clip(
-        source.path,
+        path,
         height // SIDE_STEP * SIDE_STEP,
         width // SIDE_STEP * SIDE_STEP,
         frames,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.command import plainly
 from training.preprocess import responses
 from training.preprocess.ladders import CRFS, RealLadder, load_all
 from training.preprocess.responses import Response
@@ -316,4 +317,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

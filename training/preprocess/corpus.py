@@ -21,13 +21,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.preprocess.clips import YuvClip, clip_size, read_clip
+from training.preprocess.clips import YuvClip, native
 from training.preprocess.encoders import Encoding
 from training.whole import whole
 
 CRFS = (19, 23, 27, 31, 35, 39, 43, 47, 48, 49, 50, 51)
 SPLITS = ("train", "val", "test")
-STEP_PX = 16
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,8 @@ class Entry:
     path: str
 
     def clip(self, frames: int) -> YuvClip:
-        """Its first frames at native size, cut to whole multiples of STEP_PX."""
-        height, width, rate = clip_size(Path(self.path))
-        size = (height // STEP_PX * STEP_PX, width // STEP_PX * STEP_PX)
-        return read_clip(Path(self.path), *size, frames, rate=rate)
+        """Its first frames at native size."""
+        return native(Path(self.path), frames)
 
 
 @dataclass(frozen=True)

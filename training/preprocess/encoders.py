@@ -58,10 +58,10 @@ def encode_argv(ffmpeg: str, source: list[str], target: Path, encoding: Encoding
     return [*argv, *_SINGLE[encoding.codec], "-fps_mode", "passthrough", f"file:{target}"]
 
 
-def round_trip(clip: YuvClip, encoding: Encoding, scratch: Path | None = None) -> Encoded:
+def round_trip(clip: YuvClip, encoding: Encoding) -> Encoded:
     """Encode and decode a clip; raises RuntimeError when a frame is missing."""
     height, width = clip.size
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         raw, coded = Path(folder, "in.yuv"), Path(folder, f"out.{encoding.extension}")
         clip.write(raw)
         source = raw_input(raw, height, width, clip.frame_rate)

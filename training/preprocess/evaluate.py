@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from aqs_batch.encode.preprocess import FrameFilter
+from training.command import plainly
 from training.preprocess.bdrate import Point, ladder
 from training.preprocess.clips import YuvClip, native, sources
 from training.preprocess.filters import FFMPEG, NOTHING, OURS, by_name
@@ -108,7 +109,7 @@ def main() -> None:
         target = job.path(args.cache)
         if not target.exists():
             if clip is None or clip.name != job.clip:
-                clip = native(known[job.clip], args.frames)
+                clip = native(known[job.clip].path, args.frames)
             print(f"{job.clip}: {job.filter}", flush=True)
             run_job(job, clip, ours, args.strength, args.cache)
         found.setdefault(job.clip, {})[job.filter] = read(target)
@@ -121,4 +122,4 @@ def facts(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

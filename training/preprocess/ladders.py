@@ -18,10 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.preprocess.clips import YuvClip, native, seed, sources
+from aqs_batch.errors import MediaError
+from training.command import plainly
+from training.preprocess.clips import YuvClip, native, sources
 from training.preprocess.encoders import Encoding, round_trip
 from training.preprocess.measure import measure
-from training.sources import Source
+from training.sources import Source, seed
 from training.whole import whole
 
 CRFS = (22, 27, 32, 37, 42)
@@ -70,7 +72,7 @@ def motion(y: NDArray[np.uint8]) -> NDArray[np.float16]:
 def region(source: Source, number: int = 0) -> YuvClip | None:
     """A crop of REGION x FRAMES at a place drawn by name; None where all is flat."""
     rng = np.random.default_rng(seed("region", source.name, number))
-    clip = native(source, 60)
+    clip = native(source.path, 60)
     height, width = (min(a, b) for a, b in zip(REGION, clip.size, strict=True))
     count = min(FRAMES, len(clip.y))
     for _ in range(6):
@@ -115,8 +117,14 @@ def load(path: Path) -> RealLadder:
 
 
 def load_all(cache: Path, split: str) -> Iterator[RealLadder]:
-    """Every ladder of a split that moves, in the order of names."""
-    for path in sorted((cache / "ladders" / split).glob("*.npz")):
+    """Every ladder of a split that moves, by name; raises MediaError where none was made."""
+    files = sorted((cache / "ladders" / split).glob("*.npz"))
+    if not files:
+        raise MediaError(
+            f"{cache / 'ladders' / split} has no ladders",
+            hint=f"Make them first: `python -m training.preprocess.ladders --split {split}`.",
+        )
+    for path in files:
         ladder = load(path)
         if ladder.size_bytes[0] * 8 > STILLEST * ladder.y.size:
             yield ladder
@@ -148,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from aqs_batch.ffmpeg import find, run
-from training.preprocess.clips import YuvClip, read_clip, seed
+from training.command import plainly
+from training.preprocess.clips import YuvClip, read_clip
 from training.preprocess.corpus import (
     CRFS,
     Corpus,
@@ -29,7 +30,7 @@ from training.preprocess.corpus import (
 )
 from training.preprocess.encoders import LIBRARIES, Encoding, encode_argv, raw_input
 from training.preprocess.measure import measure
-from training.sources import read_manifest
+from training.sources import read_manifest, seed
 from training.whole import whole
 
 VIDEO_ENDINGS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".y4m", ".ts", ".m2ts"}
@@ -225,4 +226,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

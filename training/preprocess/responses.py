@@ -1,7 +1,8 @@
 """What real x265 answers to a filter: bytes and decodes of filtered regions beside the plain ones.
 
 A codec proxy may rank clips well and still be wrong about what a filter saves. `build` encodes a
-few regions of the real ladders through known filters; `codec_proxy.fit` is held to the differences.
+few regions of the real ladders through known filters; `codec_proxy.fit_response` is held to what
+that changed.
 """
 
 from __future__ import annotations

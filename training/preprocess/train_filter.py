@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aqs_batch.encode.preprocess import PreprocessNet
+from training.command import plainly
 from training.preprocess import codec_proxy
 from training.preprocess.ladders import CRFS, load_all
 from training.preprocess.objective import MIXES, OUTPUTS, Batch, Judge, Sampler, exact_metrics
@@ -252,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)

@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.preprocess.clips import seed
+from training.command import plainly
 from training.preprocess.ladders import CRFS, RealLadder, load_all
 from training.preprocess.quality import ExactVmaf
+from training.sources import seed
 from training.whole import whole
 
 WINDOW = 3
@@ -265,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main)
