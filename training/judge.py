@@ -65,15 +65,14 @@ class Judged:
 
 
 def judge(predicted: Predicted, truth: Truth) -> Judged:
-    """Figures over the samples predicted."""
-    count = len(predicted.quality)
-    presence, intensity = truth.presence[:count], truth.intensity[:count]
+    """Figures of what was said of all samples of `truth`, in its order."""
+    presence, intensity = truth.presence, truth.intensity
     logits = Logits(*(torch.from_numpy(a) for a in vars(predicted).values()))
     value = loss(
         logits,
         torch.from_numpy(presence),
         torch.from_numpy(intensity),
-        torch.from_numpy(truth.quality[:count]),
+        torch.from_numpy(truth.quality),
     ).item()
     ap, f1, srcc = [], [], []
     for column in range(len(Artifact)):
@@ -83,8 +82,8 @@ def judge(predicted: Predicted, truth: Truth) -> Judged:
         f1.append(best_f1(score, label))
         there = presence[:, column] == 1
         srcc.append(spearman(predicted.intensity[there, column], intensity[there, column]))
-    rated = truth.quality[:count] >= 0
-    quality = spearman(predicted.quality[rated], truth.quality[:count][rated])
+    rated = truth.quality >= 0
+    quality = spearman(predicted.quality[rated], truth.quality[rated])
     return Judged(value, tuple(ap), tuple(f1), tuple(srcc), quality)
 
 

@@ -16,7 +16,6 @@ from training.recipe import Recipe
 from training.samples import (
     ABSENT,
     UNKNOWN,
-    beside,
     cut,
     degraded,
     draw_clip,
@@ -24,6 +23,7 @@ from training.samples import (
     draw_place,
     effect_at,
     verdict,
+    with_and_without,
 )
 from training.sources import Library
 
@@ -86,6 +86,6 @@ def make_tiles(
     if not at:
         may_be = any(artifact in generator.also for generator, _, _ in plan.steps)
         return tiles, [UNKNOWN if may_be else ABSENT] * count
-    pairs = beside(plan, clean, full, at[0])
+    pairs = with_and_without(plan, clean, full, at[0])
     sizes = [min(effect_at(artifact, pair, origin) for pair in pairs) for origin in origins]
     return tiles, [verdict(artifact, size)[0] for size in sizes]

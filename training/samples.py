@@ -17,6 +17,7 @@ from training.awkward import FROM_THE_START, KINDS
 from training.codec import chroma_subsampled, round_trip
 from training.content import draw_scene, uneven, varied
 from training.degrade import Clip, ahead, times_ahead
+from training.degrade.coding import CODING_DAMAGE
 from training.effect import SCALES, blocking_gain, effect, luma, rms
 from training.quality import QualityTarget
 from training.recipe import ARTIFACTS, Plan, Recipe, draw_plan
@@ -36,13 +37,6 @@ OF_POINTS = frozenset(
         Artifact.COLOR_BANDING,
         Artifact.COLOR_SATURATION,
     }
-)
-CODING_DAMAGE = (
-    Artifact.RINGING,
-    Artifact.DEFOCUS_BLUR,
-    Artifact.COLOR_BANDING,
-    Artifact.GAUSSIAN_NOISE,
-    Artifact.BLOCKING,
 )
 
 
@@ -207,7 +201,9 @@ def _resized(frames: Frames, size: tuple[int, ...], how: int) -> Frames:
     return np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
 
 
-def beside(plan: Plan, clean: Clip, full: Frames, number: int) -> list[tuple[Frames, Frames]]:
+def with_and_without(
+    plan: Plan, clean: Clip, full: Frames, number: int
+) -> list[tuple[Frames, Frames]]:
     """Whole frames with a step of the chain and without it; where an encode follows, those before
     it as well, and the smaller effect counts: an encoder may hide an artifact, and its own noise
     must not be mistaken for one.
@@ -234,7 +230,7 @@ def _label(
     presence = np.zeros(len(ARTIFACTS), np.int8)
     intensity = np.zeros(len(ARTIFACTS), np.float32)
     for number, (generator, _, _) in enumerate(plan.steps):
-        pairs = beside(plan, clean, full, number)
+        pairs = with_and_without(plan, clean, full, number)
         size = min(effect_at(generator.artifact, pair, origin, pitch) for pair in pairs)
         at = ARTIFACTS.index(generator.artifact)
         presence[at], intensity[at] = verdict(generator.artifact, size)

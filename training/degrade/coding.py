@@ -18,7 +18,7 @@ from training.degrade.generator import (
     generator,
 )
 
-_CODING_DAMAGE = (
+CODING_DAMAGE = (  # what a hard encode does beside blocks
     Artifact.RINGING,
     Artifact.DEFOCUS_BLUR,
     Artifact.COLOR_BANDING,
@@ -34,7 +34,7 @@ def _still(frame: Frames, suffix: str, *options: int) -> Frames:
     return np.ascontiguousarray(coded[..., ::-1])
 
 
-@generator(Artifact.BLOCKING, *_CODING_DAMAGE)
+@generator(Artifact.BLOCKING, *CODING_DAMAGE)
 def _jpeg_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     quality = int(between(34, 5, strength))
 
@@ -44,14 +44,14 @@ def _jpeg_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     return each(clip, code, 8)
 
 
-@generator(Artifact.BLOCKING, *_CODING_DAMAGE)
+@generator(Artifact.BLOCKING, *CODING_DAMAGE)
 def _mpeg2_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(
         round_trip(clip.frames, Encoder("mpeg2video", between(10, 31, strength))), 8
     )
 
 
-@generator(Artifact.BLOCKING, *_CODING_DAMAGE)
+@generator(Artifact.BLOCKING, *CODING_DAMAGE)
 def _x264_no_deblock(clip: Clip, strength: float, rng: Rng) -> Clip:
     coder = Encoder(
         "libx264", between(32, 45, strength), (("flags", "-loop"), ("preset", "ultrafast"))
@@ -59,7 +59,7 @@ def _x264_no_deblock(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(round_trip(clip.frames, coder), 8)
 
 
-@generator(Artifact.BLOCKING, *_CODING_DAMAGE)
+@generator(Artifact.BLOCKING, *CODING_DAMAGE)
 def _upscaled_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     factor = int(rng.choice([2, 3]))
     high, wide = (n // factor & ~1 for n in clip.frames.shape[1:3])
@@ -74,7 +74,7 @@ def _upscaled_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(full, 8 * factor)
 
 
-@generator(Artifact.BLOCKING, *_CODING_DAMAGE, held_out=True)
+@generator(Artifact.BLOCKING, *CODING_DAMAGE, held_out=True)
 def _mpeg4_blocks(clip: Clip, strength: float, rng: Rng) -> Clip:
     return clip.replaced(round_trip(clip.frames, Encoder("mpeg4", between(9, 31, strength))), 8)
 
