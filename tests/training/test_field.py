@@ -49,7 +49,7 @@ def test_a_case_that_is_put_before_others_gets_none_of_their_clips(
             target.write_text(command[command.index("-filter_complex") + 1])
         return target
 
-    def read(clips: Path, _: Path) -> list[dict[str, str]]:
+    def read(clips: Path, *_: Path | None) -> list[dict[str, str]]:
         return [{"file": str(file), "shows": file.read_text()} for file in clips.iterdir()]
 
     monkeypatch.setattr(field, "read_manifest", lambda _: sources)
