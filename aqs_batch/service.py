@@ -93,12 +93,16 @@ class Service:
                         break
             finally:
                 notify("STOPPING=1")
-                self._close(once)
+                self._close()
         self._summary.unreachable = self._intake.unreachable
         return self._summary
 
     def _is_over(self) -> bool:
         return self._stop.requested or self._clock.now() >= self._until
+
+    def _is_ending(self) -> bool:
+        """Whether the end, which writes a report, comes next: thousands of files had two."""
+        return self._is_over() or (self._once and self._is_done())
 
     def _is_done(self) -> bool:
         """Nothing is left that this process could do without waiting for a backoff."""
@@ -138,7 +142,7 @@ class Service:
         if job := self._claim():
             self._work(job)
             return True
-        if self._is_news and not self._intake.waiting and self._report():
+        if self._is_news and not (self._intake.waiting or self._is_ending()) and self._report():
             return True  # the first results are shown as soon as there is a moment
         self._vitals.beat("idle")
         idle_s = self._idle_s()
@@ -260,10 +264,11 @@ class Service:
 
     def _report_if_due(self) -> None:
         """Write the report when something changed and the last one is old enough."""
-        if self._dirty and self._clock.steady() >= self._report_at:
+        is_due = self._dirty and self._clock.steady() >= self._report_at
+        if is_due and not self._is_ending():
             self._report()
 
-    def _report(self) -> bool:
+    def _report(self, *, is_last: bool = False) -> bool:
         """Write the report; False when it could not be: it is tried again."""
         began = self._clock.steady()
         self._dirty, self._is_news = False, False
@@ -280,7 +285,8 @@ class Service:
         except OSError as error:
             self._dirty = True
             reason = f"the report could not be written: {error}"
-            hint = "It is tried again; what was scored is in the database."
+            then = "Mend that and run `aqs-batch report`" if is_last else "It is tried again"
+            hint = f"{then}; what was scored is in the database."
             self._listen(Event("trouble", facts={"reason": reason, "hint": hint}))
         took_s = self._clock.steady() - began
         pause = max(self._settings.watch.report_s, SHARE_FOR_REPORTS * took_s, 1.0)
@@ -291,11 +297,13 @@ class Service:
         """Monitoring had called a service dead that wrote its report over thousands of files."""
         self._vitals.beat("working", why="writing the report")
 
-    def _close(self, once: bool) -> None:
+    def _close(self) -> None:
+        """End the run; its last report, unless it was told to stop, also says when it ended."""
         try:
             self._store.finish_run(self._run_id, iso(self._clock.now()))
-            if once and not self._stop.requested:
-                self._report()  # also where the last one lacks nothing but the end of the run
+            if not self._stop.requested:
+                self._summary.lacks_report = not self._report(is_last=True)
             self._vitals.beat("stopped", now=True)
         except StoreError as error:
+            self._summary.lacks_report = True
             self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))

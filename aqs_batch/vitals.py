@@ -21,6 +21,7 @@ class Summary:
     failed: int = 0
     below_gate: int = 0
     unreachable: int = 0  # folders that were not there at the end
+    lacks_report: bool = False  # the last one could not be written
 
 
 class Vitals:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import health, intake, reporting, service
+from aqs_batch.commands.watch import _exit_code
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, Unheard
@@ -780,6 +781,50 @@ def test_a_report_that_could_not_be_written_is_written_later(
     house.run(once=False, until=house.clock.now() + 600)
     kinds = [event.kind for event in house.events]
     assert "report" in kinds[kinds.index("scored") :]
+
+
+def test_the_last_report_is_written_once_and_earlier_ones_in_time(house: House) -> None:
+    """The last one had been written twice, before the run had ended and after."""
+    house.more["watch__report_s"] = 60.0
+    for number in range(3):
+        (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
+        house.clock.advance(100.0)
+        return StandIn()(path, print_, progress)
+
+    house.process = process
+    house.run()
+    kinds = [e.kind for e in house.events if e.kind in ("scored", "report")]
+    assert kinds == ["scored", "report"] * 3
+    house.events.clear()
+    house.run()
+    assert len(house.told("report")) == 1
+
+
+def test_what_was_scored_before_the_hour_to_stop_is_in_the_report(house: House) -> None:
+    """`--until` had left out all since the last report: of thousands of files, those of minutes."""
+    house.more["watch__report_s"] = 3600.0
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def on_wait(seconds: float) -> None:
+        if house.told("report") and not (house.inbox / "b.mp4").exists():
+            (house.inbox / "b.mp4").write_bytes(b"another")
+
+    house.clock.on_wait = on_wait
+    assert house.run(once=False, until=house.clock.now() + 600) == Summary(scored=2)
+    kinds = [e.kind for e in house.events if e.kind in ("scored", "report")]
+    assert kinds == ["scored", "report"] * 2
+
+
+def test_a_last_report_that_could_not_be_written_is_told_as_lost(house: House) -> None:
+    """It was said to be tried again, which nobody did, and cron was told that all was well."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    (house.out / "results.json").mkdir(parents=True)
+    assert house.run() == Summary(scored=1, lacks_report=True)
+    *_, trouble = (event.facts for event in house.events if event.kind == "trouble")
+    assert "results.json" in trouble["reason"] and "aqs-batch report" in trouble["hint"]
+    assert _exit_code(Summary(scored=1, lacks_report=True), house.stop, ends=True) == 1
 
 
 def test_a_service_that_writes_a_long_report_is_alive(house: House, monkeypatch) -> None:

@@ -88,4 +88,5 @@ def _exit_code(summary: Summary, stop: Stop, *, ends: bool) -> int:
         return 0
     if summary.below_gate:
         return EXIT_GATE
-    return EXIT_FAILED if summary.failed or summary.unreachable else 0
+    is_whole = not (summary.failed or summary.unreachable or summary.lacks_report)
+    return 0 if is_whole else EXIT_FAILED
