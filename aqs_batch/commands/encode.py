@@ -89,7 +89,9 @@ def restore(places: tuple[Path, ...], only_list: bool, debug: bool) -> int:
     with plain_errors(debug):
         for place in places:
             found = trash.entries_for(place)
-            if not found:
+            if not found and only_list and place.is_dir():
+                click.echo(f"{shown(str(place))}  no original is in a trash folder here")
+            elif not found:
                 why = f"{place}: no original of it is in a trash folder"
                 tell(EncodeError(why, hint="Name the file as it was or is, or a folder above it."))
                 code = EXIT_FAILED

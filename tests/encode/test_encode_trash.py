@@ -179,6 +179,23 @@ def test_one_that_is_in_the_way_holds_up_no_other(tmp_path: Path) -> None:
     assert told == {"a.avi": "a", "b.avi": "newcomer", "c.avi": "c"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--list", "."], 0, "no original is in a trash folder here"),
+        (["."], 1, "error: .: no original of it"),
+        (["--list", "gone"], 1, "error: gone: no original of it"),
+    ],
+)
+def test_a_folder_with_nothing_to_restore_is_listed_as_such(
+    arguments: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked what could be brought back, "nothing" had been an error, by its words and code."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(restore, arguments, standalone_mode=False)
+    assert done.return_value == code and says in done.output
+
+
 def test_a_relative_name_is_found_from_elsewhere(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
