@@ -56,6 +56,14 @@ def test_wrong_settings_exit_2_and_blame_no_file(
     assert "Traceback" not in done.stderr and "FAILED" not in done.stdout
 
 
+def test_what_stands_in_the_way_of_a_report_is_named(clip: Path, tmp_path: Path) -> None:
+    """Our temporary file had been named, which nobody finds."""
+    (tmp_path / "out" / "results.csv").mkdir(parents=True)
+    done = aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"error: Is a directory: {Path('out', 'results.csv')}" in done.stderr
+
+
 def test_an_empty_output_folder_is_not_the_current_one(clip: Path, tmp_path: Path) -> None:
     for done in (
         aqs("run", "in", "--output_dir", "", cwd=tmp_path),
