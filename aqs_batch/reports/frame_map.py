@@ -105,6 +105,8 @@ def worst_area(grid: NDArray[np.float64], least: float) -> str:
         return "no tiles kept"
     if np.nanmax(grid) < least:
         return "no part stands out"
+    if np.nanmax(grid) - np.nanmin(grid) < 1e-9:  # every tile is the whole of a small frame
+        return f"the same all over (mean {decimal(float(np.nanmean(grid)))})"
     best: tuple[float, str] = (-1.0, "")
     for row, vertical in zip(
         np.array_split(grid, 3, axis=0), ("top", "middle", "bottom"), strict=True

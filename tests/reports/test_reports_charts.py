@@ -129,7 +129,13 @@ def test_the_frame_map_says_where_nobody_looked() -> None:
     assert coverage(sequences, 160, 120) == 1.0
     assert worst_area(np.full((9, 9), np.nan), 0.03) == "no tiles kept"
     assert worst_area(np.full((9, 9), 0.02), 0.03) == "no part stands out"
-    assert worst_area(np.full((9, 9), 0.03), 0.03).startswith("worst at the ")
+    assert worst_area(np.linspace(0.03, 0.1, 81).reshape(9, 9), 0.03).startswith("worst at the b")
+
+
+def test_no_corner_of_an_even_map_is_called_its_worst() -> None:
+    """The one cell of a 64x48 video had been its "top right"."""
+    assert worst_area(np.full((9, 9), 0.03), 0.03) == "the same all over (mean 0.03)"
+    assert artifact_map(flat([0.5]), 64, 48).words.startswith(("the same", "no part"))
 
 
 def test_the_histogram_colours_bars_by_level() -> None:
