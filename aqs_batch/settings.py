@@ -67,8 +67,10 @@ class _Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """`tiles = true` would be taken for 1, since Python counts with its booleans."""
+    def _no_slip(cls, value: Any, info: ValidationInfo) -> Any:
+        """`tiles = true` would be taken for 1; a path with a NUL ended in a traceback."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not hold a NUL character")
         if (
             isinstance(value, bool)
             and cls.model_fields[info.field_name or ""].annotation is not bool

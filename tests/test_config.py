@@ -177,6 +177,8 @@ _AV1 = {"encode.codec": "svtav1", "encode.preset": "8"}
         ({"analysis.threshold": float("nan")}, "must be a probability"),
         ({"analysis.tiles": True}, "analysis.tiles: true is for settings that are on or off"),
         ({"encode.crf": True}, "encode.crf: true is for settings that are on or off"),
+        ({"output.dir": "a\0b"}, "output.dir: must not hold a NUL character"),
+        ({"watch.folders": ["a\0b"]}, "number 1, dir: must not hold a NUL character"),
     ],
 )
 def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
