@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,8 +64,8 @@ def _of_system(error: OSError) -> str:
     """What the system refused, and where it says so: a full disk has no name."""
     from aqs_batch.wording import shown
 
-    if name := error.filename2 or error.filename:  # of a rename: not our temporary file
-        return f"{error.strerror}: {shown(os.fsdecode(name))}"
+    if error.filename:
+        return f"{error.strerror}: {shown(str(error.filename))}"
     try:
         Path.cwd()
     except FileNotFoundError:

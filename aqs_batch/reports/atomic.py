@@ -27,8 +27,13 @@ def atomic_file(target: Path, *, synced: bool = True) -> Iterator[TextIO]:
             if synced:
                 os.fsync(stream.fileno())
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno:
+            # A full disk names nothing, and a temporary file is gone when somebody looks for it.
+            place = {None: target.parent, str(temporary): target}.get(error.filename)
+            if place is not None:
+                raise OSError(error.errno, error.strerror, str(place)) from error
         raise
 
 

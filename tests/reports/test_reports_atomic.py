@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,18 @@ def test_an_error_leaves_the_old_file_and_nothing_else(
         raise error
     assert target.read_text() == "old"
     assert everything(tmp_path) == ["a.txt"]
+
+
+def test_what_the_system_refuses_is_told_with_a_name_that_is_there(tmp_path: Path) -> None:
+    """A full disk had no name, and what stood in the way that of our temporary file."""
+    with pytest.raises(OSError) as full, atomic_file(tmp_path / "results.json"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.filename == str(tmp_path)
+    blocked = tmp_path / "results.csv"
+    blocked.mkdir()
+    with pytest.raises(OSError) as in_the_way, atomic_file(blocked):
+        pass
+    assert in_the_way.value.filename == str(blocked)
 
 
 def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
