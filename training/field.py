@@ -30,6 +30,11 @@ from training.remembered import digest
 from training.sources import NATIVE_CLEAN, Source, of_split, read_manifest
 
 PICTURE_SIZE = (1280, 720)
+# Of the test pictures those with something to lose: most of the others are flat.
+DAMAGED_PICTURES = (
+    "testsrc", "testsrc2", "mandelbrot", "life", "cellauto", "sierpinski", "gradients",
+    "smptehdbars",
+)  # fmt: skip
 
 Row = tuple[str, Case, dict[str, Any]]  # a clip's source, what was done to it, what the tool says
 
@@ -145,19 +150,14 @@ def told(found: Rows[Row]) -> Told:
     )
 
 
-def page(said: Told, checkpoint: str) -> str:
-    """FIELD.md: by artifact, by case, and what is said of clips that are still good."""
+def by_artifact(said: Told) -> list[str]:
+    """How well each artifact is told and how often it is named, and what good clips are accused."""
     truth = np.array([[c.artifact is a for a in Artifact] for c in said.cases])
     good = ~truth.any(1)
     lines = [
-        "# What the tool says of clips that ffmpeg damaged", "",
-        f"{checkpoint}. {len(said.aqs)} clips of {len(set(said.sources))} sources that "
-        "training never saw; probabilities are whole clips', from `results.json`.",
-        "Made by `python -m training.field`. A clip counts as damaged whether or not it shows: a "
-        "ghost or judder needs motion, banding a slope.", "",
         "| artifact | AUC, good clips | AUC, all others | detected |",
         "| --- | ---: | ---: | ---: |",
-    ]  # fmt: skip
+    ]
     scores = []
     for at, artifact in enumerate(Artifact):
         own, p = truth[:, at], said.probability[:, at]
@@ -167,8 +167,19 @@ def page(said: Told, checkpoint: str) -> str:
         lines.append(f"| {artifact.value} | {pair[0]:.3f} | {pair[1]:.3f} | {share:.0%} |")
     means = np.mean(scores, axis=0)
     lines.append(f"| **macro** | {means[0]:.3f} | {means[1]:.3f} | |")
-    lines += [
-        "", f"Of {good.sum()} good clips {said.detected[good].any(1).mean():.0%} have a detection.",
+    accused = said.detected[good].any(1).mean()
+    return [*lines, "", f"Of {good.sum()} good clips {accused:.0%} have a detection."]
+
+
+def page(said: Told, checkpoint: str) -> str:
+    """FIELD.md: by artifact, by case, and what is said of clips that are still good."""
+    lines = [
+        "# What the tool says of clips that ffmpeg damaged", "",
+        f"{checkpoint}. {len(said.aqs)} clips of {len(set(said.sources))} sources that "
+        "training never saw; probabilities are whole clips', from `results.json`.",
+        "Made by `python -m training.field`. A clip counts as damaged whether or not it shows: a "
+        "ghost or judder needs motion, banding a slope.", "",
+        *by_artifact(said),
         "", "| done | to find | probability | detected | AQS less than the source's by |",
         "| --- | --- | ---: | ---: | ---: |",
     ]  # fmt: skip
@@ -182,6 +193,13 @@ def page(said: Told, checkpoint: str) -> str:
         chance, found = said.found(case)
         lines.append(f"| {case.name} | {case.to_find} | {chance:.2f} | {found:.0%} | {lower:.2f} |")
     return "\n".join(lines) + "\n"
+
+
+def damaged_pictures(said: Told) -> str:
+    """The section on test pictures that were damaged as the clips were."""
+    names = ", ".join(f"`{name}`" for name in sorted(set(said.sources)))
+    head = f"\n## Damaged test pictures\n\n{names}, damaged as the clips above.\n\n"
+    return head + "\n".join(by_artifact(said)) + "\n"
 
 
 def damaged(media: Path, folder: Path, cases: Rows[Case]) -> list[Row]:
@@ -213,9 +231,13 @@ def main() -> None:
     rows = damaged(args.media, folder / "test", CASES)
     beyond = damaged(args.media, folder / "test-extremes", EXTREMES)
     seen = make_pictures(folder / "pictures" / "clips")
-    drawn = tool(folder / "pictures" / "clips", folder / "pictures" / "out")
+    clean = folder / "pictures" / "clips"
+    drawn = tool(clean, folder / "pictures" / "out")
+    chosen = [Source(clean / f"{name}.mkv", "clip", "", 5, "") for name in DAMAGED_PICTURES]
+    shown = make_clips(chosen, CASES, folder / "pictures" / "damaged")
+    spoilt = told(said_of(folder / "pictures", shown))
     text = page(told(rows), rows[0][2]["provenance"]["checkpoint"])
-    text += extremes(told(beyond)) + pictures(drawn, seen)
+    text += extremes(told(beyond)) + pictures(drawn, seen) + damaged_pictures(spoilt)
     print(text)
     if args.write:
         args.write.write_text(text)

@@ -10,8 +10,8 @@ import pytest
 from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
 from training import field
-from training.cases import CASES, EXTREMES, Case
-from training.field import Row, damaged, extremes, page, told
+from training.cases import CASES, EXTREMES, REHEARSED, Case
+from training.field import Row, damaged, damaged_pictures, extremes, page, told
 from training.sources import Source
 
 
@@ -70,7 +70,7 @@ def test_every_artifact_is_done_in_more_than_one_way() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize("case", CASES + EXTREMES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + EXTREMES + REHEARSED, ids=lambda case: case.name)
 def test_ffmpeg_takes_every_case(case: Case, make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
     target = tmp_path / "clip.mkv"
     argv = case.argv(ffmpeg_path, make_clip(seconds=0.4, size="161x121"), target)
@@ -93,3 +93,9 @@ def test_the_page_says_how_well_each_artifact_is_told() -> None:
 def test_what_is_beyond_all_measure_has_rows_of_its_own() -> None:
     section = extremes(told(list(rows(0.9, EXTREMES))))
     assert "| gblur 25 | defocus_blur | 0.90 | 100% | 0.40 (0.40 to 0.40) |" in section
+
+
+def test_damaged_pictures_are_judged_as_clips_are() -> None:
+    section = damaged_pictures(told(list(rows(0.9))))
+    assert "`a`, `b`, damaged as the clips above." in section
+    assert "| blocking | 1.000 | 1.000 | 100% |" in section
