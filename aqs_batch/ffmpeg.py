@@ -73,7 +73,7 @@ def find(setting: str = "") -> Ffmpeg:
 
 
 def _inspect(path: str, origin: str) -> Ffmpeg:
-    hint = "Set [ffmpeg] path in aqs.toml to a working ffmpeg, or remove the setting."
+    hint = "Set [ffmpeg] path to a working ffmpeg or remove it; `aqs-batch config` says who set it."
     try:
         version = _capture([path, "-hide_banner", "-version"])
         filters = _capture([path, "-hide_banner", "-filters"])
