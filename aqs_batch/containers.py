@@ -22,6 +22,7 @@ DEMUXERS = (
 
 # What ffmpeg opens every media file with: no protocol but files, no playlists.
 SAFELY = {"protocol_whitelist": "file,pipe", "format_whitelist": DEMUXERS}
+SAFELY_ARGV = tuple(word for name, value in SAFELY.items() for word in (f"-{name}", value))
 
 LONG_S = 1.0  # a last frame that a container shows for longer is held on purpose
 

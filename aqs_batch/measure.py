@@ -20,7 +20,7 @@ from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
 from aqs_batch.analysis.tiles import Tile
-from aqs_batch.containers import SAFELY, input_name
+from aqs_batch.containers import SAFELY_ARGV, input_name
 from aqs_batch.errors import AqsError, MediaError
 from aqs_batch.ingest import sampling
 from aqs_batch.ingest.files import gather
@@ -126,10 +126,9 @@ def decoding_argv(video: Video, ffmpeg_path: str) -> list[str]:
     The picture alone: sound that ffmpeg knows no decoder for had ended it at once, and the file was
     said to decode at thousands of frames a second.
     """
-    safely = [part for name, value in SAFELY.items() for part in (f"-{name}", value)]
     quiet = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"]
     picture = ["-map", f"0:{video.stream_index}"]
-    return [*quiet, *safely, "-i", input_name(video.path), *picture, "-f", "null", "-"]
+    return [*quiet, *SAFELY_ARGV, "-i", input_name(video.path), *picture, "-f", "null", "-"]
 
 
 def noise_tiles(count: int) -> list[Tile]:

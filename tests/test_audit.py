@@ -56,6 +56,11 @@ class Archive:
         file.write_bytes(content)
         return file
 
+    def stock(self, *names: str) -> None:
+        """Files of one content each, all fine."""
+        for name in names:
+            self.write(f"{name}.mp4", b"fine " + name.encode())
+
     def night(
         self, until_s: float = float("inf"), *, cut_off: bool = False, killed_at: str = ""
     ) -> Findings:
@@ -506,8 +511,7 @@ def test_what_fails_for_want_of_memory_under_new_settings_is_not_corrupt(archive
 
 def test_what_a_killed_night_found_is_told_by_the_next_once(archive: Archive) -> None:
     """Its files were known by then, and nobody was told."""
-    for name in ("a", "b", "c", "d", "e"):
-        archive.write(f"{name}.mp4", b"fine " + name.encode())
+    archive.stock("a", "b", "c", "d", "e")
     archive.night()
     archive.write("a.mp4", b"poor copy")
     archive.write("b.mp4", b"bad")
@@ -750,8 +754,7 @@ def test_the_nights_left_are_by_the_dearer_of_files_and_bytes() -> None:
 
 def test_what_a_service_saw_first_is_told_all_the_same(archive: Archive) -> None:
     """The audit had taken for known what the service had noted, and told "nothing new"."""
-    for name in ("a", "b", "c", "d", "e"):
-        archive.write(f"{name}.mp4", b"fine " + name.encode())
+    archive.stock("a", "b", "c", "d", "e")
     archive.night()
     archive.write("new.mp4", b"new")
     archive.write("a.mp4", b"poor copy")
@@ -902,8 +905,7 @@ def test_files_of_one_size_and_time_that_changed_names_are_not_rotten(archive: A
 def test_a_night_too_short_to_look_at_all_leaves_what_may_be_a_rename_to_the_next(
     archive: Archive, monkeypatch
 ) -> None:
-    for name in ("b", "d"):
-        archive.write(f"{name}.mp4", b"fine " + name.encode())
+    archive.stock("b", "d")
     archive.night()
     renamed(archive, b="a")  # which is looked at first, what took its name last
     archive.write("a2.mp4", b"new")

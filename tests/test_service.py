@@ -79,6 +79,16 @@ class House:
             store.close()
 
 
+def taking(house: House, seconds: float) -> Callable[..., object]:
+    """Scores as StandIn does, and each file takes a while on the house's clock."""
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]) -> object:
+        house.clock.advance(seconds)
+        return StandIn()(path, print_, progress)
+
+    return process
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path)
@@ -547,12 +557,7 @@ def test_a_folder_that_can_be_read_in_part_is_told_once_and_listened_to_anew_whe
 def test_until_begins_no_new_job(house: House) -> None:
     for number in range(3):
         (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
-
-    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
-        house.clock.advance(100.0)
-        return StandIn()(path, print_, progress)
-
-    house.process = process
+    house.process = taking(house, 100.0)
     assert house.run(once=False, until=house.clock.now() + 150) == Summary(scored=2)
     assert [job.status for job in house.jobs()] == [JobStatus.QUEUED]
 
@@ -632,12 +637,7 @@ def test_a_watch_ends_though_a_rescan_found_what_was_still_to_be_recognised(hous
     house.more["watch__report_s"] = 1e6  # else this clock, which no work moves, has one after each
     for number in range(150):
         (house.inbox / f"{number}.mp4").write_bytes(bytes(100 + number))
-
-    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
-        house.clock.advance(30.0)
-        return StandIn()(path, print_, progress)
-
-    house.process = process
+    house.process = taking(house, 30.0)
     assert house.run() == Summary(scored=150)
     assert len(house.told("queued")) == 150
 
@@ -788,12 +788,7 @@ def test_the_last_report_is_written_once_and_earlier_ones_in_time(house: House) 
     house.more["watch__report_s"] = 60.0
     for number in range(3):
         (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
-
-    def process(path: Path, print_: str, progress: Callable[[int, int], None]):
-        house.clock.advance(100.0)
-        return StandIn()(path, print_, progress)
-
-    house.process = process
+    house.process = taking(house, 100.0)
     house.run()
     kinds = [e.kind for e in house.events if e.kind in ("scored", "report")]
     assert kinds == ["scored", "report"] * 3

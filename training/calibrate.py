@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,22 +100,19 @@ def thresholds(
         middle = (low + high) / 2
         low, high = (middle, high) if accuses(priced(middle)) else (low, middle)
     chosen = priced(high if accuses(priced(low)) else low)
-    while moves := [move for move in _better(chosen, f1) if not accuses(move)]:
-        chosen = moves[0]
+    while (moved := next((m for m in _better(chosen, f1) if not accuses(m)), None)) is not None:
+        chosen = moved
     return tuple(CANDIDATES[chosen].tolist())
 
 
-def _better(chosen: Chosen, f1: Floats) -> list[Chosen]:
+def _better(chosen: Chosen, f1: Floats) -> Iterator[Chosen]:
     """All choices that differ in one artifact and have a better F1, the best first."""
-    now = f1[np.arange(len(chosen)), chosen][:, None]
-    order = np.argsort(now - f1, axis=None, kind="stable")
-    moves = []
+    gain = f1 - f1[np.arange(len(chosen)), chosen][:, None]
+    order = np.argsort(-gain, axis=None, kind="stable")[: np.count_nonzero(gain > 0)]
     for column, candidate in zip(*np.unravel_index(order, f1.shape), strict=True):
-        if f1[column, candidate] <= now[column, 0]:
-            break
-        moves.append(chosen.copy())
-        moves[-1][column] = candidate
-    return moves
+        moved = chosen.copy()
+        moved[column] = candidate
+        yield moved
 
 
 def _f1_curve(probability: Floats, presence: NDArray[np.int8]) -> list[float]:

@@ -15,10 +15,7 @@ SECONDS = 2.6
 NEARLY_LOSSLESS = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "10")
 EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
 IMPULSES = "geq=lum='if(lt(random(1),{rate}),{value},lum(X,Y))':cb='cb(X,Y)':cr='cr(X,Y)'"
-LATER = (
-    "split[a][b];[b]trim=start_frame={frames},setpts=PTS-STARTPTS[c];"
-    "[a][c]blend=all_mode=normal:all_opacity={opacity}"
-)
+LATER = "split[a][b];[b]trim=start_frame={frames},setpts=PTS-STARTPTS[c];[a][c]blend={how}"
 EITHER_END = "16+219*gt(random(2),0.5)"
 
 
@@ -54,6 +51,15 @@ def _coded(codec: str, *options: str) -> tuple[str, ...]:
     return ("-c:v", codec, *options)
 
 
+def _not_deblocked(crf: int) -> Case:
+    encoder = _coded("libx264", "-crf", str(crf), "-x264-params", "no-deblock=1")
+    return Case(Artifact.BLOCKING, f"x264 crf {crf}, no deblocking", encoder=encoder)
+
+
+def _later(frames: int, opacity: float) -> str:
+    return LATER.format(frames=frames, how=f"all_mode=normal:all_opacity={opacity}")
+
+
 A = Artifact
 CASES = (
     Case(None, "as it is"),
@@ -62,21 +68,13 @@ CASES = (
     Case(A.BLOCKING, "mpeg2 q 22", encoder=_coded("mpeg2video", "-q:v", "22")),
     Case(A.BLOCKING, "mpeg4 q 22", encoder=_coded("mpeg4", "-q:v", "22")),
     Case(A.BLOCKING, "mjpeg q 22", encoder=_coded("mjpeg", "-q:v", "22", "-pix_fmt", "yuvj420p")),
-    Case(
-        A.BLOCKING,
-        "x264 crf 38, no deblocking",
-        encoder=_coded("libx264", "-crf", "38", "-x264-params", "no-deblock=1"),
-    ),
+    _not_deblocked(38),
     Case(A.RINGING, "jpeg2000 q 30", encoder=_coded("jpeg2000", "-q:v", "30")),
     Case(A.RINGING, "unsharp 9x9 3.0", "unsharp=9:9:3:9:9:0"),
     Case(A.GHOSTING, "tmix 3", "tmix=frames=3"),
     Case(A.GHOSTING, "tblend average", "tblend=all_mode=average"),
     Case(A.GHOSTING, "lagfun 0.9", "lagfun=decay=0.9"),
-    Case(
-        A.GHOSTING,
-        "blend with 3 frames later",
-        "split[a][b];[b]trim=start_frame=3,setpts=PTS-STARTPTS[c];[a][c]blend=all_mode=average",
-    ),
+    Case(A.GHOSTING, "blend with 3 frames later", LATER.format(frames=3, how="all_mode=average")),
     Case(A.JUDDER, "fps 12, fps 30", "fps=12,fps=30"),
     Case(A.JUDDER, "shuffleframes 0 1 1 3 4 4", "shuffleframes=0 1 1 3 4 4"),
     Case(A.GAUSSIAN_NOISE, "noise c0s 25 t", "noise=c0s=25:c0f=t"),
@@ -129,11 +127,7 @@ REHEARSED = (
     Case(A.BLOCKING, "mpeg2 q 14", encoder=_coded("mpeg2video", "-q:v", "14")),
     Case(A.BLOCKING, "mpeg4 q 15", encoder=_coded("mpeg4", "-q:v", "15")),
     Case(A.BLOCKING, "wmv2 q 26", encoder=_coded("wmv2", "-q:v", "26")),
-    Case(
-        A.BLOCKING,
-        "x264 crf 35, no deblocking",
-        encoder=_coded("libx264", "-crf", "35", "-x264-params", "no-deblock=1"),
-    ),
+    _not_deblocked(35),
     Case(A.RINGING, "jpeg2000 q 50", encoder=_coded("jpeg2000", "-q:v", "50")),
     Case(A.RINGING, "snow q 14", encoder=_coded("snow", "-q:v", "14")),
     Case(A.RINGING, "unsharp 5x5 4.0", "unsharp=5:5:4:5:5:0"),
@@ -147,8 +141,8 @@ REHEARSED = (
     Case(A.GHOSTING, "tmix 4", "tmix=frames=4"),
     Case(A.GHOSTING, "lagfun 0.95", "lagfun=decay=0.95"),
     Case(A.GHOSTING, "lagfun 0.8", "lagfun=decay=0.8"),
-    Case(A.GHOSTING, "blend with 2 frames later, 40 %", LATER.format(frames=2, opacity=0.4)),
-    Case(A.GHOSTING, "blend with 5 frames later, 35 %", LATER.format(frames=5, opacity=0.35)),
+    Case(A.GHOSTING, "blend with 2 frames later, 40 %", _later(2, 0.4)),
+    Case(A.GHOSTING, "blend with 5 frames later, 35 %", _later(5, 0.35)),
     Case(A.JUDDER, "fps 15, fps 30", "fps=15,fps=30"),
     Case(A.JUDDER, "fps 8, fps 24", "fps=8,fps=24"),
     Case(A.JUDDER, "shuffleframes 0 0 2 3 3 5", "shuffleframes=0 0 2 3 3 5"),

@@ -230,8 +230,8 @@ def main() -> None:
     folder = args.cache / "field"
     rows = damaged(args.media, folder / "test", CASES)
     beyond = damaged(args.media, folder / "test-extremes", EXTREMES)
-    seen = make_pictures(folder / "pictures" / "clips")
     clean = folder / "pictures" / "clips"
+    seen = make_pictures(clean)
     drawn = tool(clean, folder / "pictures" / "out")
     chosen = [Source(clean / f"{name}.mkv", "clip", "", 5, "") for name in DAMAGED_PICTURES]
     shown = make_clips(chosen, CASES, folder / "pictures" / "damaged")

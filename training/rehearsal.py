@@ -24,12 +24,11 @@ from training.encodes import made
 from training.field import Row, Told, make_clips, said_of, told
 from training.folds import fold_of
 from training.samples import PRESENT, UNKNOWN
-from training.sources import FOLDS, NATIVE_CLEAN, Source, of_split, read_manifest
+from training.sources import FOLDS, KEPT, NATIVE_CLEAN, Source, of_split, read_manifest
 
 EVERY_PHOTO = 3  # of all ways to damage a clip a photograph sees every third, of good ones all
 FPS = 25
 WINDOW = 0.7  # of a photograph is seen at once
-KEPT = 0.75
 
 
 def pan_argv(ffmpeg_path: str, photo: Path, backwards: bool, target: Path) -> list[str]:
@@ -40,7 +39,6 @@ def pan_argv(ffmpeg_path: str, photo: Path, backwards: bool, target: Path) -> li
     along = "(n+1)" if not backwards else f"({frames}-n)"
     x, y = (f"trunc((i{side}-o{side})/{frames + 1})*{along}" for side in "wh")
     size = f"w=trunc(iw*{WINDOW}/4)*4:h=trunc(ih*{WINDOW}/4)*4"
-    # Photographs may be JPEGs themselves: less than full size hides their grid.
     graph = f"scale=trunc(iw*{KEPT}):-1:flags=area,format=gbrp,crop={size}:x='{x}':y='{y}'"
     return [
         ffmpeg_path, "-hide_banner", "-nostdin", "-y", "-loop", "1", "-framerate", str(FPS),

@@ -32,6 +32,8 @@ SCALED_VARIANTS = {"train": 3, "val": 1, "test": 1}
 NATIVE_CLEAN = 4  # the manifest's `clean`: 4 and 5 may serve as references as they are
 SCALED_CLEAN = 3  # 3 may serve once scaled to half or less
 LONGEST_READ = 120
+# Of a photograph's sides: it may be a JPEG itself, and less than full size hides its grid.
+KEPT = 0.75
 # Validation's sources in two folds: a juror may learn from one and is judged on the other.
 FOLDS = ("val-a", "val-b")
 
@@ -308,12 +310,11 @@ class Library:
 
     def _load(self, path: Path) -> Frames:
         if path not in self._loaded:
-            # Photographs may be JPEGs themselves: a little less than full size hides their grid.
             stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
             if stored is None:
                 raise MediaError(f"{path}: no picture that can be read")
             picture = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
-            keep = 0.75 if path.suffix.lower() != ".png" else 1.0
+            keep = KEPT if path.suffix.lower() != ".png" else 1.0
             keep = max(keep, min(1.0, (REGION_PX + 60) / min(picture.shape[:2])))
             self._loaded[path] = cv2.resize(picture, None, fx=keep, fy=keep, interpolation=3)
         return self._loaded[path]

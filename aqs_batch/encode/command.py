@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aqs_batch.containers import SAFELY, input_name
+from aqs_batch.containers import SAFELY_ARGV, input_name
 from aqs_batch.encode import codec, frame_times
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
@@ -74,7 +74,7 @@ def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
     such frames begins with `one_size`.
     """
     argv = ["-reinit_filter:v", "0", "-apply_cropping:v", "all" if cropped else "codec"]
-    argv += [part for name, value in SAFELY.items() for part in (f"-{name}", value)]
+    argv += SAFELY_ARGV
     if window.seek_s is not None:
         # The offset puts nought at `seek_s`, and ffmpeg drops what is shown before nought.
         argv += ["-seek_timestamp", "1", "-ss", f"{window.seek_s - window.early_s:.6f}"]
