@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,3 +71,39 @@ def test_after_its_time_a_child_ends_like_any_other(ffmpeg_path: str) -> None:
         running.wait(30)  # busy elsewhere meanwhile
         room = memoryview(bytearray(1 << 20))
         assert running.read_into(room) < len(room)
+
+
+def test_a_child_that_will_not_end_is_killed_with_its_own_children(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ffmpeg, "TERM_GRACE_S", 0.1)
+    deaf = "trap '' TERM; sleep 600 & echo $$ $!; while :; do wait; done"
+    with ffmpeg.child(["/bin/sh", "-c", deaf]) as running:
+        numbers = [int(word) for word in next(running.lines()).split()]
+    assert len(numbers) == 2
+    assert not [number for number in numbers if is_there(number)]
+
+
+def is_there(number: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def test_a_child_that_complains_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffmpeg, "STDERR_LIMIT_BYTES", 1 << 20)
+    with ffmpeg.child(["/bin/sh", "-c", "exec yes >&2"]) as running:
+        finished = running.wait(timeout_s=30)
+    assert finished.returncode != 0
+    assert finished.tail[-1] == "stopped: it wrote more than 1 MiB"
+
+
+@pytest.mark.skipif(not ffmpeg.confinement().prlimit, reason="there is no prlimit")
+@pytest.mark.parametrize(("mib", "has_room"), [(256, False), (2048, True), (0, True)])
+def test_a_child_has_as_much_memory_as_it_is_given(mib: int, has_room: bool) -> None:
+    argv = [sys.executable, "-S", "-c", "bytearray(512 << 20)"]
+    with ffmpeg.child(argv, memory_bytes=mib << 20) as running:
+        assert (running.wait(timeout_s=60).returncode == 0) is has_room
