@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from aqs_batch import pipeline
+from aqs_batch import ffmpeg, pipeline
+from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
+from aqs_batch.analysis.engine import Engine, Floats
+from aqs_batch.analysis.score import Scoring
+from aqs_batch.analysis.tiles import Tile
 from aqs_batch.config import load
-from aqs_batch.errors import RefusedMedia
+from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.events import Progress
 from aqs_batch.ingest.probe import probe
 from aqs_batch.lookahead import MOST_SEQUENCES
-from aqs_batch.pipeline import WORST_MOMENTS, WorstMoments, look_ahead, process
+from aqs_batch.pipeline import WORST_MOMENTS, Workbench, WorstMoments, look_ahead, process
 from aqs_batch.records import Video
 
 
@@ -74,3 +82,69 @@ def test_a_long_film_that_was_begun_ahead_is_probed_once(
         with pytest.raises(Scored):
             ahead.finish(film, lambda done, of: None, films[number:])
     assert (sorted(probed), scored) == (films, films)
+
+
+class Blank:
+    """A backend that knows nothing."""
+
+    name = device = "cpu"
+
+    def run(self, tiles: Sequence[Tile]) -> tuple[Floats, Floats, Floats]:
+        ten = np.zeros((len(tiles), 10), np.float32)
+        return np.zeros(len(tiles), np.float32), ten, ten
+
+
+def bench_for(**flags: object) -> Workbench:
+    """A real bench but for the model."""
+    named = {name.replace("__", "."): value for name, value in flags.items()}
+    settings = load(None, {}, {"analysis.tiles": 1, **named}).settings
+    card = ModelCard("blank", "1", "none", "2026-01-01")
+    checkpoint = Checkpoint(Path("blank.safetensors"), card, "0")
+    engine = Engine(Blank(), card, 8)
+    return Workbench(settings, "key", ffmpeg.find(), checkpoint, engine, Scoring())
+
+
+SAID = {
+    "scaled": ({"size": "640x480"}, (), {"analysis__max_height": 240},
+               "scaled from 640x480 to 320x240 first"),
+    "small": ({"size": "160x120"}, (), {}, "smaller than a 224 px tile: continued by reflection"),
+    "short": ({"seconds": 0.2}, (), {}, "only 5 frames: played forth and back"),
+    "alone": ({"seconds": 0.04}, (), {}, "only 1 frame: played forth and back"),
+    "fields": ({}, ("-vf", "interlace", "-flags", "+ilme+ildct"), {},
+               "interlaced: deinterlaced before scoring"),
+    "wide": ({}, ("-vf", "setsar=4/3"), {}, "anamorphic (4:3): scored as stored"),
+    "HDR": ({}, ("-vf", "setparams=color_trc=arib-std-b67"), {},
+            "its colours are not said to be BT.2020's, but were taken as such"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_what_was_done_to_a_picture_before_it_was_scored_is_said(case: str, make_clip) -> None:
+    clip, options, settings, said = SAID[case]
+    x264 = ("-c:v", "libx264", "-preset", "ultrafast")
+    path = make_clip(**{"size": "320x240"} | clip, options=(*options, *x264))
+    assert said in process(path, bench_for(**settings)).warnings
+
+
+def test_a_plain_file_has_nothing_said_of_it(make_clip) -> None:
+    assert process(make_clip(size="320x240"), bench_for()).warnings == ()
+
+
+def test_a_file_that_changes_while_it_is_scored_is_not(make_clip, tmp_path: Path) -> None:
+    path = Path(shutil.copy(make_clip(size="320x240"), tmp_path / "film.mp4"))
+    with pytest.raises(MediaError, match="changed while it was being read"):
+        process(path, bench_for(), lambda done, of: os.utime(path, (1, 1)))
+
+
+def test_a_decoder_has_no_more_time_than_its_limit(
+    make_clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LEAST_DECODE_S", 0.0)
+    with pytest.raises(MediaError, match="no frame could be decoded"):
+        process(make_clip(seconds=1), bench_for(limits__decode_s_per_s=1e-6))
+
+
+@pytest.mark.skipif(not ffmpeg.confinement().prlimit, reason="there is no prlimit")
+def test_a_decoder_has_no_more_memory_than_its_limit(make_clip) -> None:
+    with pytest.raises(MediaError, match="no frame could be decoded"):
+        process(make_clip(seconds=1), bench_for(limits__child_memory_mib=64))
