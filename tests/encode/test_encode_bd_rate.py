@@ -30,10 +30,18 @@ def test_too_few_rungs_no_overlap_or_no_rise_give_no_number() -> None:
         bd_rate(ladder()[:3], ladder())
     with pytest.raises(Incomparable, match="share only"):
         bd_rate(ladder(lift=-30), ladder())
-    bent = ladder()
-    bent[1] = replace(bent[1], vmaf=bent[0].vmaf)
-    with pytest.raises(Incomparable, match="does not rise"):
-        bd_rate(bent, ladder())
+    for change in ({"vmaf": ladder()[0].vmaf}, {"kbps": ladder()[0].kbps}):
+        bent = ladder()
+        bent[1] = replace(bent[1], **change)
+        with pytest.raises(Incomparable, match="does not rise"):
+            bd_rate(bent, ladder())
+
+
+def test_ladders_that_overlap_by_less_than_half_give_no_number() -> None:
+    """Of 19 points of VMAF each; what they do not share would be made up."""
+    assert bd_rate(ladder(0.5), ladder(lift=-9)) > 0
+    with pytest.raises(Incomparable, match=r"share only 9\.0 of 19\.0 vmaf"):
+        bd_rate(ladder(0.5), ladder(lift=-10))
 
 
 def test_ladders_are_told_apart_by_all_but_their_crf() -> None:
@@ -76,6 +84,9 @@ def test_ladders_of_other_frames_are_not_compared() -> None:
     rates, reasons = bd_rates([*ladder(plan=SAMPLES), *ladder(0.7, preset="slow")])
     assert not rates
     assert "other frames" in reasons[0]
+    rates, reasons = bd_rates([*ladder(), *ladder(0.7, preset="slow", model="of another screen")])
+    assert not rates
+    assert "another model" in reasons[0]
     rates, reasons = bd_rates(
         [*ladder(plan=SAMPLES), *ladder(), *ladder(0.7, preset="slow", plan=SAMPLES)]
     )
@@ -92,6 +103,6 @@ def test_a_kept_file_of_the_filtered_ladder_changes_no_key() -> None:
 
 
 def test_a_whole_file_is_no_point_of_its_samples_hull() -> None:
-    kept = [replace(ladder()[1], kbps=9000.0)]
+    kept = [replace(ladder()[1], kbps=900.0)]  # beats three of them
     marked = with_hull([*ladder(plan=SAMPLES), *kept])
     assert [rung.plan for rung in marked if rung.on_hull] == [SAMPLES] * 4
