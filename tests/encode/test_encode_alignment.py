@@ -92,6 +92,14 @@ def test_dropped_and_doubled_frames_are_never_averaged_over(dropped: int, double
             verdict(moving(30, noise=4)[numbers], source)
 
 
+def test_an_end_that_is_missing_is_no_offset() -> None:
+    """The shift explains every frame that is there, and none of those that are not."""
+    source = moving(30)
+    assert verdict(source[2:], source).offset == 2
+    with pytest.raises(Misaligned, match="18 frames, the source 30"):
+        verdict(source[2:20], source)
+
+
 def test_a_still_picture_has_no_known_shift() -> None:
     still = np.repeat(moving(1), 20, 0)
     assert verdict(still, still).words == "exact"
