@@ -24,6 +24,7 @@ from aqs_batch.store import (
     Place,
     RunFile,
     Store,
+    backoff,
     database,
     places,
     tables,
@@ -137,6 +138,28 @@ def test_an_old_hand_cannot_end_a_job_that_moved_on(store: Store, tmp_path: Path
     assert store.counts()["analyses"] == store.counts()["videos"] == 0
     (job,) = store.open_jobs()
     assert (job.status, job.attempts) == (JobStatus.RUNNING, 2)
+
+
+def test_a_job_that_was_cancelled_and_begun_elsewhere_is_another_hands(
+    store: Store, tmp_path: Path
+) -> None:
+    """Both are first attempts: only the names of the workers tell them apart."""
+    queued(store)
+    old = store.claim_next(KEY, "one", 0.0, LEASE_S)
+    assert old is not None
+    store.cancel()
+    store.retry()
+    new = store.claim_next(KEY, "two", 0.0, LEASE_S)
+    assert new is not None and new.attempts == old.attempts
+    assert not store.heartbeat(old, 1.0, LEASE_S)
+    with pytest.raises(LostJob):
+        store.save(old, analysis_of(b"x", "print", tmp_path), 0.5)
+    assert store.heartbeat(new, 1.0, LEASE_S)
+
+
+def test_a_backoff_doubles_up_to_six_hours() -> None:
+    waits = [backoff(60.0, attempts) for attempts in (1, 2, 3, 9, 10, 1000)]
+    assert waits == [60.0, 120.0, 240.0, 15360.0, 21600.0, 21600.0]
 
 
 def test_a_place_remembers_what_it_held_before(store: Store) -> None:
