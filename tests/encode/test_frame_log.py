@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -43,6 +47,21 @@ def test_logs_of_windows_follow_each_other() -> None:
     assert both.scores["vmaf"].tolist() == [1.0, 2.0, 5.0]
     assert both.worst_cell.tolist() == [3, 3, 0]
     assert both.worst() == [0]
+
+
+def test_a_log_is_kept_as_a_file_that_is_whole_or_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "vmaf" / "log.json.gz"
+    log([95.123456, 80.0]).write(file, {"crf": 24})
+    told = json.loads(gzip.decompress(file.read_bytes()))
+    assert told == {"crf": 24, "frame": [0, 1], "t_s": [0.0, 0.04], "vmaf": [95.1235, 80.0]}
+    before = file.read_bytes()
+    log([95.123456, 80.0]).write(file, {"crf": 24})
+    assert file.read_bytes() == before
+    file.unlink()
+    file.mkdir()  # in its way
+    with pytest.raises(OSError):
+        log([95.0]).write(file, {})
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_pooling_is_of_the_frames() -> None:
