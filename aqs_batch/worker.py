@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, Job, Store, backoff
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 RUN_WAITS_S = 120.0  # of one call: somebody waits for its end
 LONGEST_WAIT_S = float("inf")  # of a service
 Process = Callable[[Path, str, Progress], Analysis]
@@ -128,6 +130,7 @@ class Worker(Generic[T]):
         except AqsError as error:
             return Ended(unexpected, str(error), error.hint), None
         except Exception as error:  # the job boundary: one bad file must not end the run
+            _LOG.debug("%s met an internal error", job.path, exc_info=True)  # shown by --debug
             reason = f"internal error: {type(error).__name__}: {error}"
             hint = "Run it alone with --debug for the traceback, and please report it."
             return Ended(unexpected, reason, hint), None

@@ -163,6 +163,25 @@ def test_a_file_that_holds_something_else_now_is_not_scored_under_the_old_name(
     assert store.open_jobs() == []
 
 
+def test_an_error_of_ours_fails_the_file_alone_and_its_traceback_is_in_the_log(
+    store: Store, tmp_path: Path, caplog
+) -> None:
+    """The hint had promised a traceback, and --debug showed none."""
+    caplog.set_level("DEBUG", "aqs_batch")
+
+    def process(path: Path, print_: str, progress):
+        raise ZeroDivisionError("of no use")
+
+    ended = worker(store, process).work(claimed(store, tmp_path / "a.mp4"), quiet, patient=False)
+    assert (ended.end, ended.reason) == (
+        End.FAILED,
+        "internal error: ZeroDivisionError: of no use",
+    )
+    assert "--debug" in ended.hint
+    assert "Traceback" in caplog.text and 'raise ZeroDivisionError("of no use")' in caplog.text
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+
+
 def test_media_that_fail_while_being_written_are_not_condemned(
     store: Store, tmp_path: Path
 ) -> None:
