@@ -26,6 +26,7 @@ _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
+MOST_SECONDS = 400_000  # of bit rate: of 111 hours; a clock that leaps must not fill the memory
 JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
 ROUNDED_S = 0.0011  # and than this: Matroska rounds to milliseconds, 240 fps had been variable
 
@@ -278,7 +279,7 @@ def _read_packets(
             hint="Raise [limits] max_packets if you trust the file.",
         )
     times.sort()
-    span = min(max(sizes, default=0) + 1, 100_000)
+    span = min(max(sizes, default=0) + 1, MOST_SECONDS)
     kbps = tuple(sizes.get(second, 0) * 8 / 1000 for second in range(span)) if sizes else ()
     return _Packets(tuple(times), tuple(sorted(keys)), kbps, last[1], damaged)
 

@@ -97,6 +97,17 @@ def test_rates_are_in_thousands_of_bits_a_second(make_clip) -> None:
     assert video.bit_rate_kbps * video.duration_s * 1000 / 8 == pytest.approx(video.size_bytes)
 
 
+def test_the_bit_rate_of_a_day_and_a_half_is_told_to_its_end(make_clip) -> None:
+    """What came after 27 hours was left out: encodes were "larger than their source"."""
+    slow = ("-vf", "setpts=N*5000/TB", "-fps_mode", "passthrough", *X264)
+    path = make_clip("watch.mkv", size="64x48", options=slow)
+    video = probe(path)
+    with av.open(str(path)) as container:
+        stream_bytes = sum(packet.size for packet in container.demux(video=0))
+    assert video.duration_s > 33 * 3600
+    assert sum(video.kbps_over_time) * 1000 / 8 == pytest.approx(stream_bytes)
+
+
 @pytest.mark.parametrize("name", ["held.mp4", "held.mkv"])
 def test_a_last_frame_that_is_held_counts_as_long_as_it_is_shown(
     make_clip, tmp_path: Path, ffmpeg_path: str, name: str
