@@ -28,8 +28,8 @@ _DECIMALS = 6
 def video_json(outcome: Outcome) -> dict[str, Any]:
     """The JSON of one video; its keys are a public interface: add, never rename.
 
-    A failed file has null scores, and its `reason` and `hint`. Ratios that do not exist
-    (an infinite XPSNR) are null, and undecodable file names are written as `names.printable`.
+    A failed file has null scores, and its `reason` and `hint`. What is no finite number is null,
+    and undecodable file names are written as `names.printable`.
     """
     score, provenance, video = outcome.score, outcome.provenance, outcome.video
     warnings = dict.fromkeys((*outcome.warnings, *(video.warnings if video else ())))

@@ -89,7 +89,7 @@ def test_the_facts_of_video_and_rungs_come_through(
         assert told[name] == pytest.approx(vars(getattr(rung, name)), abs=1e-6), name
 
 
-def test_an_infinite_xpsnr_is_null_not_invalid_json(
+def test_what_is_infinite_is_null_not_invalid_json(
     build: Callable[..., Outcome], rungs: tuple[Rung, ...]
 ) -> None:
     assert strict(video_json(build(encodes=rungs)))["encodes"][0]["xpsnr"] is None
