@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from aqs_batch.containers import input_name
-from aqs_batch.encode import child, command, plan
+from aqs_batch.encode import child, command
+from aqs_batch.encode.plan import WHOLE
 from aqs_batch.ingest.probe import Bounds, probe
 from aqs_batch.ingest.stream_time import STARTS_OVER
 from aqs_batch.records import Video
@@ -37,6 +38,6 @@ def seekable(ffmpeg_path: str, video: Video, folder: Path, limits: Bounds) -> Vi
 def copy_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
     """The command that copies the picture alone, frame by frame as it is."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
-    argv += ["-fflags", "+genpts", *command.opened(video.path, plan.whole(video).windows[0])]
+    argv += ["-fflags", "+genpts", *command.opened(video.path, WHOLE)]
     argv += ["-map", f"0:{video.stream_index}", "-c", "copy", "-map_metadata", "-1"]
     return [*argv, "-f", "matroska", input_name(target)]

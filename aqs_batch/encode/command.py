@@ -9,7 +9,7 @@ from pathlib import Path
 from aqs_batch.containers import SAFELY_ARGV, input_name
 from aqs_batch.encode import codec, frame_times
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.plan import SEEK_MARGIN_S, Window
+from aqs_batch.encode.plan import SEEK_MARGIN_S, WHOLE, Window
 from aqs_batch.records import Video
 
 ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art
@@ -223,7 +223,7 @@ def aside(source: str, streams: Sequence[int]) -> list[str]:
 def decode_check_argv(ffmpeg_path: str, path: Path, *streams: str) -> list[str]:
     """Decode some streams, as -map names them, to the first error; progress on stdout."""
     argv = [*quiet(ffmpeg_path), "-progress", "pipe:1", "-err_detect", "explode", "-xerror"]
-    argv += opened(path, Window(0, None, None, 0.0, 0.0))
+    argv += opened(path, WHOLE)
     for stream in streams:
         argv += ["-map", f"0:{stream}"]
     return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
@@ -232,7 +232,7 @@ def decode_check_argv(ffmpeg_path: str, path: Path, *streams: str) -> list[str]:
 def header_argv(ffmpeg_path: str, video: Video, *, cropped: bool) -> list[str]:
     """The first frame on stdout behind a line that tells its size; `cropped`: see `opened`."""
     argv = [*quiet(ffmpeg_path), "-noautorotate"]
-    argv += opened(video.path, Window(0, None, None, 0.0, 0.0), cropped=cropped)
+    argv += opened(video.path, WHOLE, cropped=cropped)
     argv += ["-map", f"0:{video.stream_index}", "-frames:v", "1", "-vf", "format=yuv420p"]
     return [*argv, "-f", "yuv4mpegpipe", "pipe:1"]
 

@@ -13,7 +13,7 @@ from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command
 from aqs_batch.encode.command import Cover
 from aqs_batch.encode.inventory import Stream
-from aqs_batch.encode.plan import Window
+from aqs_batch.encode.plan import WHOLE
 
 # What Matroska's readers know for cover art, by ffmpeg's name: the MIME type, and a name for one
 # that has none.
@@ -23,7 +23,6 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "gif": ("image/gif", "cover.gif"),
     "tiff": ("image/tiff", "cover.tiff"),
 }
-_WHOLE = Window(0, None, None, 0.0, 0.0)
 
 
 def take_out(
@@ -35,7 +34,7 @@ def take_out(
 
 def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]:
     """The command that writes one cover's bytes as they are."""
-    said = [*command.quiet(ffmpeg_path), "-y", *command.opened(source, _WHOLE)]
+    said = [*command.quiet(ffmpeg_path), "-y", *command.opened(source, WHOLE)]
     said += ["-map", f"0:{stream}", "-c", "copy", "-frames:v", "1"]
     return [*said, "-f", "data", input_name(target)]
 

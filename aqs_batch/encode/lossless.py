@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aqs_batch.containers import input_name
-from aqs_batch.encode import codec, command, covers, cropping, filtered, inventory, output, plan
+from aqs_batch.encode import codec, command, covers, cropping, filtered, inventory, output
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Cover
 from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
+from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Video
@@ -48,7 +49,7 @@ def write(
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
     copied = [s for s in taken if not s.is_cover]
     decoding = functools.partial(
-        command.decoder_argv, ffmpeg_path, video, plan.whole(video).windows[0], _LIKE,
+        command.decoder_argv, ffmpeg_path, video, WHOLE, _LIKE,
         planar=pixels, others=[s.index for s in copied],
     )  # fmt: skip
     partial = target.with_name(f".{target.name}.part")
@@ -97,7 +98,7 @@ def encoder_argv(
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
     argv += input_options(video.rotation_deg)
-    argv += command.opened(video.path, plan.whole(video).windows[0])
+    argv += command.opened(video.path, WHOLE)
     argv += ["-map", "0:v:0", *(_FULL if codec.colours(video)[1] == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]

@@ -7,13 +7,12 @@ from pathlib import Path
 from aqs_batch.encode import codec
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Filter, one_size, source_filters
-from aqs_batch.encode.plan import Window
+from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.vmaf import Side
 from aqs_batch.errors import Misaligned
 from aqs_batch.records import Video
 
 SAME_SHAPE = 0.01  # aspect ratios closer than this are scaled, others must be a crop
-_WHOLE = Window(0, None, None, 0.0, 0.0)
 
 
 def own(
@@ -21,7 +20,7 @@ def own(
 ) -> tuple[Side, Side]:
     """An encode that this project made of `window`: the source goes through the same filters."""
     kept: list[Filter] = [("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)})]
-    distorted = Side(encode, stream, _WHOLE, kept)
+    distorted = Side(encode, stream, WHOLE, kept)
     return distorted, Side(video.path, video.stream_index, window, source_filters(video, recipe))
 
 
@@ -41,7 +40,7 @@ def foreign(distorted: Video, reference: Video) -> tuple[Side, Side]:
         _fit(chains, size, wanted)
     pixels: Filter = ("format", {"pix_fmts": codec.pixel_format(reference, Codec.X265)})
     sides = [
-        Side(video.path, video.stream_index, _WHOLE, [*chain, pixels], upright=True)
+        Side(video.path, video.stream_index, WHOLE, [*chain, pixels], upright=True)
         for chain, video in zip(chains, (distorted, reference), strict=True)
     ]
     return sides[0], sides[1]

@@ -30,6 +30,9 @@ class Window:
     early_s: float = 0.0
 
 
+WHOLE = Window(0, None, None, 0.0, 0.0)  # of a file whose length need not be known
+
+
 @dataclass(frozen=True)
 class Plan:
     """The windows of one ladder; `share` is the part of the source's time that they cover, 0-1.

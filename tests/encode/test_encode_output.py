@@ -14,13 +14,12 @@ from aqs_batch.encode import admission, child, command, covers, inventory, outpu
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.inventory import Stream
-from aqs_batch.encode.plan import Window
+from aqs_batch.encode.plan import WHOLE
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.settings import Encode
 
 RECIPE = Recipe(Codec.X265, "ultrafast")
-WHOLE = Window(0, None, None, 0.0, 0.0)
 META = """;FFMETADATA1
 title=A title
 artist=Someone

@@ -14,14 +14,13 @@ import pytest
 from aqs_batch import ffmpeg
 from aqs_batch.encode import child, command, pair, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe
-from aqs_batch.encode.plan import Window
+from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.segments import measure_in_parts
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Video
 
 RECIPE = Recipe(Codec.X265, "ultrafast")
-WHOLE = Window(0, None, None, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
