@@ -20,7 +20,7 @@ LEAST_FREE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing looked at: whether it will do, and what was found or what to do about it."""
 
     name: str
@@ -28,7 +28,7 @@ class Finding:
     text: str
 
 
-def examine(settings: Settings) -> list[Finding]:
+def examine(settings: Settings) -> list[Diagnosis]:
     """Look at everything a run needs; nothing is created or changed."""
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("ffmpeg", _ffmpeg),
@@ -41,20 +41,20 @@ def examine(settings: Settings) -> list[Finding]:
     findings = []
     for name, check in checks:
         try:
-            findings.append(Finding(name, True, check(settings)))
+            findings.append(Diagnosis(name, True, check(settings)))
         except AqsError as error:
-            findings.append(Finding(name, False, f"{error} {error.hint}".strip()))
+            findings.append(Diagnosis(name, False, f"{error} {error.hint}".strip()))
         except OSError as error:  # a folder that may not be entered had ended all other checks
-            findings.append(Finding(name, False, f"{error.strerror}: {error.filename}"))
+            findings.append(Diagnosis(name, False, f"{error.strerror}: {error.filename}"))
     return findings
 
 
-def as_text(findings: list[Finding]) -> str:
+def as_text(findings: list[Diagnosis]) -> str:
     """One line a finding."""
     return "\n".join(f"{'ok ' if f.ok else 'NO '} {f.name:<11} {f.text}" for f in findings)
 
 
-def as_json(findings: list[Finding]) -> str:
+def as_json(findings: list[Diagnosis]) -> str:
     """One object: name -> {ok, text}."""
     return json.dumps(
         {f.name: {k: v for k, v in asdict(f).items() if k != "name"} for f in findings}

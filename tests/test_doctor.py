@@ -11,7 +11,7 @@ from aqs_batch import doctor
 from aqs_batch.config import load
 
 
-def examined(place: Path, **more: str) -> dict[str, doctor.Finding]:
+def examined(place: Path, **more: str) -> dict[str, doctor.Diagnosis]:
     settings = load(None, {}, {"output.dir": str(place), **more}).settings
     return {finding.name: finding for finding in doctor.examine(settings)}
 
