@@ -18,11 +18,11 @@ class MediaError(AqsError):
 
 
 class RefusedMedia(MediaError):
-    """The file is outside the limits or asks for something unsafe, so it was not opened."""
+    """The file is outside the limits, unsafe, or of a kind that is not taken on: left alone."""
 
 
 class FfmpegError(AqsError):
-    """ffmpeg is missing or failed; carries the last lines it wrote."""
+    """ffmpeg, or a command of a person's, is missing, does not run or does not end."""
 
 
 class CheckpointError(AqsError):

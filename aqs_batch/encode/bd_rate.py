@@ -25,7 +25,7 @@ class Ladder:
     """All rungs of one source that differ in nothing but their CRF."""
 
     name: str
-    rungs: tuple[Rung, ...]  # by rate, falling
+    rungs: tuple[Rung, ...]  # by CRF, rising
 
 
 def ladders(rungs: Sequence[Rung]) -> list[Ladder]:

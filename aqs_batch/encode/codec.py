@@ -36,7 +36,7 @@ _BIT_DEPTHS = {Codec.X265: (8, 10, 12), Codec.X264: (8, 10), Codec.SVTAV1: (8, 1
 
 
 def crf_range(codec: Codec) -> tuple[float, float]:
-    """Lowest and highest CRF that a ladder or a search may use."""
+    """Lowest and highest CRF that a search may use; a ladder may name lower ones."""
     return 4.0, CRF_MAX[codec.value]
 
 

@@ -24,7 +24,7 @@ from aqs_batch.records import Check
 # What every muxer writes of itself, and what counts the old encode's bytes: it cannot stay.
 _OWN_TAGS = (
     "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "vendor_id",
-    "handler_name", "creation_time", "_statistics", "bps", "number_of_", "creation",
+    "handler_name", "creation", "_statistics", "bps", "number_of_",
 )  # fmt: skip
 _SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
 LIMITED = 1  # libav's number of the range that is meant where none is said

@@ -31,12 +31,11 @@ class _Plane:
 
 
 def rd_curve(rungs: Sequence[Rung]) -> str:
-    """VMAF (solid) and VMAF NEG (dashed) over the bit rate, one pair a preset and preprocess.
+    """VMAF (solid) and VMAF NEG (dashed) over the bit rate, one pair a ladder.
 
     Rungs without a rate or score are left out; "" where nothing is left.
     """
     usable = [rung for rung in rungs if rung.kbps > 0 and all(map(math.isfinite, _scores(rung)))]
-    # A mean of whole frames and one of samples are not points of one curve.
     if not usable:
         return ""
     plane = _plane(usable)
@@ -128,6 +127,7 @@ def _scores(rung: Rung) -> tuple[float, float]:
 
 
 def _key(rung: Rung) -> tuple[str, ...]:
+    # A mean of whole frames and one of samples are not points of one curve.
     plan = "" if rung.plan == "full" else "sampled"
     return rung.codec, rung.preset, rung.params, rung.preprocess or "", plan
 
