@@ -180,7 +180,7 @@ class FrameFilter:
     ) -> Luma:
         """Filter the middle one of three luma planes [H,W]; strength 0 is the identity to the bit.
 
-        Codes are taken as they are, limited or full range; `bit_depth` 8 or 10.
+        Codes are taken as they are, limited or full range; `bit_depth` 8 to 12.
         """
         before, now, after = window
         if strength == 0.0:

@@ -82,11 +82,14 @@ def test_network_output_of_a_tile_is_that_of_the_frame(tensors: dict[str, torch.
     assert torch.allclose(frame[..., 128:, 128:], tile[..., inside, inside], atol=1e-5)
 
 
-def test_ten_bits_are_filtered_as_eight_bits_are(tensors: dict[str, torch.Tensor]) -> None:
-    eight = noise(64, 64)
-    ten = [f.astype(np.uint16) * 4 for f in eight]
+@pytest.mark.parametrize("depth", [10, 12])
+def test_deep_pixels_are_filtered_as_eight_bits_are(
+    depth: int, tensors: dict[str, torch.Tensor]
+) -> None:
+    eight, steps = noise(64, 64), 2 ** (depth - 8)
+    deep = [f.astype(np.uint16) * steps for f in eight]
     coarse = FrameFilter(tensors)(eight, 30).astype(float)
-    fine = FrameFilter(tensors)(ten, 30, bit_depth=10).astype(float) / 4
+    fine = FrameFilter(tensors)(deep, 30, bit_depth=depth).astype(float) / steps
     assert np.abs(coarse - fine).max() <= 0.75
 
 

@@ -18,7 +18,7 @@ from aqs_batch.encode.raw_frames import (
     stream_header,
 )
 
-FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"]
+FORMATS = [f"yuv{chroma}p{depth}" for chroma in (420, 422, 444) for depth in ("", "10le", "12le")]
 
 
 def frames(raw: RawFormat, count: int) -> list[RawFrame]:
