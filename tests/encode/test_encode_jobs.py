@@ -503,6 +503,30 @@ def test_a_source_that_changes_is_not_kept(work: str, film: Path, tmp_path: Path
     assert not (tmp_path / "out" / "encodes").exists()
 
 
+def test_what_another_process_encodes_is_left_to_it(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, crf=(30,))
+    store, entry = (
+        Store(settings.output.url), RunFile("film.mp4", fingerprint(film), "key", Status.SCORED),
+    )  # fmt: skip
+    jobs = jobs_for(store, settings)
+    queued = store.enqueue(entry.fingerprint, jobs.key, film, force=False)
+    held = store.claim(queued.id, "other", SystemClock().now(), 300.0, 3)
+    after = jobs.after(film, entry, lambda k, f: None)
+    assert after.reason == "re-encode: another process is encoding it"
+    assert held is not None and store.heartbeat(held, SystemClock().now(), 300.0)
+    store.close()
+
+
+def test_a_log_that_cannot_be_written_is_told_as_such(film: Path, tmp_path: Path) -> None:
+    settings = asked(tmp_path, crf=(30,))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "vmaf").touch()
+    with pytest.raises(EncodeError, match="the VMAF log cannot be written") as caught:
+        encoding.encode(job(film, settings))
+    assert "disk space" in caught.value.hint
+    assert not leftovers(tmp_path)
+
+
 def test_an_interrupt_leaves_no_file_and_the_job_for_later(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, crf=(30,))
     store = Store(settings.output.url)
