@@ -29,6 +29,7 @@ from aqs_batch.lookahead import Lookahead, stamp
 from aqs_batch.records import (
     DAMAGED,
     FRAMES_PER_SEQUENCE,
+    TILE_PX,
     Pixels,
     Provenance,
     SequenceScore,
@@ -248,11 +249,11 @@ def _warnings(
     height, width = size
     if (height, width) != (video.height, video.width):
         warnings.append(f"scaled from {video.width}x{video.height} to {width}x{height} first")
-    if len(video.frame_times_s) < 7:
+    if len(video.frame_times_s) < FRAMES_PER_SEQUENCE:
         count = len(video.frame_times_s)
         warnings.append(f"only {count} frame{'s' if count > 1 else ''}: played forth and back")
-    if min(height, width) < 224:
-        warnings.append("smaller than a 224 px tile: continued by reflection")
+    if min(height, width) < TILE_PX:
+        warnings.append(f"smaller than a {TILE_PX} px tile: continued by reflection")
     if video.hdr:
         warnings.append(f"HDR ({video.hdr}) tone-mapped to SDR before scoring")
         if not (video.color_primaries and video.color_matrix):
