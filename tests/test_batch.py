@@ -79,6 +79,17 @@ def test_beside_a_file_that_may_have_killed_a_process_nothing_is_begun(house: Ho
     assert house.ahead == {"a.mp4": [], "b.mp4": ["c.mp4"], "c.mp4": []}
 
 
+def test_what_a_killed_process_had_in_hand_is_free_at_once(house: House) -> None:
+    """Though its lease has minutes to run."""
+    house.write(a=b"one")
+    file, (place, pid, _) = house.folder / "a.mp4", own_name().split(":")
+    queued = house.store.enqueue(fingerprint(file), house.batch.key, file, force=False)
+    dead = f"{place}:{pid}:1"  # of this number, and begun at another time
+    assert house.store.claim(queued.id, dead, house.clock.now(), 300.0, 3)
+    assert house.run() == [("scored", "a.mp4")]
+    assert "waiting" not in [event.kind for event in house.events]
+
+
 def test_a_database_that_cannot_be_read_for_a_moment_is_not_held_against_a_file(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
