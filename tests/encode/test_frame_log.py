@@ -55,6 +55,7 @@ def test_a_log_is_kept_as_a_file_that_is_whole_or_not_there(tmp_path: Path) -> N
     told = json.loads(gzip.decompress(file.read_bytes()))
     assert told == {"crf": 24, "frame": [0, 1], "t_s": [0.0, 0.04], "vmaf": [95.1235, 80.0]}
     before = file.read_bytes()
+    assert before[4:8] == bytes(4)  # where gzip notes the time: the same log is the same bytes
     log([95.123456, 80.0]).write(file, {"crf": 24})
     assert file.read_bytes() == before
     file.unlink()
