@@ -69,7 +69,7 @@ class Jobs(Database):
     ) -> Job:
         """Queue a job unless it is there; any ended one with `force`, a failed one with `again`.
 
-        A quarantined job stays so until `retry`, and a running one keeps running.
+        Without `force` a quarantined job stays so until `retry`; a running one keeps running.
         """
         with self._write() as connection:
             return self._enqueue(connection, fingerprint, settings_key, path, force, again)
