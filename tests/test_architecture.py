@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,16 @@ def test_imports_go_down_only(path: Path) -> None:
         assert "console" not in used
         assert not used & set(upper[upper.index(here) + 1 :])
     assert "training" not in {n.split(".")[0] for n in imports(path)}
+
+
+def test_nobody_imports_in_a_circle() -> None:
+    """Of all, not only of those whose place is said above: stages and packages count as one."""
+    used: dict[str, set[str]] = {}
+    for path in MODULES:
+        here = place(path).split("/")[0].removesuffix(".py")
+        used.setdefault(here, set()).update({name.split(".")[0] for name in ours(path)} - {here})
+    order = list(graphlib.TopologicalSorter(used).static_order())  # raises CycleError
+    assert order.index("store") < order.index("service") < order.index("cli")
 
 
 @pytest.mark.parametrize("path", ALL_MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
