@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +124,24 @@ def test_a_growing_file_is_taken_when_it_has_stood_still(house: House) -> None:
     assert house.run() == Summary(scored=1)
     assert house.clock.steady() >= grown[-1] + 10
     assert file.read_bytes() == b"0" + b"more" * 8
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="leases are Linux's")
+def test_a_file_that_is_open_for_writing_is_not_taken_however_still_it_stands(house: House) -> None:
+    """A copy may pause for longer than any quiet time."""
+    pause_until, closed = house.clock.steady() + 100, []
+    handle = (house.inbox / "a.mp4").open("wb", buffering=0)
+    handle.write(b"half of it")
+
+    def go_on(seconds: float) -> None:
+        if house.clock.steady() >= pause_until and not closed:
+            handle.write(b" and the rest")
+            handle.close()
+            closed.append(house.clock.steady())
+
+    house.clock.on_wait = go_on
+    assert house.run() == Summary(scored=1)
+    assert closed and house.clock.steady() >= closed[0] + 10
 
 
 def test_a_file_that_changes_while_it_is_read_is_taken_again_whole(house: House) -> None:
