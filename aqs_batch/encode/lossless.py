@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
+from aqs_batch.encode.scratch import scratch
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Video
 
@@ -36,8 +36,8 @@ def write(
 ) -> tuple[int, tuple[str, ...]]:
     """Filter `video` into `target` (.mkv); its frames, and what the copy lacks in words.
 
-    The source is only read. Written under a temporary name and renamed when whole. Sound,
-    subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
+    The source is only read. Written in a temporary folder beside `target` and moved when whole.
+    Sound, subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
     RefusedMedia for HDR and EncodeError when a child fails.
     """
     filtered.admit(video)
@@ -52,18 +52,16 @@ def write(
         command.decoder_argv, ffmpeg_path, video, WHOLE, _LIKE,
         planar=pixels, others=[s.index for s in copied],
     )  # fmt: skip
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with tempfile.TemporaryDirectory(prefix="aqs-covers-") as folder:
-            pictures = [s for s in taken if s.is_cover]
-            attached = covers.take_out(ffmpeg_path, video.path, pictures, Path(folder))
-            encoding = encoder_argv(ffmpeg_path, video, partial, copied, attached)
-            count = filtered.run(decoding, encoding, raw, luma_filter, on_frame)
+    with scratch(target.parent) as folder:  # a name beside it may be too long, or another call's
+        partial = folder / "copy.mkv"
+        pictures = [s for s in taken if s.is_cover]
+        attached = covers.take_out(ffmpeg_path, video.path, pictures, folder)
+        encoding = encoder_argv(ffmpeg_path, video, partial, copied, attached)
+        count = filtered.run(decoding, encoding, raw, luma_filter, on_frame)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
+        _check_target(target, video.path)  # another call may have been quicker
         partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
     lost = [f"{words} was left out: Matroska has none" for words in left]
     lost += [f"{words} was left out" for words in cropping.told(ffmpeg_path, video)]

@@ -293,6 +293,30 @@ def test_no_other_file_is_written_over(make_clip: Make, tmp_path: Path) -> None:
     assert other.read_bytes() == b"somebody's original"
 
 
+def test_a_file_that_came_meanwhile_is_not_written_over(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Two calls for one name had also written into one temporary file."""
+    target = tmp_path / "o.mkv"
+
+    def slow(window: Sequence[Luma], bit_depth: int) -> Luma:
+        target.write_bytes(b"another call's copy")
+        return window[1]
+
+    with pytest.raises(MediaError, match="exists already"):
+        lossless.write(ffmpeg_path, probe(make_clip("a.mkv", seconds=0.2)), target, slow)
+    assert target.read_bytes() == b"another call's copy"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_may_be_as_long_as_a_name_can_be(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    target = tmp_path / f"{'x' * 251}.mkv"
+    lossless.write(ffmpeg_path, probe(make_clip("a.mkv", seconds=0.2)), target, identity)
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_subtitles_of_mp4_come_along_as_text(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
