@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,11 @@ def inspect(path: Path) -> Checkpoint:
         known: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in card.items()
         }
+        if newer := sorted(set(known) - {entry.name for entry in fields(ModelCard)}):
+            raise CheckpointError(
+                f"{path} is of a newer aqs-batch: its model card has {', '.join(newer)}",
+                hint="Upgrade aqs-batch, or set [model] checkpoint to one that this version made.",
+            )
         return Checkpoint(path, ModelCard(**known), hashlib.sha256(raw).hexdigest()[:12])
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}: nothing is scored", hint=hint) from error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from aqs_batch.analysis.checkpoint import inspect, load_model, shipped_path
+from aqs_batch.analysis.checkpoint import CARD_KEY, inspect, load_model, shipped_path
 from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
 
@@ -22,6 +26,15 @@ def test_what_is_not_safetensors_is_refused(tmp_path: Path, content: bytes) -> N
     file = tmp_path / "x.safetensors"
     file.write_bytes(content)
     with pytest.raises(CheckpointError):
+        inspect(file)
+
+
+def test_a_card_that_says_more_than_this_version_reads_is_of_a_newer_one(tmp_path: Path) -> None:
+    """It was "not an aqs-batch checkpoint: __init__() got an unexpected keyword argument"."""
+    card = {**asdict(inspect(shipped_path()).card), "blend": 0.5}
+    file = tmp_path / "newer.safetensors"
+    save_file({"w": torch.zeros(1)}, file, metadata={CARD_KEY: json.dumps(card)})
+    with pytest.raises(CheckpointError, match="is of a newer aqs-batch: its model card has blend"):
         inspect(file)
 
 
