@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from aqs_batch.clock import iso
 from aqs_batch.errors import SettingsError
+from aqs_batch.identity import is_at_work, own_name
 from aqs_batch.reports.atomic import replace_text
 
-HEARTBEAT_FILE = "heartbeat.json"
+HEARTBEAT_FILE = "heartbeat.json"  # of a second service of one folder heartbeat-2.json, and so on
 BEAT_S = 10.0
 
 
@@ -37,6 +39,7 @@ class Health:
 
     def __init__(self, output_dir: Path, prometheus_file: str) -> None:
         self._file = output_dir / HEARTBEAT_FILE
+        self._service = own_name()
         self._prometheus = Path(prometheus_file) if prometheus_file else None
         if self._prometheus is not None:
             _need_prometheus()
@@ -51,12 +54,30 @@ class Health:
         why = f" ({pulse.why})" if pulse.why else ""
         queued = pulse.jobs.get("queued", 0)
         notify(f"WATCHDOG=1\nSTATUS={pulse.state}, {queued} queued{why}")
-        text = json.dumps({"at": iso(now_s), "at_s": now_s, "pid": os.getpid(), **asdict(pulse)})
+        who = {"at": iso(now_s), "at_s": now_s, "pid": os.getpid(), "service": self._service}
         with contextlib.suppress(OSError):
-            _write(self._file, text + "\n")
+            self._file = _free(self._file)
+            _write(self._file, json.dumps({**who, **asdict(pulse)}) + "\n")
         with contextlib.suppress(OSError):
             if self._prometheus is not None:
                 _write_prometheus(self._prometheus, pulse, now_s)
+
+
+def _free(wanted: Path) -> Path:
+    """The heartbeat file that is this service's: of two on one folder each wrote over the other's,
+    and monitoring was not told when one of them died.
+    """
+    numbered = (wanted.with_name(f"heartbeat-{number}.json") for number in itertools.count(2))
+    return next(file for file in itertools.chain([wanted], numbered) if not _is_taken(file))
+
+
+def _is_taken(file: Path) -> bool:
+    """Whether another service of this machine is at work that beats there."""
+    try:
+        beat = json.loads(file.read_bytes())
+        return beat["state"] != "stopped" and is_at_work(str(beat["service"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _write(file: Path, text: str) -> None:
@@ -71,26 +92,54 @@ def _write(file: Path, text: str) -> None:
 
 
 def check(output_dir: Path, now_s: float, most_s: float) -> list[str]:
-    """What is wrong with the service that writes to `output_dir`; nothing: it is well."""
-    file = output_dir / HEARTBEAT_FILE
+    """What is wrong with the services that write to `output_dir`; nothing: all is well."""
+    files = sorted(output_dir.glob("heartbeat*.json"))
+    if not files:
+        return [f"no service has written {output_dir / HEARTBEAT_FILE} yet"]
+    beats = [_beat(file) for file in files]
+    if len(beats) > 1:  # one that was stopped on purpose is no matter while another goes on
+        beats = [beat for beat in beats if beat.state != "stopped"] or beats[:1]
+    found = [beat.wrong(now_s, most_s) for beat in beats]
+    quarantined = max(beat.quarantined for beat in beats)
+    if quarantined:
+        found.append(f"{quarantined} quarantined (see `aqs-batch status`)")
+    return [words for words in found if words]
+
+
+@dataclass(frozen=True)
+class _Beat:
+    """What one heartbeat file says; `unread` is why it says nothing."""
+
+    file: Path
+    state: str = ""
+    why: str = ""
+    at: str = "?"
+    at_s: float = 0.0
+    quarantined: int = 0
+    unread: str = ""
+
+    def wrong(self, now_s: float, most_s: float) -> str:
+        """What is wrong with its service, or nothing."""
+        who = "the service" if self.file.name == HEARTBEAT_FILE else f"that of {self.file.name}"
+        if self.unread:
+            return f"no heartbeat in {self.file} ({self.unread})"
+        if self.state == "stopped":
+            return f"{who} was stopped at {self.at}"
+        if now_s - self.at_s > most_s:
+            return f"{who} was last heard of {now_s - self.at_s:.0f} s ago, {self.state}"
+        if self.state == "waiting":
+            return f"{who} waits for its database or disk{self.why and ': '}{self.why}"
+        return ""
+
+
+def _beat(file: Path) -> _Beat:
     try:
-        beat = json.loads(file.read_text(encoding="utf-8"))
-        state, at_s, jobs = str(beat["state"]), float(beat["at_s"]), dict(beat["jobs"])
-    except FileNotFoundError:
-        return [f"no service has written {file} yet"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [f"no heartbeat in {file} ({error})"]
-    found = []
-    if state == "stopped":
-        found.append(f"the service was stopped at {beat.get('at', '?')}")
-    elif now_s - at_s > most_s:
-        found.append(f"the service was last heard of {now_s - at_s:.0f} s ago, {state}")
-    elif state == "waiting":
-        why = f": {beat['why']}" if beat.get("why") else ""
-        found.append(f"the service waits for its database or disk{why}")
-    if jobs.get("quarantined"):
-        found.append(f"{jobs['quarantined']} quarantined (see `aqs-batch status`)")
-    return found
+        said = json.loads(file.read_text(encoding="utf-8"))
+        at, why = str(said.get("at", "?")), str(said.get("why", ""))
+        quarantined = int(dict(said["jobs"]).get("quarantined", 0))
+        return _Beat(file, str(said["state"]), why, at, float(said["at_s"]), quarantined)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _Beat(file, unread=str(error))
 
 
 def notify(text: str) -> None:

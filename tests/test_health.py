@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,34 @@ def test_where_there_is_no_room_the_heartbeat_is_written_over(
     beat(tmp_path, now=2000.0, state="waiting")
     assert "waits for" in health.check(tmp_path, 2001.0, 300.0)[0]
     assert [p.name for p in tmp_path.iterdir()] == ["heartbeat.json"]
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from tests.test_health import beat
+beat(Path(sys.argv[1]), state="working")
+print("beaten", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_services_of_one_folder_have_a_heartbeat_each(tmp_path: Path) -> None:
+    """One wrote over the other's, so that its death was never told."""
+    argv = [sys.executable, "-c", OTHER, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, cwd=Path(__file__).parent.parent, text=True, **pipes) as other:
+        assert other.stdout is not None and other.stdout.readline() == "beaten\n"
+        beat(tmp_path, now=1600.0)
+        (wrong,) = health.check(tmp_path, 1601.0, 300.0)
+        assert wrong == "the service was last heard of 601 s ago, working"
+        beat(tmp_path, now=1600.0, state="stopped")
+        assert health.check(tmp_path, 1001.0, 300.0) == []  # the other goes on
+        other.kill()
+    assert {p.name for p in tmp_path.iterdir()} == {"heartbeat.json", "heartbeat-2.json"}
+    beat(tmp_path, now=1700.0)  # what a dead one left is taken over
+    assert health.check(tmp_path, 1701.0, 300.0) == []
+    assert json.loads((tmp_path / "heartbeat.json").read_text())["at_s"] == 1700.0
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets")
