@@ -160,7 +160,7 @@ def test_inspect_model_prints_it(examined: Anatomy, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(anatomy, "examine", lambda checkpoint: examined)
     done = CliRunner().invoke(commands, ["inspect-model"])
     assert done.exit_code == 0, done.output
-    for word in ("multiply-adds", "sees (px)", "color_banding", "Slowest layers"):
+    for word in (", made 20", "multiply-adds", "sees (px)", "color_banding", "Slowest layers"):
         assert word in done.output
 
 

@@ -15,6 +15,7 @@ from aqs_batch.commands.flags import CHECKPOINT, PROFILE, Load, profile_flags, s
 
 if TYPE_CHECKING:
     from aqs_batch.analysis.anatomy import Anatomy
+    from aqs_batch.analysis.checkpoint import Checkpoint
     from aqs_batch.analysis.openvino_cpu import Layer
     from aqs_batch.measure import Forecast, Measured
 
@@ -124,17 +125,24 @@ def inspect_model(load: Load, checkpoint: str | None, as_json: bool) -> int:
     layers = measure.layer_times(found, settings)
     named_above = dict(zip(found.card.artifacts, found.card.threshold, strict=True))
     if as_json:
-        parts = {"checkpoint": found.label, "thresholds": named_above, **asdict(anatomy_of)}
+        parts: dict[str, Any] = {"checkpoint": found.label, "created": found.card.created}
+        parts |= {"thresholds": named_above, **asdict(anatomy_of)}
         click.echo(json.dumps(parts | {"layers": [asdict(layer) for layer in layers]}))
     else:
-        click.echo(_anatomy(found.label, anatomy_of, named_above, layers))
+        click.echo(_anatomy(found, anatomy_of, named_above, layers))
     return 0
 
 
-def _anatomy(label: str, found: Anatomy, named_above: dict[str, float], layers: list[Layer]) -> str:
+def _anatomy(
+    of: Checkpoint, found: Anatomy, named_above: dict[str, float], layers: list[Layer]
+) -> str:
+    from aqs_batch.wording import moment
+
+    made = f", made {moment(of.card.created)}" if of.card.created else ""  # a run's own has none
     parameters = sum(p.parameters for p in found.parts)
     work = sum(p.multiply_adds for p in found.parts)
-    lines = [f"{label}: {parameters:,} parameters, {work / 1e9:.2f} G multiply-adds a tile", ""]
+    size = f"{parameters:,} parameters, {work / 1e9:.2f} G multiply-adds a tile"
+    lines = [f"{of.label}{made}: {size}", ""]
     lines += [f"{'part':<24}{'parameters':>12}{'M multiply-adds':>18}"]
     for part in found.parts:
         lines.append(f"{part.name:<24}{part.parameters:>12,}{part.multiply_adds / 1e6:>18.1f}")
