@@ -21,7 +21,7 @@ STDERR_TAIL_LINES = 40
 STDERR_LIMIT_BYTES = 64 << 20
 TERM_GRACE_S = 3.0
 LONGEST_LINE_BYTES = 4096
-NEEDED = ("libvmaf", "libx265", "xpsnr")  # to make re-encodes and to measure them
+NEEDED = ("libvmaf", "libx265", "xpsnr", "zscale")  # to re-encode, to measure, to score HDR
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def find(setting: str = "") -> Ffmpeg:
     why = "bundled (imageio-ffmpeg)"
     if on_path := shutil.which("ffmpeg"):
         try:
-            found = _inspect(on_path, "first on PATH with libvmaf, libx265 and xpsnr")
+            found = _inspect(on_path, f"first on PATH with {', '.join(NEEDED)}")
             if not found.missing:
                 return found
             why += f"; {on_path} lacks {' and '.join(found.missing)}"

@@ -42,12 +42,20 @@ def test_a_child_that_waits_to_write_ends_when_it_is_left(ffmpeg_path: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("filters", "chosen"), [("libvmaf", False), ("libvmaf xpsnr", True), ("xpsnr", False)]
+    ("filters", "chosen"),
+    [
+        ("libvmaf zscale", False),
+        ("libvmaf xpsnr zscale", True),
+        ("xpsnr zscale", False),
+        ("libvmaf xpsnr", False),
+    ],
 )
 def test_an_ffmpeg_that_cannot_measure_is_not_taken_from_path(
     on_path: OnPath, filters: str, chosen: bool
 ) -> None:
-    """One before 7.1 was called good, and every re-encode ended in "No such filter: 'xpsnr'"."""
+    """One before 7.1 was called good, and every re-encode ended in "No such filter: 'xpsnr'"; one
+    without zimg scored no HDR.
+    """
     listed = "".join(f" .. {name} VV->V x\n" for name in filters.split())
     mine, found = on_path(
         "case $2 in\n-version) echo 'ffmpeg version 7.0.2';;\n"
