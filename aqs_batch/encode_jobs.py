@@ -67,9 +67,9 @@ class EncodeJobs:
         return self._settings.encode.key(self._settings_key, version)
 
     def check(self) -> None:
-        """Raises SettingsError for encoder parameters that would fail every file."""
+        """Raises SettingsError for an ffmpeg or encoder parameters that would fail every file."""
         asked, found = self._settings.encode, find_ffmpeg(self._settings.ffmpeg.path)
-        trial.check(found.path, Recipe(Codec(asked.codec), asked.preset, asked.params))
+        trial.check(found, Recipe(Codec(asked.codec), asked.preset, asked.params))
 
     def after(self, path: Path, entry: RunFile, tell: Tell, *, force: bool = False) -> RunFile:
         """Re-encode a file whose analysis went well; a failure is told in the entry's reason.

@@ -13,6 +13,7 @@ from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Piped, Target
 from aqs_batch.encode.plan import Window
 from aqs_batch.errors import EncodeError, SettingsError
+from aqs_batch.ffmpeg import find
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Video
 
@@ -158,9 +159,28 @@ def test_every_codec_goes_through_the_same_code() -> None:
 @pytest.mark.parametrize("kind", [Codec.X265, Codec.X264, Codec.SVTAV1])
 def test_parameters_are_tried_before_files_are(kind: Codec, ffmpeg_path: str) -> None:
     preset = "12" if kind is Codec.SVTAV1 else "ultrafast"
-    trial.check(ffmpeg_path, Recipe(kind, preset, "keyint=50"))
+    found = find(ffmpeg_path)
+    trial.check(found, Recipe(kind, preset, "keyint=50"))
     with pytest.raises(SettingsError, match="bogus"):
-        trial.check(ffmpeg_path, Recipe(kind, preset, "bogus=1"))
+        trial.check(found, Recipe(kind, preset, "bogus=1"))
     argv = trial.argv("ffmpeg", Recipe(kind, preset, "keyint=50"), "yuv420p10le")
     assert argv[-3:] == ["-f", "null", "-"]
     assert "format=yuv420p10le" in after(argv, "-i")
+
+
+def test_an_ffmpeg_that_cannot_do_it_is_told_before_files_are(
+    ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Every file had been scored and encoded, and had failed by itself."""
+    recipe = Recipe(Codec.SVTAV1, "12")
+    blind = replace(find(ffmpeg_path), missing=("libvmaf", "xpsnr"))
+    with pytest.raises(SettingsError, match="has no libvmaf and no xpsnr: no re-encode"):
+        trial.check(blind, recipe)
+    lacks = tmp_path / "ffmpeg"
+    lacks.write_text(f"""#!/bin/sh
+case "$*" in *libsvtav1*) echo "Unknown encoder 'libsvtav1'" >&2; exit 8;; esac
+exec "{ffmpeg_path}" "$@"
+""")
+    lacks.chmod(0o755)
+    with pytest.raises(SettingsError, match="codec svtav1 failed"):
+        trial.check(find(str(lacks)), recipe)
