@@ -268,6 +268,23 @@ def test_who_stops_looking_is_not_told_to_run_again(tmp_path: Path) -> None:
     assert "interrupted" in said and "run again" not in said
 
 
+def test_who_follows_in_json_gets_an_object_a_line(tmp_path: Path) -> None:
+    """An empty line had stood between them, which is no JSON."""
+    store = Store(f"sqlite:///{tmp_path}/out/aqs.db")
+    following = subprocess.Popen(
+        [*COMMAND, "status", "--follow", "--json", "--output_dir", "out"], cwd=tmp_path, text=True,
+        env={**os.environ, **QUICK, "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert following.stdout is not None
+    before = json.loads(following.stdout.readline())
+    store.enqueue("print", "key", tmp_path / "a.mp4", force=False)
+    after = json.loads(following.stdout.readline())
+    following.terminate()
+    following.communicate(timeout=60)
+    store.close()
+    assert [found["jobs"]["queued"] for found in (before, after)] == [0, 1]
+
+
 def test_a_reader_that_left_is_told_of_by_every_command(tmp_path: Path) -> None:
     Store(f"sqlite:///{tmp_path}/out/aqs.db").close()
     reads, writes = os.pipe()

@@ -167,6 +167,7 @@ def test_gates_are_listed_as_elsewhere_and_can_be_switched_off(
         (("watch", "--watch_dir", "in", "--until", "25:00"), "watch.until"),
         (("audit", "in", "--fail_on", "ugly"), "audit.fail_on"),
         (("cancel", "--output_dir", "out"), "name files"),
+        (("status", "--check", "--json"), "leave out --json"),
     ],
 )
 def test_wrong_usage_exits_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

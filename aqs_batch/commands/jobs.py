@@ -32,16 +32,21 @@ LONGEST_RUN_S = 30 * 86400.0  # a run that began before and has no end was kille
 def status(load: Load, as_json: bool, follow: bool, check: bool) -> int:
     """Show jobs by state, the last run, and what failed."""
     settings = load().settings
+    if check and (as_json or follow):
+        raise click.UsageError(
+            "--check says one line for monitoring: leave out --json and --follow"
+        )
     if check:
         return _check(settings)
     with open_store(settings) as store:
+        before = store.job_counts()  # first: what changes while it is shown is shown next
         _show(store, as_json=as_json)
-        before = store.job_counts()
         while follow:
             time.sleep(FOLLOW_S)
             if (now := store.job_counts()) != before:
                 before = now
-                click.echo()
+                if not as_json:  # an object a line
+                    click.echo()
                 _show(store, as_json=as_json)
     return 0
 
