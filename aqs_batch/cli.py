@@ -69,7 +69,10 @@ def invoke() -> int:
         with suppress(OSError):
             error.show()
         return EXIT_USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, ImportError) as error:
+        # OpenVINO cannot be imported, it says, where Ctrl-C comes while it is.
+        if isinstance(error, ImportError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         complain("interrupted")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0

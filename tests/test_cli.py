@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from aqs_batch import cli
 from aqs_batch.cli import commands
 from aqs_batch.settings import Settings
 
@@ -46,3 +47,17 @@ def test_no_command_is_cut_off_in_the_list_of_a_common_terminal() -> None:
     told = CliRunner().invoke(commands, ["--help"], env={"COLUMNS": "80"}).output
     assert all(name in told for name in commands.commands)
     assert "..." not in told.partition("Commands:")[2]
+
+
+def test_an_interrupt_that_a_library_calls_its_own_failure_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C in the first second of a run was a traceback, "ImportError: initialization failed"."""
+
+    def half_loaded(**_: object) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr(cli.commands, "main", half_loaded)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)  # the tests' own stay
+    assert cli.invoke() == 130
+    assert capsys.readouterr().err == "interrupted\n"
