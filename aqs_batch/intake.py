@@ -270,13 +270,17 @@ def own_folders(settings: Settings) -> Iterable[Path]:
 
 
 def check_folders(settings: Settings) -> None:
-    """Raise SettingsError where watched folders are none, twice, or inside each other or ours."""
+    """Raise SettingsError where watched folders are none, no folders, twice, or inside each other
+    or ours.
+    """
     folders = [Path(os.path.realpath(f.dir)) for f in settings.watch.folders]
     if not folders:
         raise SettingsError(
             "no folder to watch", hint="Name one with --watch_dir, or in [watch] folders."
         )
     for number, folder in enumerate(folders):
+        if os.path.isfile(folder):  # it had been waited for as if its disk might come back
+            raise SettingsError(f"{folder} is a file; what is watched is a folder")
         others = [f for f in folders[:number] if f == folder or f in folder.parents]
         others += [f for f in folders[:number] if folder in f.parents]
         if others:

@@ -165,6 +165,7 @@ def test_gates_are_listed_as_elsewhere_and_can_be_switched_off(
         (("watch", "--output_dir", "out"), "no folder to watch"),
         (("watch", "--watch_dir", "in", "--output_dir", "in"), "our own folder"),
         (("watch", "--watch_dir", "in", "--until", "25:00"), "watch.until"),
+        (("watch", "--watch_dir", "a.mp4", "--output_dir", "out"), "a.mp4 is a file"),
         (("audit", "in", "--fail_on", "ugly"), "audit.fail_on"),
         (("cancel", "--output_dir", "out"), "name files"),
         (("status", "--check", "--json"), "leave out --json"),
@@ -172,6 +173,7 @@ def test_gates_are_listed_as_elsewhere_and_can_be_switched_off(
 )
 def test_wrong_usage_exits_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     (tmp_path / "in").mkdir()
+    (tmp_path / "a.mp4").touch()
     done = aqs(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
