@@ -80,6 +80,13 @@ def test_an_ffmpeg_that_does_not_run_is_a_wrong_setting(clip: Path, tmp_path: Pa
     assert "/nope does not run" in done.stderr
 
 
+def test_exit_codes_with_a_traceback_are_those_without(tmp_path: Path) -> None:
+    """A wrong setting had ended with 1, as if some files had failed."""
+    done = aqs("run", "in", "--output_dir", "", "--debug", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr and "output.dir" in done.stderr
+
+
 def test_a_file_named_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     done = aqs("run", "none.mp4", "--output_dir", "out", cwd=tmp_path)
     assert done.returncode == 1

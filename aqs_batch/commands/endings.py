@@ -35,6 +35,7 @@ def tell(error: AqsError) -> None:
 def plain_errors(debug: bool) -> Iterator[None]:
     """Our own errors as a message for a person; with --debug as a traceback, and with the log."""
     import logging
+    import traceback
 
     from aqs_batch.errors import AqsError, CheckpointError, SettingsError
     from aqs_batch.events import Unheard
@@ -45,18 +46,14 @@ def plain_errors(debug: bool) -> Iterator[None]:
     try:
         yield
     except AqsError as error:
-        if debug:
-            raise
-        tell(error)
+        traceback.print_exc() if debug else tell(error)
         raise click.exceptions.Exit(
             EXIT_USAGE if isinstance(error, SettingsError | CheckpointError) else EXIT_FAILED
         ) from error
     except (BrokenPipeError, Unheard) as error:  # `aqs-batch run | head`: not all of it was done
         raise click.exceptions.Exit(EXIT_PIPE) from error
     except OSError as error:
-        if debug:
-            raise
-        complain(f"error: {_of_system(error)}")
+        traceback.print_exc() if debug else complain(f"error: {_of_system(error)}")
         raise click.exceptions.Exit(EXIT_FAILED) from error
 
 
