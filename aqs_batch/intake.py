@@ -279,7 +279,8 @@ def check_folders(settings: Settings) -> None:
             "no folder to watch", hint="Name one with --watch_dir, or in [watch] folders."
         )
     for number, folder in enumerate(folders):
-        if os.path.isfile(folder):  # it had been waited for as if its disk might come back
+        # Not `is_file`, which raises where a folder may not be entered: that is waited for.
+        if os.path.isfile(folder):  # noqa: PTH113
             raise SettingsError(f"{folder} is a file; what is watched is a folder")
         others = [f for f in folders[:number] if f == folder or f in folder.parents]
         others += [f for f in folders[:number] if folder in f.parents]
