@@ -36,11 +36,11 @@ from aqs_batch.records import (
     TileScores,
     Video,
 )
+from aqs_batch.reports.summary import WORST_MOMENTS
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.settings import LimitSettings, Settings
 from aqs_batch.store import Analysis
 
-WORST_MOMENTS = 6
 PICTURE_PX = 320
 LEAST_DECODE_S = 60.0
 SQUARE_ENOUGH = 0.01  # of the pixel aspect: scaling to even sides leaves as much

@@ -23,8 +23,9 @@ from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.events import Progress
 from aqs_batch.ingest.probe import probe
 from aqs_batch.lookahead import MOST_SEQUENCES
-from aqs_batch.pipeline import WORST_MOMENTS, Workbench, WorstMoments, look_ahead, process
+from aqs_batch.pipeline import Workbench, WorstMoments, look_ahead, process
 from aqs_batch.records import Video
+from aqs_batch.reports.summary import WORST_MOMENTS
 
 
 def test_the_pictures_kept_are_those_of_the_worst_moments() -> None:

@@ -23,6 +23,7 @@ from aqs_batch.wording import aqs_words, cut, percent
 
 # Below this two scores read the same at two decimals, so neither better nor worse is claimed.
 CHANGE_MIN = 0.01
+WORST_MOMENTS = 6  # of a video: so many are shown, and so many pictures kept
 _CHANGES_LISTED = 6
 
 

@@ -15,7 +15,7 @@ from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, qualit
 from aqs_batch.reports.names import visible_name
 from aqs_batch.reports.rd_curve import rd_curve
 from aqs_batch.reports.rung_frames import WorstPicture, strips, worst_pictures
-from aqs_batch.reports.summary import severities
+from aqs_batch.reports.summary import WORST_MOMENTS, severities
 from aqs_batch.reports.timeline import (
     alert_count,
     aqs_timeline,
@@ -24,7 +24,6 @@ from aqs_batch.reports.timeline import (
 )
 from aqs_batch.wording import aqs_words, decimal, size, video_time
 
-_MOMENTS_MAX = 8
 _MAX_HEIGHT = 1080  # of frames as they are scored, where the run does not say
 _IMAGES_MAX_BYTES = 500_000  # of JPEG; the page stays under 1 MB with its charts and base64
 
@@ -165,7 +164,7 @@ def _artifact_lines(score: Score) -> tuple[ArtifactLine, ...]:
 
 def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
     """The worst sequences, those with a picture first, the lowest AQS first."""
-    worst = sorted(sequences, key=lambda s: (s.thumbnail is None, s.aqs, s.t_s))[:_MOMENTS_MAX]
+    worst = sorted(sequences, key=lambda s: (s.thumbnail is None, s.aqs, s.t_s))[:WORST_MOMENTS]
     room, moments = _IMAGES_MAX_BYTES, []
     for sequence in worst:
         picture = sequence.thumbnail or b""

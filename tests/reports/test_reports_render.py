@@ -18,7 +18,7 @@ from aqs_batch.records import RE_ENCODE, Artifact, Outcome, QualityLevel, Rung, 
 from aqs_batch.reports.explanations import EXPLANATIONS, label
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
-from aqs_batch.reports.summary import row_of
+from aqs_batch.reports.summary import WORST_MOMENTS, row_of
 from aqs_batch.reports.video_page import video_page
 from aqs_batch.wording import video_time
 
@@ -107,6 +107,13 @@ def test_what_is_worst_comes_first(outcome: Outcome) -> None:
     lowest = sorted(outcome.score.sequences, key=lambda sequence: sequence.aqs)
     times = [video_time(sequence.t_s) for sequence in lowest]
     assert [moment.time for moment in verdict.moments] == times[: len(verdict.moments)] != []
+
+
+def test_every_worst_moment_has_its_picture(build: Callable[..., Outcome]) -> None:
+    """Six pictures were kept, and eight moments shown."""
+    verdict = video_page(build(sequences=60, pictures=WORST_MOMENTS), {}).verdict
+    assert verdict is not None
+    assert [bool(moment.image) for moment in verdict.moments] == [True] * WORST_MOMENTS
 
 
 def test_what_is_there_for_part_of_the_time_is_told(
