@@ -62,6 +62,7 @@ class Audit:
             own_name(),
         )  # fmt: skip
         self._entries.run_id = self._run_id
+        self._store.expect(self._run_id, len(listed))
         self._store.inherit(self._run_id, is_at_work)
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
@@ -79,6 +80,7 @@ class Audit:
         found.add(*self._store.inherited(self._run_id))
         done = {entry.file for entry in self._store.run_files(self._run_id)}
         found.pending = [name for name in (*todo, *unlooked) if name not in done]
+        self._store.expect(self._run_id, len(done) + len(found.pending))  # without what went
         found.pending_bytes = sum(listed[name].size_bytes for name in found.pending)
         found.spent_s = self._clock.steady() - began
         if not self._stop.requested:

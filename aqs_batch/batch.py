@@ -86,6 +86,7 @@ class Batch:
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
         files = list(found)
+        self._store.expect(run_id, len(files))
         self._listen(Event("found", facts={"files": len(files)}))
         try:
             self._go_through(files, force)

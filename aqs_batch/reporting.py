@@ -173,8 +173,11 @@ def run_record(store: Store, run: RunRow) -> RunRecord:
         for _, status in standing(store, folders_of(run)):
             counts[status.value] += 1
     else:
-        for entry in store.run_files(run.id):
+        entries = store.run_files(run.id)
+        for entry in entries:
             counts[entry.status.value] += 1
+        if run.files is not None and run.files > len(entries):
+            counts["pending"] = run.files - len(entries)
     shown_dir = os.pathsep.join(folders_of(run)) if run.kind == "watch" else run.input_dir
     earlier = worst_first(store.inherited(run.id))
     return RunRecord(

@@ -25,7 +25,7 @@ from aqs_batch.identity import _here, _started
 from aqs_batch.ingest import files, watch
 from aqs_batch.ingest.fingerprint import content_hash, fingerprint
 from aqs_batch.intake import Intake
-from aqs_batch.reporting import write_reports
+from aqs_batch.reporting import run_record, write_reports
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
 from bench.faults.clock import FakeClock
@@ -284,6 +284,22 @@ def test_a_night_ends_at_its_hour_and_the_next_goes_on(archive: Archive) -> None
     store = Store(settings_for(archive.folder, archive.out).output.url)
     assert store.counts()["analyses"] == 10
     store.close()
+
+
+def test_a_report_says_how_many_files_a_night_did_not_reach(archive: Archive) -> None:
+    """The page of three files of ten had looked like the whole archive."""
+    archive.work_s, archive.more["output__export"] = 100.0, ["html"]
+    for number in range(10):
+        archive.write(f"{number}.mp4", bytes(1000 + number))
+    settings = settings_for(archive.folder, archive.out, **archive.more)
+    store, told = Store(settings.output.url), []
+    for ends in ({"until_s": 250.0}, {"cut_off": True}, {}):
+        run = store.run(archive.night(**ends).run)
+        write_reports(store, run, settings)
+        page = (archive.out / "index.html").read_text()
+        told.append((run_record(store, run).counts.get("pending"), "still to be looked at" in page))
+    store.close()
+    assert told == [(7, True), (6, True), (None, False)]
 
 
 def test_an_empty_folder_that_was_not_is_no_empty_archive(archive: Archive) -> None:
@@ -661,6 +677,9 @@ def test_what_goes_while_it_is_scored_has_not_failed(archive: Archive) -> None:
     archive.process = taken_away  # type: ignore[method-assign,assignment]
     found = archive.night()
     assert (kinds(found), found.pending) == ({"new": ["a.mp4"]}, [])
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    assert "pending" not in run_record(store, store.run(found.run)).counts
+    store.close()
 
 
 def test_what_another_process_has_in_hand_is_left_for_the_next_night(archive: Archive) -> None:

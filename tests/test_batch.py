@@ -15,6 +15,7 @@ from aqs_batch.events import Event
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.fingerprint import fingerprint
+from aqs_batch.reporting import run_record
 from aqs_batch.store import RunFile, Store
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for
@@ -145,6 +146,7 @@ def test_who_interrupts_a_run_finds_in_it_what_was_told(house: House) -> None:
     last = house.store.last_run()
     assert last is not None and not last.finished_at
     assert [entry.file for entry in house.store.run_files(last.id)] == ["a.mp4", "b.mp4"]
+    assert run_record(house.store, last).counts["pending"] == 1
 
 
 def test_a_run_that_has_ended_names_its_process_until_it_has_reported(house: House) -> None:

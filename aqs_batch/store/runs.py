@@ -38,6 +38,7 @@ class RunRow:
     command: str
     settings: Mapping[str, Any]
     kind: str = "run"  # "run", "watch" or "audit"
+    files: int | None = None  # that it is to come to; None: not known
 
 
 class Runs(Database):
@@ -72,6 +73,11 @@ class Runs(Database):
             key = connection.execute(sa.insert(runs).values(values)).inserted_primary_key
             assert key is not None
             return int(key[0])
+
+    def expect(self, run_id: int, files: int) -> None:
+        """Say how many files a run is to come to, whether it will or not."""
+        with self._write() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(files=files))
 
     def finish_run(self, run_id: int, finished_at: str) -> None:
         with self._write() as connection:
@@ -153,4 +159,5 @@ def _run(row: Any) -> RunRow:
         row.command,
         row.settings,
         row.kind,
+        row.files,
     )

@@ -36,6 +36,7 @@ runs = sa.Table(
     sa.Column("settings", sa.JSON),
     sa.Column("kind", sa.String(16)),
     sa.Column("worker", sa.String(64)),
+    sa.Column("files", sa.Integer),  # that it is to come to; null: not known
 )
 findings = sa.Table(
     "findings",
