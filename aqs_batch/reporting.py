@@ -206,9 +206,12 @@ def write_reports(
     output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
     thresholds = thresholds_of(settings)
     record = run_record(store, run)
-    used = settings.analysis.threshold
-    analysis = {**record.settings.get("analysis", {}), "threshold": used}
-    record = replace(record, settings={**record.settings, "analysis": analysis})
+    now: dict[str, dict[str, Any]] = {
+        "analysis": {"threshold": settings.analysis.threshold},
+        "output": {"export": settings.output.export},
+    }
+    told = {part: {**record.settings.get(part, {}), **own} for part, own in now.items()}
+    record = replace(record, settings={**record.settings, **told})
     with alone(output_dir):
         # Read once for exports and pages: reading is a third of the work.
         found = _heard(outcomes(store, run, thresholds), at_each)

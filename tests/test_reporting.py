@@ -77,6 +77,21 @@ def test_every_result_is_read_once_for_all_reports(
     assert len(read) == 2
 
 
+def test_an_index_links_to_no_export_that_was_not_written(settings: Settings) -> None:
+    """Of --export html all three links were dead, or led to the files of an earlier run."""
+    store = Store(settings.output.url)
+    run = store.run(scored(store, "a.mp4"))
+    linked = []
+    for export in (["json", "csv", "html"], ["csv", "html"], ["html"]):
+        output = settings.output.model_copy(update={"export": tuple(export)})
+        write_reports(store, run, settings.model_copy(update={"output": output}))
+        page = (Path(settings.output.dir) / "index.html").read_text()
+        linked.append(set(re.findall(r'href="([^"/]+)"', page)))
+    store.close()
+    tables = {"results.csv", "sequences.csv"}
+    assert linked == [{"results.json", *tables}, tables, set()]
+
+
 def test_exports_that_end_half_way_leave_nothing_behind(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

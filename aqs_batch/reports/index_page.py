@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from aqs_batch.records import Artifact, QualityLevel, RunRecord, Status
 from aqs_batch.reports.charts import histogram
 from aqs_batch.reports.explanations import label
+from aqs_batch.reports.export import targets_of
 from aqs_batch.reports.names import visible, visible_name
 from aqs_batch.reports.summary import Row, Summary, summarise
 from aqs_batch.reports.video_json import json_value
@@ -57,6 +59,7 @@ class IndexPage:
     troubles: tuple[Trouble, ...]
     earlier: tuple[str, ...]  # what nights had found that were cut off, at most _EARLIER_MAX
     has_encodes: bool
+    exports: tuple[str, ...]  # names of the files for other programs that lie beside it
     rows: tuple[Row, ...]  # the worst, at most PLAIN_ROWS_MAX
     data: str  # every row, as JSON that is safe inside <script>
 
@@ -81,6 +84,7 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
         troubles=_troubles(ordered),
         earlier=run.earlier[:_EARLIER_MAX],
         has_encodes=any(row.encode for row in ordered),
+        exports=tuple(path.name for path in targets_of(Path(), _formats(run))),
         rows=tuple(ordered[:PLAIN_ROWS_MAX]),
         data=table_data(ordered),
     )
@@ -154,6 +158,11 @@ def _range(level: QualityLevel) -> str:
     if level.floor > 0:
         return f"from {level.floor:.2f}"
     return f"below {min(other.floor for other in QualityLevel if other.floor > 0):.2f}"
+
+
+def _formats(run: RunRecord) -> Sequence[str]:
+    formats: Sequence[str] = run.settings.get("output", {}).get("export", ())
+    return formats
 
 
 def _took(run: RunRecord) -> str:

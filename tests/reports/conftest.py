@@ -208,6 +208,7 @@ def make_run(**changes: Any) -> RunRecord:
         "settings": {
             "analysis": {"alpha": 0.6, "interval_s": 1.0, "tiles": 4},
             "input": Path("/archive"),
+            "output": {"export": ["json", "csv", "html"]},
         },
     }
     return RunRecord(**(fields | changes))
