@@ -28,6 +28,7 @@ from aqs_batch.intake import Intake
 from aqs_batch.reporting import run_record, write_reports
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
+from aqs_batch.wording import moment
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for
 
@@ -545,7 +546,9 @@ def test_what_a_killed_night_found_is_told_by_the_next_once(archive: Archive) ->
     }  # fmt: skip
     (worse,), (lost,) = found.kinds["degraded"], found.kinds["missing"]
     assert (worse.night, lost.night) == (iso(killed_at), "")  # it is still missing tonight
-    assert f"found by the night of {iso(killed_at)}, which was cut off" in found.as_text(3600.0)
+    assert f"found by the night of {moment(iso(killed_at))}, which was cut off" in found.as_text(
+        3600.0
+    )
     (told,) = found.as_json(3600.0)["found"]["degraded"]
     assert (told["night"], told["why"]) == (iso(killed_at), "AQS 0.90 -> 0.10")
     assert gates(found, ["degraded", "corrupt"]) == ["degraded", "corrupt"]

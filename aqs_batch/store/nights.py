@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from aqs_batch.store.places import Place, Places
 from aqs_batch.store.tables import findings, runs
-from aqs_batch.wording import shown
+from aqs_batch.wording import moment, shown
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Finding:
     def words(self) -> str:
         """One line for a mail or a page."""
         why = f": {shown(self.why)}" if self.why else ""
-        of = f" (found by the night of {self.night}, which was cut off)" if self.night else ""
-        return f"{self.kind}: {shown(self.file)}{why}{of}"
+        night = f" (found by the night of {moment(self.night)}, which was cut off)"
+        return f"{self.kind}: {shown(self.file)}{why}{night if self.night else ''}"
 
 
 class Nights(Places):
