@@ -137,7 +137,7 @@ def _row_data(row: Row, codec: int) -> list[object]:
         codec,
         json_value(round(row.duration_s, 1)),
         row.size_bytes,
-        None if row.delta is None else round(row.delta, 3),
+        row.delta,
         visible(row.reason[:_REASON_MAX]),
         row.encode,
         json_value(row.encode_ratio),

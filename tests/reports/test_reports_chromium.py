@@ -15,7 +15,7 @@ import pytest
 
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, WorstFrame
 from aqs_batch.reports.render import render, render_index
-from aqs_batch.reports.summary import row_of
+from aqs_batch.reports.summary import row_of, summarise
 from tests.reports.conftest import picture
 
 Dump = Callable[[str], tuple[str, str]]
@@ -135,6 +135,25 @@ def test_a_name_is_found_however_its_letters_are_written(
     for typed in ("caf%C3%A9", "cafe%CC%81", "CAF%C3%89"):
         document, _ = dump(f"{address}#find={typed}")
         assert len(body_rows(document)) == 2
+
+
+def test_the_filter_for_what_got_worse_shows_as_many_as_are_counted(
+    tmp_path: Path,
+    outcome: Outcome,
+    run: RunRecord,
+    dump: Dump,
+) -> None:
+    """A loss of 0.0097, the same by the count, had been 0.01 and worse by the filter."""
+    assert outcome.score is not None
+    aqs = outcome.score.aqs
+    outcomes = [
+        replace(outcome, file=f"{loss}.mp4", previous_aqs=aqs + loss) for loss in (0.0097, 0.02)
+    ]
+    rows = [row_of(each) for each in outcomes]
+    assert summarise(rows).worse == 1
+    address = render_index(tmp_path / "report", rows, run).as_uri()
+    (line,) = body_rows(dump(address + "#change=worse")[0])
+    assert "0.02.mp4" in line
 
 
 def test_re_encodes_that_failed_are_among_the_failed(
