@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aqs_batch.records import Rung
 from aqs_batch.reports import svg
 from aqs_batch.reports.timeline import LEFT, RIGHT, WIDTH
-from aqs_batch.wording import decimal, video_time
+from aqs_batch.wording import cut, video_time
 
 _HEIGHT = 52.0
 _STRIPS_MAX = 8
@@ -34,7 +34,7 @@ def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
     """The worst frames of the recommended rung that have a picture, the worst first."""
     return tuple(
         WorstPicture(
-            video_time(frame.t_s), decimal(frame.vmaf, 1), base64.b64encode(frame.picture).decode()
+            video_time(frame.t_s), cut(frame.vmaf), base64.b64encode(frame.picture).decode()
         )
         for rung in rungs
         if rung.recommended
@@ -65,5 +65,5 @@ def _strip(rung: Rung) -> str:
         for n, value in enumerate(values)
     ]
     parts.append(svg.path(points, "curve"))
-    description = f"VMAF frame by frame, lowest {min(values):.1f}, {_words(rung)}."
+    description = f"VMAF frame by frame, lowest {cut(min(values))}, {_words(rung)}."
     return svg.chart("vmaf-strip", WIDTH, _HEIGHT, description, parts)

@@ -14,13 +14,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqs_batch.records import RE_ENCODE, Artifact, Outcome, QualityLevel, Rung, RunRecord, Status
+from aqs_batch.records import (
+    RE_ENCODE,
+    Artifact,
+    Outcome,
+    QualityLevel,
+    Rung,
+    RunRecord,
+    Status,
+    WorstFrame,
+)
 from aqs_batch.reports.explanations import EXPLANATIONS, label
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import WORST_MOMENTS, row_of
 from aqs_batch.reports.video_page import video_page
 from aqs_batch.wording import video_time
+from tests.reports.conftest import picture
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=40)
 MEGABYTE = 1_000_000
@@ -368,6 +378,17 @@ def test_the_table_has_the_facts_of_a_file(
     assert severities == [round(severity * 100) for severity in row.severities]
     delta = row.aqs - 0.25
     assert rest[:6] == [row.width, row.height, 0, row.duration_s, row.size_bytes, delta]
+
+
+def test_a_worst_frame_is_told_by_the_rule_of_the_tables(
+    build: Callable[..., Outcome], rungs: tuple[Rung, ...]
+) -> None:
+    """The table's minimum of 39.9 had been 40.0 beside its picture."""
+    worst = (WorstFrame(1.0, 39.96, picture(1)),)
+    rung = replace(rungs[0], recommended="the cheapest", worst=worst, strip=(95.0, 39.96))
+    page = video_page(build(encodes=(rung,)), {})
+    assert [frame.vmaf for frame in page.worst_frames] == ["39.9"]
+    assert "lowest 39.9," in page.strips[0][1]
 
 
 def test_a_score_just_below_a_level_is_not_shown_as_of_it(
