@@ -391,6 +391,16 @@ def test_a_worst_frame_is_told_by_the_rule_of_the_tables(
     assert "lowest 39.9," in page.strips[0][1]
 
 
+def test_where_no_file_was_scored_nothing_is_said_of_artifacts(
+    tmp_path: Path, outcome: Outcome, failure: Outcome, run: RunRecord
+) -> None:
+    assert outcome.score is not None
+    clean = replace(outcome, score=replace(outcome.score, detected=()))
+    said = [Page(render(tmp_path, found, run)).text("p") for found in ([failure], [clean])]
+    assert ["None was detected." in words for words in said] == [False, True]
+    assert ["No file was scored." in words for words in said] == [True, False]
+
+
 def test_a_score_just_below_a_level_is_not_shown_as_of_it(
     tmp_path: Path, outcome: Outcome, run: RunRecord
 ) -> None:
