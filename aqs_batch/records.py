@@ -133,6 +133,7 @@ class Video:
     duration_s: float
     bit_rate_kbps: float
     stream_index: int
+    is_mirrored: bool = False  # once it is turned by rotation_deg: upside down
     held_s: float = 0.0  # the part of duration_s for which the last frame stands still
     frame_times_s: tuple[float, ...] = field(repr=False, default=())  # PTS of every packet, sorted
     keyframe_times_s: tuple[float, ...] = field(repr=False, default=())
@@ -252,8 +253,7 @@ class Check:
 class Rung:
     """One encode at one CRF with what was measured of it against the untouched source.
 
-    `size_bytes` and `kbps` are of the video stream; of a sampled rung they are what the samples
-    come to over the whole source. `vmaf` is None where no model is valid (HDR); xpsnr is in dB.
+    `size_bytes` and `kbps` are of the video stream; of a sampled rung as its samples project them.
     """
 
     crf: float
@@ -261,9 +261,9 @@ class Rung:
     preprocess: str | None
     size_bytes: int
     kbps: float
-    vmaf: Vmaf | None
+    vmaf: Vmaf | None  # None where no model is valid (HDR)
     vmaf_neg: Vmaf | None
-    xpsnr: float
+    xpsnr: float  # dB
     alignment: str  # "exact" or "offset n"
     codec: str = "x265"
     params: str = ""  # further encoder parameters

@@ -89,6 +89,8 @@ def side_by_side(
         return None
     # As players turn it: of a phone's video, one half of the page had lain on its side.
     left, right = (np.rot90(crop, video.rotation_deg // 90) for crop in (left, right))
+    if video.is_mirrored:
+        left, right = np.flipud(left), np.flipud(right)
     gap = np.full((left.shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([left, gap, right], axis=1)
 

@@ -31,6 +31,7 @@ from aqs_batch.encode.raw_frames import (
 from aqs_batch.errors import RefusedMedia
 from aqs_batch.ffmpeg import Child, child
 from aqs_batch.records import Video
+from aqs_batch.turning import Turn
 
 _END_WAIT_S = 600.0  # an encoder may still have a long lookahead to work off
 
@@ -81,7 +82,9 @@ class WindowEncoder:
         video, recipe = self._video, self._recipe
         name = codec.pixel_format(video, recipe.codec)
         raw = RawFormat(name, *command.even_size(video))
-        piped = command.Piped(tuple(input_options(video.rotation_deg)), shown_as(video))
+        piped = command.Piped(
+            tuple(input_options(Turn(video.rotation_deg, video.is_mirrored))), shown_as(video)
+        )
         done = 0
         for target in targets:
             decoder = partial(

@@ -20,6 +20,7 @@ from aqs_batch.encode.command import ATTACHED_PIC
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Check
+from aqs_batch.turning import UPRIGHT, Turn, turn_of
 
 # What every muxer writes of itself, and what counts the old encode's bytes: it cannot stay.
 _OWN_TAGS = (
@@ -57,7 +58,7 @@ class Picture:
 
     size: tuple[int, int]  # width, height as coded
     colour: tuple[int, int, int, int]  # primaries, transfer, matrix, range, as in H.273
-    rotation_deg: int
+    turn: Turn
     side_data: tuple[str, ...]
     shown_with: tuple[str, ...]  # captions in the picture, and how its halves or sphere are seen
     pixels: str  # libav's name of the format: chroma, depth
@@ -122,7 +123,7 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
             "colour tags", colour.words(*old.colour), colour.words(*new.colour),
             _same_colour(old, new),
         ),
-        _line("rotation", old.rotation_deg, new.rotation_deg),
+        _line("rotation", _turn(old), _turn(new)),
         Check(
             "HDR side data", ", ".join(old.side_data) or "none", ", ".join(new.side_data) or "none",
             not {s for s in old.side_data if "DOVI" not in s} - set(new.side_data),
@@ -198,7 +199,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
         int(codec.color_primaries), int(codec.color_trc), int(codec.colorspace),
         int(codec.color_range),
     )  # fmt: skip
-    sizes, times, side, rotation = 0, [], set[str](), 0
+    sizes, times, side, turn = 0, [], set[str](), UPRIGHT
     last = -math.inf, 0.0
     looked = False
     order = int(codec.field_order)
@@ -212,7 +213,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
             if not looked:
                 for frame in _decoded(packet):
                     looked = True
-                    rotation = round(frame.rotation) % 360
+                    turn = turn_of(frame)
                     side |= {d.type.name for d in frame.side_data}
                     # Where the header is silent, as DV's and AVI's are, the first frame tells.
                     interlaced |= not order and bool(frame.interlaced_frame)
@@ -223,7 +224,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     return Picture(
         size=(codec.width, codec.height),
         colour=tags,
-        rotation_deg=rotation,
+        turn=turn,
         side_data=hdr,
         shown_with=shown,
         pixels=codec.pix_fmt or "",
@@ -252,6 +253,10 @@ def _is_transparent(stream: Any) -> bool:
     if codec.name in _ALPHA_ASIDE:
         return _clean(stream.metadata).get("alpha_mode") == "1"
     return codec.format is not None and any(c.is_alpha for c in codec.format.components)
+
+
+def _turn(picture: Picture) -> str:
+    return str(picture.turn.rotation_deg) + ", mirrored" * picture.turn.is_mirrored
 
 
 def _scan(interlaced: bool) -> str:

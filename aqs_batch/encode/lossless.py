@@ -19,6 +19,7 @@ from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Video
+from aqs_batch.turning import Turn
 
 _FFV1 = ("-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1", "-slices:v:0", "4")
 # FFV1 knows no full range: ffmpeg would squeeze 256 levels into 220 on the way.
@@ -95,7 +96,7 @@ def encoder_argv(
 ) -> list[str]:
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
-    argv += input_options(video.rotation_deg)
+    argv += input_options(Turn(video.rotation_deg, video.is_mirrored))
     argv += command.opened(video.path, WHOLE)
     argv += ["-map", "0:v:0", *(_FULL if codec.colours(video)[1] == "full" else _FFV1)]
     for number, stream in enumerate(beside, start=1):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from aqs_batch.encode import codec
 from aqs_batch.ffmpeg import Child
 from aqs_batch.records import Video
+from aqs_batch.turning import UPRIGHT, Turn
 
 TICKS_S = 720_000  # of the times in the pipe: finer than any container of ours keeps
 _CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
@@ -106,10 +107,13 @@ def frame_bytes(frame: RawFrame, raw: RawFormat, time_s: float) -> Sequence[byte
     return head, np.ascontiguousarray(frame.luma, kind).tobytes(), frame.chroma
 
 
-def input_options(rotation_deg: int = 0) -> list[str]:
+def input_options(turn: Turn = UPRIGHT) -> list[str]:
     """ffmpeg's options to read such a stream from stdin."""
     # -noautorotate: the frames stay as coded, and the muxer writes the display matrix on.
-    turned = ["-noautorotate", "-display_rotation", str(rotation_deg)] if rotation_deg else []
+    turned = []
+    if turn != UPRIGHT:
+        turned = ["-noautorotate", "-display_rotation", str(turn.rotation_deg)]
+        turned += ["-display_vflip"] if turn.is_mirrored else []
     # -seek_timestamp: or ffmpeg would move the first frame to nought, away from its sound.
     return ["-f", "ivf", "-c:v", "rawvideo", "-seek_timestamp", "1", *turned, "-i", "pipe:0"]
 

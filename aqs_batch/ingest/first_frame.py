@@ -6,6 +6,8 @@ import av
 import av.error
 import av.video.stream
 
+from aqs_batch.turning import UPRIGHT, turn_of
+
 MOST_PACKETS = 200  # without a frame that decodes; then nothing is known of it
 
 
@@ -13,7 +15,7 @@ class FirstFrame:
     """The first frame that decodes, of packets as they come; those before it may be damaged."""
 
     def __init__(self) -> None:
-        self.rotation_deg = 0  # counter-clockwise, as ffmpeg applies it
+        self.turn = UPRIGHT
         self.is_interlaced = False
         self._is_found, self._is_whole, self._packets = False, True, 0
 
@@ -33,6 +35,6 @@ class FirstFrame:
             self._is_whole = False
             return
         if frame is not None:
-            self.rotation_deg = round(frame.rotation) % 360
+            self.turn = turn_of(frame)
             self.is_interlaced = bool(frame.interlaced_frame)
             self._is_found = True

@@ -118,7 +118,7 @@ def _describe(
     frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
-    turned = first.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
+    turned = first.turn.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
     held_s = duration.held_s(packets.last_lasts_s, frame_rate)
     duration_s = duration.moving_s(packets.times_s, frame_rate) + held_s
     warnings = []
@@ -133,7 +133,7 @@ def _describe(
         frame_rate=frame_rate,
         variable_frame_rate=variable,
         field_order=_field_order(video, first),
-        rotation_deg=first.rotation_deg,
+        **first.turn._asdict(),
         duration_s=duration_s,
         held_s=held_s,
         bit_rate_kbps=size * 8 / 1000 / duration_s if duration_s else 0.0,

@@ -240,6 +240,7 @@ def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:
         "Scan": f"interlaced ({video.field_order})" if video.interlaced else video.field_order,
         "Pixel shape (SAR)": f"{video.sar.num}:{video.sar.den}",
         "Rotation": f"{video.rotation_deg}°" if video.rotation_deg else "",
+        "Mirrored": "top to bottom, once it is turned" if video.is_mirrored else "",
         "Bit rate": f"{video.bit_rate_kbps:,.0f} kbit/s",
         "Size": size(video.size_bytes),
         "Container": video.container,

@@ -18,6 +18,7 @@ from aqs_batch.encode.plan import WHOLE
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.settings import Encode
+from aqs_batch.turning import Turn
 
 RECIPE = Recipe(Codec.X265, "ultrafast")
 META = """;FFMETADATA1
@@ -97,7 +98,7 @@ def test_everything_beside_the_picture_survives(
 def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
     source = media / "odd" / "fate_hdr10tags-both.mkv"
     part, held = reencode(source, ffmpeg_path, tmp_path)
-    assert held.picture.rotation_deg == 270
+    assert held.picture.turn.rotation_deg == 270
     assert len(held.picture.side_data) == 2
     checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 10, 0)
     kept = {c.what: c.kept for c in checks}
@@ -159,7 +160,7 @@ def test_whatever_is_lost_beside_the_picture_is_told(rich: dict[str, Path]) -> N
     changes: dict[str, inventory.Inventory] = {
         "frames": replace(held, picture=replace(picture, times_s=picture.times_s[:-1])),
         "picture size": replace(held, picture=replace(picture, size=(320, 238))),
-        "rotation": replace(held, picture=replace(picture, rotation_deg=90)),
+        "rotation": replace(held, picture=replace(picture, turn=Turn(90))),
         "pixel shape": replace(held, picture=replace(picture, sar=(4, 3))),
         "picture from and to": replace(held, picture=replace(picture, times_s=late)),
         "file tags": replace(held, tags={"title": "A title"}),

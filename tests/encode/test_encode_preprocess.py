@@ -112,16 +112,20 @@ def test_worst_frames_of_an_encode_that_lacks_the_first_are_beside_their_own(
     assert np.abs(picture[:, : half - 4] - picture[:, half + 4 :]).mean() < 4
 
 
+@pytest.mark.parametrize("mirrored", [[], ["-display_hflip"]])
 def test_worst_frames_of_a_turned_video_stand_upright(
-    make_clip: Callable[..., Path], ffmpeg_path: str, tmp_path: Path
+    make_clip: Callable[..., Path], ffmpeg_path: str, tmp_path: Path, mirrored: list[str]
 ) -> None:
     """Those of a phone's videos had lain on their side."""
     lying = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4", "-bf", "0")
     bars = make_clip("bars.mp4", source="smptebars", size="320x180", options=lying)
     turned, upright = tmp_path / "turned.mp4", tmp_path / "upright.png"
     quiet = [ffmpeg_path, "-hide_banner", "-y"]
-    turning = [*quiet, "-display_rotation", "90", "-i", str(bars), "-c", "copy", str(turned)]
-    for argv in (turning, [*quiet, "-i", str(turned), "-frames:v", "1", str(upright)]):
+    turning = [*quiet, "-display_rotation", "90", *mirrored, "-i", str(bars), "-c", "copy"]
+    for argv in (
+        [*turning, str(turned)],
+        [*quiet, "-i", str(turned), "-frames:v", "1", str(upright)],
+    ):
         assert ffmpeg.run(argv).returncode == 0
     result = encode(turned, asked(tmp_path, crf=(51,)))
     picture = Image.open(io.BytesIO(result.rungs[0].rung.worst[0].picture)).convert("L")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from aqs_batch import preprocessing
+from aqs_batch import ffmpeg, preprocessing
 from aqs_batch.cli import commands
 from aqs_batch.encode import inventory, lossless
 from aqs_batch.encode.raw_frames import Luma
@@ -239,6 +239,29 @@ def test_rotation_is_kept(media: Path, ffmpeg_path: str, tmp_path: Path) -> None
     assert video.rotation_deg
     lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
     assert probe(tmp_path / "o.mkv").rotation_deg == video.rotation_deg
+
+
+@pytest.mark.parametrize("turned", [("0", "h"), ("0", "v"), ("90", "h"), ("90", "v")])
+def test_a_mirrored_picture_stays_mirrored(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, turned: tuple[str, str]
+) -> None:
+    """A selfie's had come out on its head, and nothing had told."""
+    angle, axis = turned
+    plain, mirrored, copy = make_clip(seconds=1), tmp_path / "m.mp4", tmp_path / "o.mkv"
+    argv = [ffmpeg_path, "-display_rotation", angle, f"-display_{axis}flip", "-i", str(plain)]
+    assert ffmpeg.run([*argv, "-c", "copy", str(mirrored)], timeout_s=60).returncode == 0
+    lossless.write(ffmpeg_path, probe(mirrored), copy, identity)
+    seen = [matrix(path) for path in (mirrored, copy)]
+    assert seen[0] == seen[1]
+    before, after, straight = (inventory.take(path) for path in (mirrored, copy, plain))
+    for other, is_kept in ((after, True), (straight, False)):
+        checks = {c.what: c.kept for c in inventory.compare(before, other, 25)}
+        assert checks["rotation"] is is_kept
+
+
+def matrix(path: Path) -> bytes:
+    with av.open(str(path)) as container:
+        return bytes(next(container.decode(video=0)).side_data["DISPLAYMATRIX"])
 
 
 def test_hdr_is_refused(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
