@@ -113,7 +113,7 @@ class Batch:
         if entry.status is not Status.FAILED:
             entry = self._encodes.after(item.path, entry, self._teller(item), force=force)
         self.entries.add(entry)
-        if entry.status is not Status.UNCHANGED:
+        if entry.status is Status.SCORED:
             self.entries.flush()
         self.tell(entry, place)
 
@@ -164,11 +164,11 @@ class Batch:
 
     def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile:
         worker = self._with_model()
-        self.entries.flush()  # this may take hours, and its process may die
-        queued = self._store.enqueue(print_, self.key, item.path, force=force, again=again)
         limits = self._settings.limits
-        now = self._clock.now()
-        job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
+        now, most = self._clock.now(), limits.max_attempts
+        with self.entries.along():  # this may take hours, and its process may die
+            queued = self._store.enqueue(print_, self.key, item.path, force=force, again=again)
+            job = self._store.claim(queued.id, self._name, now, limits.lease_s, most)
         if job is None:
             return self._elsewhere(item, print_)
         if job.status is JobStatus.QUARANTINED:

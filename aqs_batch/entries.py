@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from aqs_batch.clock import Clock
 from aqs_batch.store import RunFile, Store
 
@@ -31,5 +34,14 @@ class Entries:
 
     def flush(self) -> None:
         """Record what waits, now."""
-        self._store.record_file(self.run_id, *self._waiting)
+        if self._waiting:
+            with self.along():
+                pass
+
+    @contextmanager
+    def along(self) -> Iterator[None]:
+        """Record what waits together with all that is written to the store inside."""
+        with self._store.at_once():
+            self._store.record_file(self.run_id, *self._waiting)
+            yield
         self._waiting.clear()

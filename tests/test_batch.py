@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from aqs_batch import batch as batches
 from aqs_batch.batch import Batch
-from aqs_batch.errors import StoreError
+from aqs_batch.errors import MediaError, StoreError
 from aqs_batch.events import Event
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.reporting import run_record
-from aqs_batch.store import RunFile, Store
+from aqs_batch.store import Job, RunFile, Store
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for
 
@@ -129,6 +131,51 @@ def test_files_that_are_known_are_recorded_together_and_before_any_work(
     house.run()
     known = [f"a{n}.mp4" for n in range(9)]
     assert [files for files in recorded if files] == [known, ["b.mp4"]]
+
+
+def broken(*_: object) -> Callable[..., object]:
+    def process(path: Path, print_: str, progress: object) -> object:
+        raise MediaError("not a readable video")
+
+    return process
+
+
+def test_the_disk_is_waited_for_twice_for_each_broken_file(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been four times, which was half of what such files took."""
+    monkeypatch.setattr(batches, "real_process", broken)
+    house.write(a=b"one", b=b"two", c=b"three")
+    commits: list[int] = []
+    sa.event.listen(house.store._engine, "commit", lambda _: commits.append(len(house.events)))
+    assert [kind for kind, _ in house.run()] == ["failed"] * 3
+    begun_or_ended = {"start of the run": 2, "files": 3 * 2, "last word": 1, "end of the run": 1}
+    assert len(commits) <= sum(begun_or_ended.values())
+    last = house.store.last_run()
+    assert last is not None
+    assert len(house.store.run_files(last.id)) == 3
+
+
+def test_what_was_told_is_not_lost_with_a_claim_that_fails(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "real_process", broken)
+    house.write(a=b"one", b=b"two")
+    real, asked = Store.claim, []
+
+    def claim(*args: Any) -> Job | None:
+        asked.append(args)
+        if len(asked) == 2:
+            raise StoreError("the database refused a write: disk full")
+        return real(*args)
+
+    monkeypatch.setattr(Store, "claim", claim)
+    with pytest.raises(StoreError):
+        house.run()
+    last = house.store.last_run()
+    assert last is not None
+    assert [entry.file for entry in house.store.run_files(last.id)] == ["a.mp4"]
+    assert house.store.job(fingerprint(house.folder / "b.mp4"), house.batch.key) is None
 
 
 def test_who_interrupts_a_run_finds_in_it_what_was_told(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ class Database:
 
     def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.url = without_password(url)
+        self._joined = threading.local()
         try:
             parsed = sa.make_url(url)
         except sa.exc.ArgumentError as error:
@@ -95,8 +97,21 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """All that this thread writes inside is one transaction: the disk is waited for once."""
+        with self._write() as connection:
+            self._joined.connection = connection
+            try:
+                yield
+            finally:
+                del self._joined.connection
+
+    @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         """One write transaction; a database that is full or locked is an error for a person."""
+        if joined := getattr(self._joined, "connection", None):
+            yield joined
+            return
         try:
             with self._engine.begin() as connection:
                 yield connection
