@@ -24,6 +24,9 @@ DEMUXERS = (
 SAFELY = {"protocol_whitelist": "file,pipe", "format_whitelist": DEMUXERS}
 SAFELY_ARGV = tuple(word for name, value in SAFELY.items() for word in (f"-{name}", value))
 
+# libav's names of raw streams without times: a seek finds nothing in them.
+TIMELESS = ("h264", "hevc", "vvc")
+
 LONG_S = 1.0  # a last frame that a container shows for longer is held on purpose
 
 

@@ -13,13 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
+from aqs_batch.containers import TIMELESS
 from aqs_batch.encode import alignment, child, codec, command, inventory, pair, vmaf
 from aqs_batch.encode.alignment import Alignment
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Cover, Target
 from aqs_batch.encode.frame_log import FrameLog, joined
 from aqs_batch.encode.plan import Plan, Window
-from aqs_batch.encode.segments import measure_in_parts
+from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
 from aqs_batch.encode.vmaf import Measuring
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Rung, Video
@@ -188,10 +189,10 @@ class Ladder:
             found = inventory.take(path, place)
             size_bytes += found.picture.size_bytes
             sides = pair.own(path, place, wanted.video, window, wanted.recipe)
-            frames = measure_in_parts(
-                sides, self._measuring(), (found.picture.times_s, wanted.video.frame_times_s),
-                self._counter(1, f"measuring CRF {crf:g}", window),
-            )  # fmt: skip
+            times = found.picture.times_s, wanted.video.frame_times_s
+            most = len(times[1]) if wanted.video.container in TIMELESS else SEGMENT_FRAMES
+            counter = self._counter(1, f"measuring CRF {crf:g}", window)
+            frames = measure_in_parts(sides, self._measuring(), times, counter, most)
             logs.append(_log(wanted.video, window, frames))
             aligned.append(frames.alignment)
             libvmaf = frames.libvmaf

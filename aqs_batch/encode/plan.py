@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from aqs_batch.containers import TIMELESS
 from aqs_batch.records import Video
 
 MOSTLY = 0.6  # samples that would cover more of a file than this are not worth their seams
@@ -61,7 +62,7 @@ def samples(video: Video, count: int, length_s: float) -> Plan:
     scene cuts, so that few windows hold one, and a seek there decodes nothing in vain.
     """
     times, moving_s = video.frame_times_s, video.duration_s - video.held_s
-    usable = len(times) > 1 and moving_s > 0
+    usable = len(times) > 1 and moving_s > 0 and video.container not in TIMELESS
     if not usable or count * length_s > MOSTLY * moving_s or len(set(times)) < len(times):
         return whole(video)
     windows = []

@@ -429,6 +429,18 @@ def test_a_long_stream_without_an_index_is_measured_frame_by_frame(
     assert not leftovers(tmp_path / "out")
 
 
+@pytest.mark.parametrize("seconds", [3, 90])  # the longer one is more than one part
+def test_a_raw_stream_is_encoded_whole(make_clip, tmp_path: Path, seconds: int) -> None:
+    """Nothing is found by its time in it: its samples were empty, and so were all parts but one."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "50")
+    film = make_clip("film.h264", seconds=seconds, size="64x64", rate=25, options=options)
+    sampled = asked(tmp_path, crf=(30,), codec="x264", samples=2, sample_s=0.2)
+    (stored,) = encoding.encode(job(film, sampled)).rungs
+    assert stored.rung.plan == "full"
+    assert stored.rung.alignment == "exact"
+    assert stored.rung.frames == 25 * seconds
+
+
 def test_hdr_is_encoded_without_a_vmaf(media: Path, tmp_path: Path) -> None:
     source = media / "odd" / "tc_bt2020_10bit.mp4"
     (stored,) = encoding.encode(job(source, asked(tmp_path, crf=(35,)))).rungs
