@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aqs_batch.encode.codec import odd_size
+from aqs_batch.encode.command import even_size
 from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import RefusedMedia, TargetError
@@ -10,6 +11,7 @@ from aqs_batch.records import Video
 from aqs_batch.settings import Encode
 
 OPAQUE = "transparency is not carried over"
+VMAF_MORE_THAN_PX = 16  # libvmaf crashes at this, once the encode is made
 
 
 def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
@@ -18,6 +20,12 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
     if dolby and not video.hdr:
         raise RefusedMedia(
             "Dolby Vision without an HDR10 or HLG base: its colours would come out wrong",
+            hint="Keep this file as it is.",
+        )
+    if not video.hdr and min(even_size(video)) <= VMAF_MORE_THAN_PX:
+        raise RefusedMedia(
+            f"{video.width}x{video.height} is too small for VMAF, "
+            f"which needs more than {VMAF_MORE_THAN_PX} pixels each way",
             hint="Keep this file as it is.",
         )
     warnings = []

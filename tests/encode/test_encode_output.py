@@ -15,7 +15,7 @@ from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ingest.probe import probe
 from aqs_batch.settings import Encode
 from aqs_batch.turning import Turn
@@ -98,7 +98,7 @@ def test_everything_beside_the_picture_survives(
 def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
     source = media / "odd" / "fate_hdr10tags-both.mkv"
     part, held = reencode(source, ffmpeg_path, tmp_path)
-    assert held.picture.turn.rotation_deg == 270
+    assert held.picture.turn == Turn(90, is_mirrored=True)
     assert len(held.picture.side_data) == 2
     checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 10, 0)
     kept = {c.what: c.kept for c in checks}
@@ -148,6 +148,20 @@ def test_colour_tags_that_changed_are_told_by_name(make_clip) -> None:
         "colour tags: primaries unknown, transfer unknown, matrix smpte170m, range limited became "
         "primaries unknown, transfer unknown, matrix bt2020nc, range limited"
     ]
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [("64x16", False), ("18x64", True)])
+def test_what_is_too_small_for_vmaf_is_refused(
+    make_clip: Callable[..., Path], size: str, is_taken: bool
+) -> None:
+    """libvmaf was "killed by signal 11" once the encode was made."""
+    film = make_clip("small.mkv", seconds=0.4, size=size, options=("-c:v", "ffv1"))
+    video, held = probe(film), inventory.take(film)
+    if is_taken:
+        assert admission.admit(video, held, Encode()) == []
+        return
+    with pytest.raises(RefusedMedia, match="64x16 is too small for VMAF"):
+        admission.admit(video, held, Encode())
 
 
 def test_whatever_is_lost_beside_the_picture_is_told(rich: dict[str, Path]) -> None:
