@@ -132,6 +132,7 @@ def _video_json(video: Video) -> dict[str, Any]:
         "bit_rate_kbps": video.bit_rate_kbps,
         "sar": _ratio(video.sar, ":"),
         "rotation": video.rotation_deg,
+        "is_mirrored": video.is_mirrored,
         "field_order": video.field_order,
         "interlaced": video.interlaced,
         "hdr": video.hdr,
