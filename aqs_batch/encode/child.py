@@ -16,13 +16,6 @@ _ORIGIN = re.compile(r"^((\[[^]]* @ \w+\] )+|(x265 |Svt)\[error\]: )")
 # How encoders tell of a parameter that they go on without, and of one that stops them.
 _IGNORED = ("Unknown option:", "Invalid value for", "Error parsing option")
 _REFUSED = (*_IGNORED, "Error setting option", "x265 [error]: ", "Svt[error]: ")
-_KNOWN = (  # what ffmpeg says, what it means, what to do
-    ("No space left", "no space is left on the disk", "Free disk space and run again."),
-    (
-        "Image size is too small", "the picture is too small for the encoder",
-        "Leave this file as it is, or try --codec x264.",
-    ),
-)  # fmt: skip
 _ECHOES = (
     "Error sending frames to consumers", "Task finished with error", "Terminating thread with",
     "Could not open encoder before EOF", "Nothing was written into output", "Conversion failed!",
@@ -59,9 +52,10 @@ def check(what: str, argv: Sequence[str], finished: Finished) -> None:
     if finished.returncode == 0 and not said:
         return
     _LOG.debug("%s: the command was: %s", what, shlex.join(argv))
-    for sign, words, hint in _KNOWN:
-        if any(sign in line for line in finished.tail):
-            raise EncodeError(f"{what}: {words}", hint=hint)
+    if any("No space left" in line for line in finished.tail):
+        raise EncodeError(
+            f"{what}: no space is left on the disk", hint="Free disk space and run again."
+        )
     if said:
         raise EncodeError(f"{what}: the encoder says: {said}", hint="Look at --params.")
     died = f"killed by signal {-finished.returncode}" if finished.returncode < 0 else ""

@@ -658,20 +658,12 @@ def test_a_repeated_request_tells_of_its_own_rungs(film: Path, tmp_path: Path) -
     store.close()
 
 
-@pytest.mark.parametrize(
-    ("params", "size", "says"),
-    [
-        ("aq-mode=99", "64x64", "the encoder says: Aq-Mode is out of range"),
-        ("", "2x2", "the picture is too small for the encoder"),
-    ],
-)
-def test_an_ordinary_mistake_is_told_in_a_line(
-    params: str, size: str, says: str, make_clip, tmp_path: Path
-) -> None:
+def test_an_ordinary_mistake_is_told_in_a_line(make_clip, tmp_path: Path) -> None:
     """A person had to find it in three thousand characters of command."""
     options = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
-    film = make_clip("film.mkv", source="color", size=size, seconds=0.2, options=options)
+    film = make_clip("film.mkv", source="color", size="64x64", seconds=0.2, options=options)
     with pytest.raises(EncodeError) as caught:
-        encoding.encode(job(film, asked(tmp_path, crf=(30,), params=params)))
-    assert str(caught.value) == f"encoding film.mkv: {says}"
+        encoding.encode(job(film, asked(tmp_path, crf=(30,), params="aq-mode=99")))
+    said = "encoding film.mkv: the encoder says: Aq-Mode is out of range"
+    assert str(caught.value) == said
     assert len(caught.value.hint) < 80
