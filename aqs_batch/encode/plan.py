@@ -36,9 +36,9 @@ WHOLE = Window(0, None, None, 0.0, 0.0)  # of a file whose length need not be kn
 
 @dataclass(frozen=True)
 class Plan:
-    """The windows of one ladder; `share` is the part of the source's time that they cover, 0-1.
+    """The windows of one ladder; `share` is the part of the source's frames that they hold, 0-1.
 
-    How long its last frame stands still is left out of account: hardly a byte is spent on that.
+    How long a frame stands still is left out of account: hardly a byte is spent on that.
     """
 
     windows: tuple[Window, ...]
@@ -56,25 +56,28 @@ def whole(video: Video) -> Plan:
 
 
 def samples(video: Video, count: int, length_s: float) -> Plan:
-    """`count` windows of `length_s` in equal parts of the file, or the whole of a short one.
+    """`count` windows of `length_s` in parts of equally many frames, or the whole of a short one.
 
     A window begins at the keyframe nearest to where it would be centred: encoders put keyframes at
-    scene cuts, so that few windows hold one, and a seek there decodes nothing in vain.
+    scene cuts, so that few windows hold one, and a seek there decodes nothing in vain. Parts of
+    equal time had met the frame after a long still (a screen recording's) again and again.
     """
     times, moving_s = video.frame_times_s, video.duration_s - video.held_s
-    usable = len(times) > 1 and moving_s > 0 and video.container not in TIMELESS
-    if not usable or count * length_s > MOSTLY * moving_s or len(set(times)) < len(times):
+    usable = len(times) > count and moving_s > 0 and video.container not in TIMELESS
+    if not usable or len(set(times)) < len(times):
         return whole(video)
-    windows = []
-    part_s = moving_s / count
+    windows, taken = [], 0
     for number in range(count):
-        begin = times[0] + number * part_s
-        first = _begin(video, begin, begin + part_s - length_s)
-        after = bisect_left(times, times[first] + length_s)
-        frames = max(after - first, 1)
-        windows.append(window(times, first, frames, moving_s, video.keyframe_times_s))
-    words = f"{count} x {length_s:.1f} s of {moving_s:.1f} s"
-    return Plan(tuple(windows), words, sum(w.length_s for w in windows) / moving_s)
+        first, end = (len(times) * part // count for part in (number, number + 1))
+        begin = _begin(video, first, end, length_s)
+        frames = max(bisect_left(times, times[begin] + length_s, hi=end) - begin, 1)
+        windows.append(window(times, begin, frames, moving_s, video.keyframe_times_s))
+        taken += frames
+    if taken > MOSTLY * len(times):
+        return whole(video)
+    return Plan(
+        tuple(windows), f"{count} x {length_s:.1f} s of {moving_s:.1f} s", taken / len(times)
+    )
 
 
 def window(
@@ -131,9 +134,14 @@ def _early_s(
     return seek_s - times_s[max(first - REORDER_FRAMES, 0)]
 
 
-def _begin(video: Video, earliest_s: float, latest_s: float) -> int:
-    """The frame to begin at: a keyframe within the limits, the nearest to their middle."""
+def _begin(video: Video, first: int, end: int, length_s: float) -> int:
+    """The frame to begin at, from `first` on and before `end`: a keyframe that leaves `length_s`
+    until then, the nearest to the middle.
+    """
+    times = video.frame_times_s
+    until_s = times[end] if end < len(times) else times[0] + video.duration_s - video.held_s
+    earliest_s, latest_s = times[first], until_s - length_s
     middle = (earliest_s + latest_s) / 2
     inside = [t for t in video.keyframe_times_s if earliest_s <= t <= latest_s]
     at = min(inside, key=lambda t: abs(t - middle), default=middle)
-    return min(bisect_left(video.frame_times_s, at - 1e-6), len(video.frame_times_s) - 1)
+    return min(bisect_left(times, at - 1e-6, first, end), end - 1)

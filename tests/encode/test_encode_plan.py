@@ -36,6 +36,17 @@ def test_samples_that_would_cover_most_of_a_file_are_the_whole_file(film) -> Non
     assert plan.samples(film, 10, 3.0).words != "full"
 
 
+def test_a_still_part_is_not_sampled_again_and_again(film) -> None:
+    """Half a screen recording is one frame: what follows it had filled four samples of six."""
+    times = tuple(n / 10 + (80.0 if n >= 200 else 0.0) for n in range(400))
+    keys = tuple(times[::50])
+    still = replace(film, frame_times_s=times, keyframe_times_s=keys, duration_s=120.0)
+    found = plan.samples(still, 4, 3.0)
+    assert all(b.start >= a.start + (a.frames or 0) for a, b in pairwise(found.windows))
+    assert [w.frames for w in found.windows] == [30] * 4
+    assert found.share == pytest.approx(0.3)  # of the frames, which is where the bytes are
+
+
 def test_a_seek_goes_between_two_frames(film) -> None:
     window = plan.window(film.frame_times_s, 100, 5, film.duration_s)
     assert window.seek_s == pytest.approx(3.98)
