@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, WorstFrame
+from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.seekable import seekable
 from aqs_batch.settings import Encode, Settings
@@ -74,7 +76,9 @@ def encode(job: Job) -> Result:
     container = output.container_for(job.path, held, video.stream_index, recipe.codec)
     lacks = (*container.left_out, *cropping.told(job.ffmpeg.path, video))
     container = replace(container, left_out=lacks)
-    with scratch(Path(job.settings.output.dir)) as folder:
+    output_dir = Path(job.settings.output.dir)
+    remove_abandoned(output_dir / LOGS, now_s=time.time())
+    with scratch(output_dir) as folder:
         seen = seekable(job.ffmpeg.path, video, folder, job.settings.limits)
         is_whole = asked.full or asked.keeps == "all"
         chosen = plan.whole(seen) if is_whole else (

@@ -98,7 +98,8 @@ class WindowEncoder:
             def count(frame: int, before: int = done) -> None:
                 on_frame((before + frame) // len(targets))
 
-            done += run(decoder, encoder, raw, self._filter_for(target.crf), count)
+            luma_filter, folder = self._filter_for(target.crf), target.path.parent
+            done += run(decoder, encoder, raw, luma_filter, folder, count)
 
 
 def run(
@@ -106,14 +107,15 @@ def run(
     encoder_argv: Sequence[str],
     raw: RawFormat,
     luma_filter: LumaFilter,
+    scratch: Path,
     on_frame: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Feed the decoder's frames through the filter to the encoder; returns how many there were.
 
-    Chroma and times go through untouched. Raises EncodeError when either side fails, with its last
-    lines; no child is left whatever happens.
+    Chroma and times go through untouched; the times are noted in `scratch` on their way. Raises
+    EncodeError when either side fails, with its last lines; no child is left whatever happens.
     """
-    with tempfile.TemporaryDirectory(prefix="aqs-times-") as folder:
+    with tempfile.TemporaryDirectory(prefix="aqs-times-", dir=scratch) as folder:
         noted = Path(folder) / "times"
         return _run(decoder_argv(times=noted), encoder_argv, raw, luma_filter, noted, on_frame)
 

@@ -23,5 +23,5 @@ def noted_s(path: Path) -> Iterator[float]:
             yield float(int(ticks) * Fraction(base))
     raise EncodeError(
         "the decoder did not say when its next frame is shown",
-        hint="Is the disk full that holds temporary files?",
+        hint="Is the disk of the output full?",
     )

@@ -206,7 +206,10 @@ class Ladder:
         video, recipe = self._wanted.video, self._wanted.recipe
         pixels = codec.pixel_format(video, recipe.codec)
         shallow = vmaf.xpsnr_format(pixels, command.even_size(video)[0])
-        return Measuring(self._tools.ffmpeg_path, self._wanted.models, self._tools.threads, shallow)
+        tools = self._tools
+        return Measuring(
+            tools.ffmpeg_path, self._wanted.models, tools.threads, shallow, tools.scratch
+        )
 
     def _rung(
         self,

@@ -58,7 +58,7 @@ def write(
         pictures = [s for s in taken if s.is_cover]
         attached = covers.take_out(ffmpeg_path, video.path, pictures, folder)
         encoding = encoder_argv(ffmpeg_path, video, partial, copied, attached)
-        count = filtered.run(decoding, encoding, raw, luma_filter, on_frame)
+        count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
         _check_target(target, video.path)  # another call may have been quicker

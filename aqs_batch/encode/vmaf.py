@@ -53,6 +53,7 @@ class Measuring:
     models: Mapping[str, str]  # empty where no model is valid: then alignment and XPSNR alone
     threads: int
     xpsnr_format: str = ""  # convert to this for XPSNR alone; "": compare as is
+    scratch: Path | None = None  # where logs are until they are read; None: the system's folder
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ def _small(node: Any, path: Path) -> Any:
 def _one_pass(
     distorted: Side, reference: Side, measuring: Measuring, on_frame: Callable[[int], None]
 ) -> tuple[Frames, tuple[int, int]]:
-    with tempfile.TemporaryDirectory(prefix="aqs-vmaf-") as scratch:
-        folder = Path(scratch)
+    with tempfile.TemporaryDirectory(prefix="aqs-vmaf-", dir=measuring.scratch) as name:
+        folder = Path(name)
         command = argv(distorted, reference, measuring, folder)
         child.run(command, f"measuring {distorted.path.name}", on_frame)
         ours, theirs = _pictures(folder / _DISTORTED), _pictures(folder / _REFERENCE)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -536,6 +537,19 @@ def test_a_log_that_cannot_be_written_is_told_as_such(film: Path, tmp_path: Path
     with pytest.raises(EncodeError, match="the VMAF log cannot be written") as caught:
         encoding.encode(job(film, settings))
     assert "disk space" in caught.value.hint
+    assert not leftovers(tmp_path)
+
+
+def test_what_a_kill_may_leave_lies_in_the_output_folder_and_is_swept(
+    film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Measuring left its logs in the system's folder, a log half written in `vmaf`, for good."""
+    half = tmp_path / "out" / "vmaf" / ".x265-crf30.json.gz.4194305.tmp"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    os.utime(half, (1, 1))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
+    encoding.encode(job(film, asked(tmp_path, crf=(30,))))
     assert not leftovers(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -65,8 +66,9 @@ def damage(strength: float, weights: Path | None = None) -> Callable[[float], ob
 
 
 def test_a_strength_encodes_both_ways_and_keeps_the_filtered_file_whole(
-    film: Path, tmp_path: Path
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "what lies there stays after a kill"))
     result = encode(film, asked(tmp_path, preprocess="1", keep="best", good_vmaf=60))
     rungs = [stored.rung for stored in result.rungs]
     label = preprocessing.label(1.0)
