@@ -72,8 +72,14 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
 
 
 def entries(folder: Path) -> list[Entry]:
-    """All originals in trash folders at or below `folder`, the newest first."""
-    return _newest_first(folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
+    """The originals in trash folders at or below `folder` that had their places last.
+
+    The newest first. Not what was there before one of them, back by now or not: an older original
+    had pushed a newer one into the trash, at once or when the command was repeated.
+    """
+    found = _newest_first(folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
+    last = {entry.replacement: entry for entry in reversed(found)}
+    return [e for e in found if e is last[e.replacement] and e.kept.exists()]
 
 
 def entries_for(place: Path) -> list[Entry]:
@@ -83,14 +89,13 @@ def entries_for(place: Path) -> list[Entry]:
     path = Path(os.path.abspath(place))
     # Beside it and nowhere else: a name of no file had every folder below its own looked through.
     beside = _newest_first(path.parent.glob(f"{FOLDER}/*/{MANIFEST}"))
-    mine = [e for e in beside if path in (e.original, e.replacement)]
+    mine = [e for e in beside if path in (e.original, e.replacement) and e.kept.exists()]
     return mine[:1]  # the newest: an older one was its encode's original
 
 
 def _newest_first(manifests: Iterable[Path]) -> list[Entry]:
-    read = map(_read, manifests)
-    found = [entry for entry in read if entry is not None and entry.kept.exists()]
-    return sorted(found, key=lambda e: e.replaced_at, reverse=True)
+    found = [entry for entry in map(_read, manifests) if entry is not None]
+    return sorted(found, key=lambda e: (e.replaced_at, e.folder.name), reverse=True)
 
 
 def restore(entry: Entry) -> Path:

@@ -54,11 +54,25 @@ def test_an_original_with_the_longest_name_is_replaced(pair: tuple[Path, Path]) 
 def test_the_same_name_can_be_replaced_twice(pair: tuple[Path, Path]) -> None:
     original, encode = pair
     original = original.rename(original.with_suffix(".mkv"))
-    trash.replace(original, encode, "one", NOW)
+    one = trash.replace(original, encode, "one", NOW)
     encode.write_text("again")
-    trash.replace(original, encode, "two", NOW)
-    kept = {e.fingerprint: e.kept.read_text() for e in trash.entries(original.parent)}
-    assert kept == {"one": "original", "two": "encode"}
+    two = trash.replace(original, encode, "two", NOW)
+    assert [e.kept.read_text() for e in (one, two)] == ["original", "encode"]
+
+
+def test_a_folder_brings_back_what_had_each_place_last(pair: tuple[Path, Path]) -> None:
+    """A film that was saved anew went into the trash, and its first version took its place."""
+    original, encode = pair
+    original = original.rename(original.with_suffix(".mkv"))
+    for version, when in (("first", NOW), ("second", NOW), ("third", NOW.replace("03", "04", 1))):
+        original.write_text(version)
+        encode.write_text("encode")
+        trash.replace(original, encode, version, when)
+    for _ in range(2):  # as after an interrupted call
+        CliRunner().invoke(restore, [str(original.parent)], standalone_mode=False)
+        assert original.read_text() == "third"
+    (older,) = trash.entries_for(original)  # by name they come one by one
+    assert older.fingerprint == "second"
 
 
 def test_nothing_is_moved_when_something_stands_in_the_way(pair: tuple[Path, Path]) -> None:
