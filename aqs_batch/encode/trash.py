@@ -189,8 +189,10 @@ def _dress(beside: Path, original: Path) -> None:
     On a shared archive others had lost their rights to what took its place.
     """
     info = original.stat()
-    with suppress(OSError, AttributeError):  # only root may, and not on every system
-        os.chown(beside, info.st_uid, info.st_gid)
+    # The group by itself: its members may give it, the owner only root, and some systems neither.
+    for owner, group in ((-1, info.st_gid), (info.st_uid, -1)):
+        with suppress(OSError, AttributeError):
+            os.chown(beside, owner, group)
     shutil.copystat(original, beside)
 
 

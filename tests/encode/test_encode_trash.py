@@ -267,6 +267,23 @@ def test_what_takes_a_place_takes_its_rights_and_times(pair: tuple[Path, Path]) 
     assert info.st_mtime == 1_273_000_000
 
 
+def test_the_group_is_kept_where_the_owner_may_not_be(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another's file its group was lost too, and with it the owner's own rights to it."""
+    original, encode = pair
+    given = []
+
+    def chown(path: Path, owner: int, group: int) -> None:
+        if owner != -1:
+            raise PermissionError(1, "Operation not permitted")
+        given.append(group)
+
+    monkeypatch.setattr(os, "chown", chown)
+    entry = trash.replace(original, encode, "print", NOW)
+    assert given == [entry.kept.stat().st_gid]
+
+
 def test_an_interrupted_copy_leaves_nothing(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
