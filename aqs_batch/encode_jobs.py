@@ -25,6 +25,7 @@ from aqs_batch.errors import (
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.files import ENCODES
+from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import DAMAGED, RE_ENCODE, Rung
 from aqs_batch.settings import Settings
@@ -255,6 +256,11 @@ class EncodeJobs:
             raise EncodeError(
                 f"the original stays, for its encode lost something: {'; '.join(lost)}",
                 hint=f"The encode is {result.best}.",
+            )
+        if fingerprint_of(path) != fingerprint:  # the encode waited for the database, say
+            raise EncodeError(
+                "the original stays: it changed after it was encoded",
+                hint=f"Run again. The encode of what it was is {result.best}.",
             )
         entry = trash.replace(path, result.best, fingerprint, iso(self._clock.now()))
         self._store.move_output(fingerprint, str(result.best), str(entry.replacement))

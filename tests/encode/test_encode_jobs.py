@@ -247,6 +247,22 @@ def test_an_original_that_vanishes_before_it_is_replaced_fails_alone(
     store.close()
 
 
+def test_what_was_saved_anew_after_its_encode_is_not_replaced(film: Path, tmp_path: Path) -> None:
+    """A result that waits for a locked database leaves time for that."""
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
+    store = Store(settings.output.url)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+
+    def save_anew(kind: str, _: object) -> None:
+        if kind == "encoded":
+            film.write_bytes(film.read_bytes() + b"more")
+
+    found = jobs_for(store, settings).after(film, entry, save_anew)
+    assert "changed after it was encoded" in found.reason
+    assert film.read_bytes().endswith(b"more") and not trash.entries(film.parent)
+    store.close()
+
+
 def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
     before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
