@@ -15,7 +15,7 @@ from aqs_batch.errors import EncodeError
 
 FOLDER = ".aqs-trash"
 MANIFEST = "manifest.json"
-_COPY = ".copy.part"  # in a trash folder: an encode on its way from another disk
+_COPY = ".copy.part"  # in a trash folder: an encode on its way to its original's place
 _ABANDONED_AFTER_S = 24 * 3600.0
 
 
@@ -38,8 +38,8 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     """Move the original to the trash folder beside it, then the encode to its place.
 
     The encode may change the extension. Every step is a rename within one file system, and the
-    manifest is written first: killed at any instant, `restore` finds the original. Where a step
-    fails, original and encode are where they were.
+    manifest is written first: killed at any instant, `restore` finds the original, and the encode
+    is where it was kept until it has its place. Where a step fails, both are where they were.
     """
     if original.is_symlink():  # its name would be moved, not the video
         raise EncodeError(f"{original} is a link", hint="Name the file that it leads to.")
@@ -50,16 +50,15 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     _remove_abandoned(original.parent, datetime.fromisoformat(now_iso).timestamp())
     folder = _new_folder(original, now_iso)
     entry = Entry(original, replacement, fingerprint, now_iso, folder)
-    # Not by the file's own name: with more than that, a long one is too long.
-    beside = original.with_name(f".{folder.name}.part")
+    copy = folder / _COPY
     try:
         _write_manifest(entry)
-        _bring(encode, beside, folder / _COPY)
-        _dress(beside, original)
+        _bring(encode, copy)
+        _dress(copy, original)
         original.rename(entry.kept)
-        beside.rename(replacement)
+        copy.rename(replacement)
     except BaseException as error:  # Ctrl-C too: a copy from another disk takes minutes
-        _undo(entry, encode, beside)
+        _undo(entry, encode, copy)
         if not isinstance(error, OSError):
             raise
         where = entry.kept if entry.kept.exists() else "where it was"
@@ -67,7 +66,7 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
             f"{original} could not be replaced: {error}", hint=f"The original is {where}."
         ) from error
     with suppress(OSError):
-        encode.unlink()  # it was copied where it could not be moved
+        encode.unlink()
     return entry
 
 
@@ -138,21 +137,22 @@ def _new_folder(original: Path, now_iso: str) -> Path:
     raise EncodeError(f"no trash folder can be made beside {original}")
 
 
-def _bring(encode: Path, beside: Path, copy: Path) -> None:
-    """Move a file to a temporary name in the original's folder, or copy it from elsewhere.
+def _bring(encode: Path, copy: Path) -> None:
+    """Give a file a second name in the trash: what a kill leaves is found and removed there.
 
-    The copy is made in the trash: what a kill leaves of it is found and removed there.
+    Moved, a kill had left it hidden beside its original, and the database in the belief that all
+    was done.
     """
-    try:
-        encode.rename(beside)
-    except OSError:  # another file system
-        shutil.copyfile(encode, copy)
-        with copy.open("rb") as handle:
-            os.fsync(handle.fileno())
-        copy.rename(beside)
+    for way in (os.link, Path.rename):  # some file systems know no links
+        with suppress(OSError):
+            way(encode, copy)
+            return
+    shutil.copyfile(encode, copy)  # from another one
+    with copy.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
-def _undo(entry: Entry, encode: Path, beside: Path) -> None:
+def _undo(entry: Entry, encode: Path, copy: Path) -> None:
     """Put original and encode back where they were.
 
     An original whose place somebody else has taken meanwhile stays in the trash: it had been
@@ -160,9 +160,9 @@ def _undo(entry: Entry, encode: Path, beside: Path) -> None:
     """
     if entry.kept.exists() and not os.path.lexists(entry.original):
         entry.kept.rename(entry.original)
-    if not encode.exists() and beside.exists():  # hours of work, and known to lie there
-        beside.rename(encode)
-    beside.unlink(missing_ok=True)
+    if not encode.exists() and copy.exists():  # hours of work, and known to lie there
+        copy.rename(encode)
+    copy.unlink(missing_ok=True)
     if not entry.kept.exists():
         _clear(entry.folder)
 
@@ -176,14 +176,16 @@ def _clear(folder: Path) -> None:
 
 
 def _remove_abandoned(folder: Path, now_s: float) -> None:
-    """Remove copies whose making was killed more than a day ago."""
+    """Remove copies whose maker was killed more than a day ago, but for those beside originals."""
     for copy in (folder / FOLDER).glob(f"*/{_COPY}"):
         with suppress(OSError):  # another process was here first
-            if now_s - copy.stat().st_mtime > _ABANDONED_AFTER_S:
-                _clear(copy.parent)
+            if now_s - copy.stat().st_ctime > _ABANDONED_AFTER_S:  # its other times are old ones
+                entry = _read(copy.parent / MANIFEST)
+                if entry is None or not entry.kept.exists():
+                    _clear(copy.parent)
 
 
-def _dress(beside: Path, original: Path) -> None:
+def _dress(copy: Path, original: Path) -> None:
     """Give an encode its original's rights, times and, where that is allowed, owner.
 
     On a shared archive others had lost their rights to what took its place.
@@ -192,8 +194,8 @@ def _dress(beside: Path, original: Path) -> None:
     # The group by itself: its members may give it, the owner only root, and some systems neither.
     for owner, group in ((-1, info.st_gid), (info.st_uid, -1)):
         with suppress(OSError, AttributeError):
-            os.chown(beside, owner, group)
-    shutil.copystat(original, beside)
+            os.chown(copy, owner, group)
+    shutil.copystat(original, copy)
 
 
 def _write_manifest(entry: Entry) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
-from datetime import datetime
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -112,15 +115,21 @@ def test_a_move_that_fails_leaves_the_original_where_it_was(
 
 
 def refuse_to_move(file: Path, error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Renaming this file fails, and no other."""
-    rename = Path.rename
+    """Renaming or linking this file fails, and no other."""
+    rename, link = Path.rename, os.link
 
     def moved(place: Path, target: Path) -> Path:
         if place == file:
             raise error
         return rename(place, target)
 
+    def linked(place: Path, target: Path) -> None:
+        if place == file:
+            raise error
+        link(place, target)
+
     monkeypatch.setattr(Path, "rename", moved)
+    monkeypatch.setattr(os, "link", linked)
 
 
 def test_an_encode_that_cannot_take_its_place_stays_where_it_was_kept(
@@ -303,20 +312,50 @@ def test_an_interrupted_copy_leaves_nothing(
     assert found == [original]
 
 
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from aqs_batch.encode import trash
+owner, name, after = {"dressed": (shutil, "copystat", 1), "moved": (Path, "rename", 2)}[sys.argv[3]]
+real, done = getattr(owner, name), []
+def dying(*given):
+    real(*given)
+    done.append(1)
+    if len(done) == after:
+        os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, dying)
+trash.replace(Path(sys.argv[1]), Path(sys.argv[2]), "f00d", "2026-03-01T22:00:00+00:00")
+"""
+
+
+@pytest.mark.parametrize("when", ["dressed", "moved"])
+def test_a_kill_loses_neither_original_nor_encode(pair: tuple[Path, Path], when: str) -> None:
+    """The encode had been left hidden beside its original, for good."""
+    original, encode = pair
+    argv = [sys.executable, "-c", KILLED, str(original), str(encode), when]
+    assert subprocess.run(argv, check=False).returncode == -signal.SIGKILL
+    for entry in trash.entries(original.parent):
+        trash.restore(entry)
+    assert (original.read_text(), encode.read_text()) == ("original", "encode")
+    tomorrow = datetime.now(UTC) + timedelta(hours=25)
+    entry = trash.replace(original, encode, "f00d", tomorrow.isoformat())
+    assert (entry.kept.read_text(), entry.replacement.read_text()) == ("original", "encode")
+    assert [path for path in original.parent.rglob("*") if ".part" in path.name] == []
+
+
 def test_what_a_kill_left_of_a_copy_goes_a_day_later(pair: tuple[Path, Path]) -> None:
     original, encode = pair
     copy = original.parent / trash.FOLDER / "killed-0" / ".copy.part"
     copy.parent.mkdir(parents=True)
     copy.write_text("half")
     (copy.parent / trash.MANIFEST).write_text("{}")
-    began_s = datetime.fromisoformat(NOW).timestamp()
-    os.utime(copy, (began_s, began_s))
     other = original.with_name("other.avi")
     other.write_text("other")
-    trash.replace(original, encode, "f00d", "2026-03-02T21:00:00+00:00")
+    began = datetime.now(UTC)
+    trash.replace(original, encode, "f00d", (began + timedelta(hours=23)).isoformat())
     assert copy.exists()  # it may be going on
     encode.write_text("encode")
-    trash.replace(other, encode, "0ff", "2026-03-02T23:00:00+00:00")
+    trash.replace(other, encode, "0ff", (began + timedelta(hours=25)).isoformat())
     assert not copy.parent.exists()
     assert len(trash.entries(original.parent)) == 2
 
