@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aqs_batch.identity import is_gone, own_name
+from aqs_batch.identity import is_at_work, is_gone, own_name
 
 PREFIX = ".aqs-encode-"
 _OWNER = "owner"
+_ABANDONED_AFTER_S = 24 * 3600.0
 
 
 @contextmanager
@@ -19,7 +21,8 @@ def scratch(output_dir: Path) -> Iterator[Path]:
     """A folder below `output_dir` that goes when the block ends, however it ends.
 
     After kill -9 it stays; the next scratch folder made there takes it along, once its owner is
-    known to have ended on this machine.
+    known to have ended on this machine, or nothing in it was written for a day: a container that
+    is started anew is another machine.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
     for left in output_dir.glob(f"{PREFIX}*"):
@@ -33,6 +36,10 @@ def scratch(output_dir: Path) -> Iterator[Path]:
 
 def _is_abandoned(folder: Path) -> bool:
     try:
-        return is_gone((folder / _OWNER).read_text(encoding="utf-8"))
+        written_s = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+        owner = (folder / _OWNER).read_text(encoding="utf-8")
     except OSError:
         return False  # just made, or just gone
+    if owner == own_name() or is_at_work(owner):  # it may have been asleep for a day
+        return False
+    return is_gone(owner) or time.time() - written_s > _ABANDONED_AFTER_S

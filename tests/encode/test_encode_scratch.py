@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,23 @@ def test_what_a_killed_process_left_is_swept_and_a_living_ones_is_not(tmp_path: 
         with scratch(tmp_path) as second:
             assert ours.exists() and second.exists()
     assert left(tmp_path) == []
+
+
+def test_what_a_container_left_is_swept_once_it_is_a_day_old(tmp_path: Path) -> None:
+    """Its process cannot be asked after, and gigabytes had stayed of each that was killed."""
+    folder = tmp_path / f"{PREFIX}other"
+    folder.mkdir()
+    for name, text in (("owner", "elsewhere/1:7:7"), ("half.mkv", "half")):
+        (folder / name).write_text(text)
+    for path in (folder / "owner", folder):
+        os.utime(path, (1, 1))
+    with scratch(tmp_path):
+        assert folder.exists()  # its encode is being written
+    os.utime(folder / "half.mkv", (1, 1))
+    with scratch(tmp_path):
+        assert not folder.exists()
+    with scratch(tmp_path) as asleep:
+        for path in (asleep / "owner", asleep):
+            os.utime(path, (1, 1))
+        with scratch(tmp_path):
+            assert asleep.exists()
