@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from aqs_batch import preprocessing
@@ -178,19 +179,20 @@ class _Work:
             if path is not None and m.files:
                 checks = output.finish(
                     self._job.ffmpeg.path, m.files[0], path, self._job.path, self._held,
-                    m.rung.frames, self._place(),
+                    m.rung.frames, self._place(), partial(self._tell_check, m.rung),
                 )  # fmt: skip
                 left = [f"{words} was left out" for words in self._container.left_out]
-                rung = m.rung
-                m = _with(
-                    m, output=str(path), checks=tuple(checks), warnings=(*rung.warnings, *left)
-                )
+                told = (*m.rung.warnings, *left)
+                m = _with(m, output=str(path), checks=tuple(checks), warnings=told)
             if path is not None and m.rung.recommended:
                 best = path
                 losses = tuple(output.losses(m.rung.checks, self._container.left_out))
             print_ = fingerprint_of(path) if path is not None else ""
             stored.append(StoredRung(m.rung, m.key, print_))
         return Result(tuple(stored), best, losses)
+
+    def _tell_check(self, rung: Rung, frame: int) -> None:
+        self._job.progress(frame, rung.frames, f"checking CRF {rung.crf:g}")
 
     def _ladder(self, wanted: Wanted) -> Ladder:
         job, scratch, encoder = self._job, self._scratch, None

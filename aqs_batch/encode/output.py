@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,7 @@ def finish(
     before: Inventory,
     frames: int,
     place: int,
+    on_frame: Callable[[int], None] = lambda frame: None,
 ) -> list[Check]:
     """Prove that a finished encode is whole, then give it its name; returns the table of changes.
 
@@ -97,7 +98,7 @@ def finish(
     and what it holds is compared with its source. Raises EncodeError, the file then being gone.
     """
     try:
-        decoded, sounds = _decoded(ffmpeg_path, part, source, place, final.name)
+        decoded, sounds = _decoded(ffmpeg_path, part, source, place, final.name, on_frame)
         after = inventory.take(part, place)
         if not decoded == after.picture.frames == frames:
             raise EncodeError(
@@ -121,7 +122,14 @@ def finish(
     return checks
 
 
-def _decoded(ffmpeg_path: str, part: Path, source: Path, place: int, name: str) -> tuple[int, bool]:
+def _decoded(
+    ffmpeg_path: str,
+    part: Path,
+    source: Path,
+    place: int,
+    name: str,
+    on_frame: Callable[[int], None],
+) -> tuple[int, bool]:
     """Frames of a finished file that decode, and whether its sound does; raises EncodeError.
 
     Sound is copied, and so is what was wrong with it: a recording with one bad packet could never
@@ -130,11 +138,12 @@ def _decoded(ffmpeg_path: str, part: Path, source: Path, place: int, name: str) 
     what = f"decoding the finished {name}"
     try:
         argv = command.decode_check_argv(ffmpeg_path, part, str(place), "a?")
-        return child.run(argv, what), True
+        return child.run(argv, what, on_frame), True
     except EncodeError:
         if _sound_decodes(ffmpeg_path, source):
             raise
-    return child.run(command.decode_check_argv(ffmpeg_path, part, str(place)), what), False
+    argv = command.decode_check_argv(ffmpeg_path, part, str(place))
+    return child.run(argv, what, on_frame), False
 
 
 def _sound_decodes(ffmpeg_path: str, path: Path) -> bool:

@@ -382,6 +382,14 @@ def test_what_replaces_an_original_is_what_was_measured(film: Path, tmp_path: Pa
     assert abs(film.stat().st_size - best.size_bytes) < 0.1 * best.size_bytes + 4000
 
 
+def test_the_check_of_a_kept_file_is_told_as_it_goes(film: Path, tmp_path: Path) -> None:
+    """For hours nothing moved, as if it hung: its job had been given away for that."""
+    told = []
+    settings = asked(tmp_path, crf=(24,), keep="all")
+    encoding.encode(job(film, settings, progress=lambda *facts: told.append(facts)))
+    assert told[-1] == (30, 30, "checking CRF 24")
+
+
 def test_replace_alone_keeps_the_best(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, crf=(24,), replace=True, good_vmaf=50)
     assert settings.encode.keep == "none"
