@@ -208,7 +208,7 @@ class _Work:
         parallel = self._asked.parallel or min(max(cores, 2 if big else 4), _MOST_PARALLEL)
         tools = Tools(
             job.ffmpeg.path, job.ffmpeg.version, cores, parallel, scratch,
-            self._output_dir / LOGS,
+            self._output_dir / LOGS, job.settings.limits.stall_s,
         )  # fmt: skip
         ladder = Ladder(wanted, tools, self._known(wanted), job.progress, encoder)
         self._ladders.append(ladder)

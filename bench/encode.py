@@ -78,7 +78,9 @@ class Bench:
             self.video, fingerprint(self.clip), plan.whole(self.video), self.recipe, self.models
         )
         cores = os.cpu_count() or 1
-        tools = Tools(tool().path, tool().version, cores, max(cores, 4), self.folder, self.folder)
+        tools = Tools(
+            tool().path, tool().version, cores, max(cores, 4), self.folder, self.folder, 3600.0
+        )
         return Ladder(wanted, tools, lambda key: None)
 
     def encode_plain(self, crf: float) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import shlex
+import threading
 from collections.abc import Callable, Sequence
 
 from aqs_batch.errors import EncodeError
-from aqs_batch.ffmpeg import Finished, child
+from aqs_batch.ffmpeg import Child, Finished, child
 
 _LINES_SHOWN = 4
+_LOOKS = 60  # at whether a child moves, until it is said not to
 _LOG = logging.getLogger(__name__)
 _ORIGIN = re.compile(r"^((\[[^]]* @ \w+\] )+|(x265 |Svt)\[error\]: )")
 # How encoders tell of a parameter that they go on without, and of one that stops them.
@@ -23,23 +25,64 @@ _ECHOES = (
 
 
 def run(
-    argv: Sequence[str], what: str, on_frame: Callable[[int], None] = lambda frame: None
+    argv: Sequence[str],
+    what: str,
+    on_frame: Callable[[int], None] = lambda frame: None,
+    stall_s: float = float("inf"),
 ) -> int:
     """Run a command that writes `-progress` to stdout; returns the frames it says it wrote.
 
-    `on_frame` sees the running count. Raises EncodeError as `check` does; whatever happens, no
-    process is left.
+    `on_frame` sees the running count. Raises EncodeError as `check` does, and when the count stands
+    still for `stall_s`; whatever happens, no process is left.
     """
     frames = 0
-    with child(argv) as running:
+    with child(argv) as running, _Watch(running, stall_s) as watch:
         for line in running.lines():
             key, _, value = line.partition("=")
             if key == "frame" and value.strip().isdigit():
-                frames = int(value)
+                watch.frames = frames = int(value)
                 on_frame(frames)
         finished = running.wait(timeout_s=60.0)
+    if watch.has_ended_it:
+        raise EncodeError(
+            f"{what}: ffmpeg made no progress for {stall_s:g} s and was ended",
+            hint="Is the disk or share well? [limits] stall_s says how long it is waited for.",
+        )
     check(what, argv, finished)
     return frames
+
+
+class _Watch(threading.Thread):
+    """Ends a child whose frames stand still: one whose threads wait for each other had held up a
+    service for ever.
+
+    It counts looks, not the time: who was asleep or stopped together with its child has missed
+    none.
+    """
+
+    def __init__(self, running: Child, longest_s: float) -> None:
+        super().__init__(name="stall", daemon=True)
+        self.frames, self.has_ended_it = 0, False
+        self._running, self._every_s = running, longest_s / _LOOKS
+        self._over = threading.Event()
+
+    def __enter__(self) -> _Watch:
+        if self._every_s < threading.TIMEOUT_MAX:
+            self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def run(self) -> None:
+        seen, still = -1, 0
+        while still < _LOOKS:
+            if self._over.wait(self._every_s):
+                return
+            still = still + 1 if self.frames == seen else 0
+            seen = self.frames
+        self.has_ended_it = True
+        self._running.end()
 
 
 def check(what: str, argv: Sequence[str], finished: Finished) -> None:

@@ -48,6 +48,7 @@ class Tools:
     parallel: int
     scratch: Path
     logs: Path
+    stall_s: float  # a child that makes no progress for so long is ended
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ class Ladder:
         argv = command.encoder_argv(
             self._tools.ffmpeg_path, wanted.source, window, wanted.recipe, targets
         )
-        child.run(argv, f"encoding {wanted.source.path.name}", on_frame)
+        what = f"encoding {wanted.source.path.name}"
+        child.run(argv, what, on_frame, self._tools.stall_s)
 
     def _target(self, crf: float, number: int) -> Target:
         w = self._wanted
@@ -208,7 +210,12 @@ class Ladder:
         shallow = vmaf.xpsnr_format(pixels, command.even_size(video)[0])
         tools = self._tools
         return Measuring(
-            tools.ffmpeg_path, self._wanted.models, tools.threads, shallow, tools.scratch
+            tools.ffmpeg_path,
+            self._wanted.models,
+            tools.threads,
+            shallow,
+            tools.scratch,
+            tools.stall_s,
         )
 
     def _rung(

@@ -54,6 +54,7 @@ class Measuring:
     threads: int
     xpsnr_format: str = ""  # convert to this for XPSNR alone; "": compare as is
     scratch: Path | None = None  # where logs are until they are read; None: the system's folder
+    stall_s: float = float("inf")  # without a frame for so long it is ended
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ def _one_pass(
     with tempfile.TemporaryDirectory(prefix="aqs-vmaf-", dir=measuring.scratch) as name:
         folder = Path(name)
         command = argv(distorted, reference, measuring, folder)
-        child.run(command, f"measuring {distorted.path.name}", on_frame)
+        what = f"measuring {distorted.path.name}"
+        child.run(command, what, on_frame, measuring.stall_s)
         ours, theirs = _pictures(folder / _DISTORTED), _pictures(folder / _REFERENCE)
         found = alignment.verdict(ours, theirs)
         counts = len(ours), len(theirs)

@@ -481,12 +481,15 @@ def test_hdr_is_encoded_without_a_vmaf(media: Path, tmp_path: Path) -> None:
 # Faults: an ffmpeg that lies, dies or fills the disk.
 
 
-def pretend(tmp_path: Path, body: str) -> ffmpeg.Ffmpeg:
-    """An ffmpeg whose encodes go through a shell `body`; "$REAL" is the real one."""
+def pretend(tmp_path: Path, body: str, sign: str = "libx265") -> ffmpeg.Ffmpeg:
+    """An ffmpeg whose encodes go through a shell `body`; "$REAL" is the real one.
+
+    `sign`: what its commands hold that go through it.
+    """
     real = ffmpeg.find()
     script = tmp_path / "ffmpeg"
     script.write_text(
-        f'#!/bin/sh\nREAL="{real.path}"\ncase "$*" in *libx265*) ;; *) exec "$REAL" "$@" ;; esac\n'
+        f'#!/bin/sh\nREAL="{real.path}"\ncase "$*" in *{sign}*) ;; *) exec "$REAL" "$@" ;; esac\n'
         + body
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -525,6 +528,19 @@ def test_a_fault_leaves_nothing_behind_and_says_what_failed(
         assert "libx265" not in f"{caught.value} {caught.value.hint}"
     assert not leftovers(tmp_path)
     assert not (tmp_path / "out" / "encodes").exists()
+
+
+@pytest.mark.parametrize(("work", "sign"), [("encoding", "libx265"), ("measuring", "libvmaf")])
+def test_what_hangs_is_ended(work: str, sign: str, film: Path, tmp_path: Path) -> None:
+    """An ffmpeg whose threads waited for each other had held up its run for ever."""
+    hanging = pretend(tmp_path, "echo frame=7; exec sleep 600\n", sign)
+    settings = asked(tmp_path, crf=(30,))
+    limits = settings.limits.model_copy(update={"stall_s": 0.6})
+    settings = settings.model_copy(update={"limits": limits})
+    with pytest.raises(EncodeError, match=f"{work} .*no progress for 0.6 s") as caught:
+        encoding.encode(job(film, settings, ffmpeg=hanging))
+    assert "stall_s" in caught.value.hint
+    assert not leftovers(tmp_path)
 
 
 @pytest.mark.parametrize("work", ["encoding", "measuring"])

@@ -22,7 +22,7 @@ def wanted(make_clip: Callable[..., Path]) -> Wanted:
 
 
 def key(wanted: Wanted, crf: float = 22, versions: str = "ffmpeg 9") -> str:
-    tools = Tools("ffmpeg", versions, 2, 2, Path("scratch"), Path("logs"))
+    tools = Tools("ffmpeg", versions, 2, 2, Path("scratch"), Path("logs"), 60.0)
     return Ladder(wanted, tools, known=lambda key: None).key(crf)
 
 
