@@ -16,7 +16,7 @@ from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.scratch import scratch
-from aqs_batch.encode.search import Goal, broken, goals, search, together, within
+from aqs_batch.encode.search import Goal, broken, goals, met, search, together, within
 from aqs_batch.errors import Misaligned, TargetError
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.files import ENCODES
@@ -246,9 +246,8 @@ class _Work:
 
             found.append((goal, search(value_at, goal, low, high)))
         crf = together(found)
-        why = " and ".join(goal.words for goal, _ in found)
         order = sorted(seen)
-        return [seen[c] for c in order], (order.index(crf), why)
+        return [seen[c] for c in order], (order.index(crf), met(seen[crf].rung, self._asked))
 
     def _scored(self, made: Made) -> Made:
         if self._job.score is None or not made.files:
@@ -285,9 +284,11 @@ class _Work:
         ladder, highest = self._ladder(wanted), crf_range(wanted.recipe.codec)[1]
         crf = sampled.rung.crf
         whole = self._scored(within(lambda at: ladder.climb([at])[0], self._asked, crf, highest))
-        why, warnings = sampled.rung.recommended, list(sampled.rung.warnings)
-        if not self._asked.searches:  # who asks for a quality gets it at any size
-            # In the whole file's own figures: its samples were smaller, or looked better.
+        warnings = list(sampled.rung.warnings)
+        # In the whole file's own figures: its samples were smaller, or looked better.
+        if self._asked.searches:  # who asks for a quality gets it at any size
+            why = self._why(met(whole.rung, self._asked))
+        else:
             taken = choose.recommend([whole.rung], self._asked.good_vmaf)
             why = self._why(taken[1]) if taken else ""
         if whole.rung.ratio >= 1:

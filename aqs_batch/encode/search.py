@@ -156,6 +156,12 @@ def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
     return found
 
 
+def met(rung: Rung, asked: Encode) -> str:
+    """Why the rung that was looked for is taken; one that saves nothing says so."""
+    words = " and ".join(goal.words for goal, _ in goals(asked))
+    return words + (", though it is no smaller than its source" if rung.ratio >= 1 else "")
+
+
 def broken(whole: Rung, samples: Rung, asked: Encode) -> list[str]:
     """What a whole file does not keep, though its samples did."""
     bounds = goals(asked) or [(Goal("VMAF", asked.good_vmaf, True), _vmaf_of)]

@@ -193,6 +193,18 @@ def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) 
         encoding.encode(job(film, asked(tmp_path, max_kbps=0.5)))
 
 
+def test_what_reaches_its_target_at_a_multiple_of_the_bytes_says_so(
+    make_clip, tmp_path: Path
+) -> None:
+    """Ten times its source's size it had been told to be taken, without a word on that."""
+    coarse = ("-c:v", "libx264", "-crf", "48", "-preset", "veryslow")
+    film = make_clip("coarse.mp4", source="testsrc2", options=coarse)
+    result = encoding.encode(job(film, asked(tmp_path, target_vmaf=97.0)))
+    (taken,) = [s.rung for s in result.rungs if s.rung.recommended]
+    assert taken.ratio > 1
+    assert taken.recommended == "VMAF of at least 97, though it is no smaller than its source"
+
+
 def test_a_target_out_of_reach_is_not_looked_for_twice(film: Path, tmp_path: Path) -> None:
     """Every night had encoded the same ten CRFs again, and thrown them away."""
     settings = asked(tmp_path, max_kbps=0.5)
