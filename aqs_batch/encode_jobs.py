@@ -94,6 +94,9 @@ class EncodeJobs:
         return entry
 
     def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:
+        for rung in self._store.rungs(fingerprint):
+            if rung.output and trash.is_back(path, Path(rung.output)):  # it is no kept encode
+                self._store.move_output(fingerprint, rung.output, "")
         queued = self._store.enqueue(fingerprint, self.key, path, force=force)
         if queued.status is JobStatus.DONE and (
             self._has_lost_files(fingerprint)

@@ -123,6 +123,13 @@ def restore(entry: Entry) -> Path:
     return entry.original
 
 
+def is_back(original: Path, replacement: Path) -> bool:
+    """Whether an original that is there again leaves no room for what had replaced it."""
+    ours, theirs = (Path(os.path.abspath(path)) for path in (original, replacement))
+    same = ours.with_suffix("") == theirs.with_suffix("")
+    return same and (ours == theirs or not os.path.lexists(theirs))
+
+
 def _new_folder(original: Path, now_iso: str) -> Path:
     stamp = now_iso.replace(":", "").replace("+0000", "Z")
     for number in range(1000):

@@ -301,6 +301,7 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     jobs.after(film, entry, lambda k, f: told.update({k: f}))
     assert "--force" in told["left"]["hint"]
     assert film.read_bytes() == before
+    assert not any(rung["output"] for rung in told["encoded"]["rungs"])  # not the original's place
     jobs.after(film, entry, lambda k, f: told.update({k: f}), force=True)
     assert "replaced" in told
     store.close()

@@ -404,3 +404,12 @@ def test_a_restore_that_fails_leaves_the_encode_where_it_was(
     assert str(entry.kept) in caught.value.hint
     assert entry.replacement.read_text() == "encode"
     assert entry.kept.read_text() == "original"
+
+
+def test_an_original_is_back_where_its_encode_is_not(pair: tuple[Path, Path]) -> None:
+    original, encode = pair
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert not trash.is_back(original, entry.replacement)
+    trash.restore(entry)
+    assert trash.is_back(original, entry.replacement) and trash.is_back(original, original)
+    assert not trash.is_back(original, encode)
