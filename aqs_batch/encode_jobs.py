@@ -94,6 +94,8 @@ class EncodeJobs:
         return entry
 
     def _now(self, path: Path, fingerprint: str, tell: Tell, force: bool) -> None:
+        if self._settings.encode.replace:
+            trash.check(path)
         for rung in self._store.rungs(fingerprint):
             if rung.output and trash.is_back(path, Path(rung.output)):  # it is no kept encode
                 self._store.move_output(fingerprint, rung.output, "")

@@ -34,6 +34,12 @@ class Entry:
         return self.folder / self.original.name
 
 
+def check(original: Path) -> None:
+    """Raises EncodeError for what can never be replaced, so that no encode is made for it."""
+    if original.is_symlink():  # its name would be moved, not the video
+        raise EncodeError(f"{original} is a link", hint="Name the file that it leads to.")
+
+
 def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Entry:
     """Move the original to the trash folder beside it, then the encode to its place.
 
@@ -41,8 +47,7 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     manifest is written first: killed at any instant, `restore` finds the original, and the encode
     is where it was kept until it has its place. Where a step fails, both are where they were.
     """
-    if original.is_symlink():  # its name would be moved, not the video
-        raise EncodeError(f"{original} is a link", hint="Name the file that it leads to.")
+    check(original)
     is_alike = encode.suffix.lower() == original.suffix.lower()  # C0001.MP4 keeps its name
     replacement = original if is_alike else original.with_suffix(encode.suffix)
     if replacement != original and os.path.lexists(replacement):

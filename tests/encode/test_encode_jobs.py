@@ -275,6 +275,14 @@ def test_what_was_saved_anew_after_its_encode_is_not_replaced(film: Path, tmp_pa
     store.close()
 
 
+def test_a_link_is_refused_before_it_is_encoded(film: Path, tmp_path: Path) -> None:
+    link = film.with_name("link.mp4")
+    link.symlink_to(film)
+    settings = asked(tmp_path, crf=(24,), replace=True, keep="best")
+    assert "is a link" in what_keeps(link, settings)
+    assert not (tmp_path / "out" / "encodes").exists()
+
+
 def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
     before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
