@@ -51,6 +51,7 @@ class Database:
                 if parsed.get_backend_name() == "sqlite":
                     _set_up_sqlite(self._engine, busy_timeout_s)
             self._migrate()
+            self._file = _identity(self.path)
         except (ImportError, sa.exc.NoSuchModuleError) as error:  # no fault of folder or disk
             name = getattr(error, "name", None) or "a driver that SQLAlchemy knows"
             raise SettingsError(
@@ -96,6 +97,20 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
+    def _stay_with_the_file(self) -> None:
+        """Go on in the file that bears the name now, if any does: SQLite writes on into one that
+        was deleted or replaced, or whose disk went, and all that a service scored since was lost.
+        """
+        if self._file is None or self._file == (now := _identity(self.path)):
+            return
+        self._engine.dispose()
+        if now is None:
+            raise StoreError(
+                f"the database {self.url} is not there any more",
+                hint="Mount its disk or put the file back; to begin a new one, start again.",
+            )
+        self._file = now
+
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """All that this thread writes inside is one transaction: the disk is waited for once."""
@@ -112,6 +127,7 @@ class Database:
         if joined := getattr(self._joined, "connection", None):
             yield joined
             return
+        self._stay_with_the_file()
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -134,6 +150,7 @@ class Database:
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
+        self._stay_with_the_file()
         try:
             with self._engine.connect().execution_options(**{_READING: True}) as connection:
                 yield connection
@@ -190,6 +207,15 @@ def _upgrade(connection: sa.Connection) -> None:
 
 def _is_file(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Device and inode of a file; None: it is not there."""
+    try:
+        info = os.stat(path) if path is not None else None
+    except OSError:
+        return None
+    return None if info is None else (info.st_dev, info.st_ino)
 
 
 def _is_for_reading(path: Path) -> bool:

@@ -219,6 +219,35 @@ def test_a_database_that_may_not_be_written_to_is_read(
         whole.close()
 
 
+def test_a_database_that_went_with_its_folder_is_told_and_gone_on_with(tmp_path: Path) -> None:
+    """A service had written on into a file without a name, and all it scored since was lost."""
+    out, away = tmp_path / "out", tmp_path / "away"
+    store = Store(f"sqlite:///{out / 'aqs.db'}")
+    queued(store, "a")
+    out.rename(away)
+    out.mkdir()
+    for ask in (lambda: queued(store, "b"), store.job_counts):
+        with pytest.raises(StoreError, match="not there any more"):
+            ask()
+    assert list(out.iterdir()) == []
+    out.rmdir()
+    away.rename(out)
+    queued(store, "b")
+    assert store.job_counts()["queued"] == 2
+
+
+def test_a_database_that_was_replaced_is_the_one_that_is_written_to(tmp_path: Path) -> None:
+    store, copy = Store(f"sqlite:///{tmp_path / 'aqs.db'}"), tmp_path / "copy" / "aqs.db"
+    Store(f"sqlite:///{copy}").close()
+    queued(store, "a")
+    copy.replace(tmp_path / "aqs.db")
+    for rest in ("-wal", "-shm"):
+        (tmp_path / f"aqs.db{rest}").unlink()
+    queued(store, "b")
+    store.close()
+    assert [job.fingerprint for job in Store(store.url).open_jobs()] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("url", "package"),
     [("mysql+mysqldb://me:secret@host/x", "mysqlclient"), ("foo://me@host/x", "a driver that")],
