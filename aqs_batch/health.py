@@ -43,6 +43,7 @@ class Health:
         self._prometheus = Path(prometheus_file) if prometheus_file else None
         if self._prometheus is not None:
             _need_prometheus()
+            _need_folder(self._prometheus.absolute().parent)
         self._last_s = -float("inf")
 
     def is_due(self, steady_s: float) -> bool:
@@ -163,6 +164,15 @@ def _need_prometheus() -> None:
             "[watch] prometheus_file needs the package prometheus-client",
             hint="pip install prometheus-client, or leave the setting empty.",
         ) from error
+
+
+def _need_folder(folder: Path) -> None:
+    """What no disk that is full explains: the figures had never come, and nobody was told."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"[watch] prometheus_file cannot be written: {folder} is not there or is read-only",
+            hint="Make it and allow this user to write there (under systemd by ReadWritePaths).",
+        )
 
 
 def _write_prometheus(file: Path, pulse: Pulse, now_s: float) -> None:

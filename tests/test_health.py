@@ -133,6 +133,11 @@ def test_prometheus_reads_the_figures(tmp_path: Path) -> None:
     assert "aqs_failed_since_start 2.0" in lines
 
 
+def test_figures_that_could_never_be_written_are_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"prometheus_file cannot be written: .*/nowhere is"):
+        health.Health(tmp_path, str(tmp_path / "nowhere" / "aqs.prom"))
+
+
 def test_without_the_package_the_setting_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
