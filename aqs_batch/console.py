@@ -102,8 +102,18 @@ def count_frames(total: int) -> Iterator[Callable[[int], None]]:
 def _json_line(event: Event, say: Voice, more: Mapping[str, Any] | None = None) -> None:
     parts: dict[str, Any] = {**(more or {}), "event": event.kind}
     if event.file:
-        parts["file"] = shown(event.file)
-    say(json.dumps(parts | event.facts) + "\n")
+        parts["file"] = event.file
+    # Names that are not UTF-8 spelled out in facts too: strict readers refused the whole line.
+    say(json.dumps(_spelled_out(parts | event.facts)) + "\n")
+
+
+def _spelled_out(part: Any) -> Any:
+    """The same with every text as `shown`."""
+    if isinstance(part, Mapping):
+        return {key: _spelled_out(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_spelled_out(value) for value in part]
+    return shown(part) if isinstance(part, str) else part
 
 
 class _Plain:

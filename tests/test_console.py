@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -111,6 +112,17 @@ def test_a_full_disk_under_the_log_loses_words_and_no_work(
         for _ in range(3):
             listen(Event("returned", "in"))
     assert capsys.readouterr().err.count("the output is lost, the work goes on: No space") == 1
+
+
+def test_json_lines_hold_names_of_any_bytes_as_text() -> None:
+    """Half a surrogate in a fact, which strict readers take for no JSON at all."""
+    stream, name = io.StringIO(), os.fsdecode(b"caf\xe9.mp4")
+    facts = {"to": name, "written": [name], "rungs": [{"output": name, "crf": 28.0}]}
+    console.log_listener("json", stream)(Event("moved", name, facts))
+    assert "\\udc" not in stream.getvalue()
+    told, fit = json.loads(stream.getvalue()), "caf\\xe9.mp4"
+    assert told["file"] == told["to"] == told["written"][0] == told["rungs"][0]["output"] == fit
+    assert told["rungs"][0]["crf"] == 28.0
 
 
 def test_a_reader_who_leaves_is_no_fault_of_a_file() -> None:
