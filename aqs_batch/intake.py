@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,8 +97,8 @@ class Intake:
         due = min(self._rescan_at, self._tracker.next_due_s() or float("inf"))
         return max(0.0, due - self._clock.steady())
 
-    def look(self) -> list[Place]:
-        """Look where it is due and queue what is complete; returns places that need no work."""
+    def look(self) -> Iterator[Place]:
+        """Look where it is due, and queue what is complete; gives the places that need no work."""
         hinted, overflow = self._hints.take()
         if overflow or self._clock.steady() >= self._rescan_at:
             self._rescan()
@@ -191,11 +191,14 @@ class Intake:
         # Jobs of other settings may wait for ever, and must not keep these out.
         return self._settings.queue_limit - self._store.job_counts(self._key)["queued"]
 
-    def _recognise(self) -> list[Place]:
-        """Queue some of the complete files; a hard limit keeps the queue from growing for ever."""
-        settled: list[Place] = []
+    def _recognise(self) -> Iterator[Place]:
+        """Queue some of the complete files; a hard limit keeps the queue from growing for ever.
+
+        A file is dealt with once whoever takes it from here comes for the next: with the database
+        locked meanwhile, files that were below the gate had never been told of.
+        """
         if not self._ready:
-            return settled
+            return
         for _ in range(min(AT_ONCE, len(self._ready), self._room())):
             key = next(iter(self._ready))
             (folder, _), name = self._ready[key], key[1]
@@ -203,11 +206,13 @@ class Intake:
             if place is not None:
                 job = self._store.take(place)
                 if (job is None or job.has_failed) and _is_news(folder, place):
-                    settled.append(place)
+                    yield place
+                    folder.told.pop(name, None)
+                    if place.problem:
+                        folder.told[name] = place.stamp, place.problem
                 elif job is not None and job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                     self._listen(Event("queued", str(place.path)))
             del self._ready[key]  # only now: had the store refused, it would be tried again
-        return settled
 
     def _place(self, folder: _Folder, name: str) -> Place | None:
         """Who a file is; None when it went, or went on changing."""
@@ -251,13 +256,7 @@ class Intake:
 
 def _is_news(folder: _Folder, place: Place) -> bool:
     """Whether nobody was told that this file cannot be read, which is tried every minute."""
-    said = (place.stamp, place.problem)
-    if place.problem and folder.told.get(place.file) == said:
-        return False
-    folder.told.pop(place.file, None)
-    if place.problem:
-        folder.told[place.file] = said
-    return True
+    return not place.problem or folder.told.get(place.file) != (place.stamp, place.problem)
 
 
 def own_folders(settings: Settings) -> Iterable[Path]:

@@ -92,7 +92,7 @@ class Archive:
         store = Store(settings.output.url)
         with Intake(store, settings, self.key, lambda event: None, self.clock) as intake:
             for _ in range(2):
-                intake.look()
+                list(intake.look())
                 self.clock.advance(1.0)
         store.close()
 

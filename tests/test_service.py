@@ -411,6 +411,28 @@ def test_the_gate_is_told_and_moves_to_failed(house: House, tmp_path: Path) -> N
     assert (failed / "a.mp4").exists()
 
 
+@pytest.mark.parametrize("asked", ["take", "aqs"])
+def test_copies_below_the_gate_are_told_though_the_database_was_locked_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "fail_under": 1.0}]
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    house.run()
+    house.events.clear()
+    for name in ("b.mp4", "c.mp4", "d.mp4"):
+        (house.inbox / name).write_bytes(b"one")
+    asking, calls = getattr(Store, asked), iter(range(1000))
+
+    def locked_once(*arguments: object) -> object:
+        if next(calls) == 2:
+            raise StoreError("locked")
+        return asking(*arguments)
+
+    monkeypatch.setattr(Store, asked, locked_once)
+    assert house.run() == Summary(below_gate=3)
+    assert sorted(house.told("gate")) == ["b.mp4", "c.mp4", "d.mp4"]
+
+
 def test_jobs_of_other_settings_do_not_fill_the_queue(house: House) -> None:
     house.more["watch__queue_limit"] = 1
     house.out.mkdir()
