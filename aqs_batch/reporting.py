@@ -127,10 +127,12 @@ def labels(folders: Sequence[str]) -> dict[str, str]:
 
 
 def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outcome]:
-    """What the places of the watched folders hold; files that wait for their turn are left out."""
+    """What the places of the watched folders hold; what waits for its turn is only counted."""
     folders = folders_of(run)
     called = labels(folders)
     for place, status in standing(store, folders):
+        if status is None:
+            continue
         name = f"{called[place.folder]}{place.file}"
         analysis = store.analysis(place.fingerprint, place.settings_key)
         if status is Status.FAILED or analysis is None:
@@ -151,8 +153,8 @@ def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Out
         )
 
 
-def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Status]]:
-    """The files that are there and have been dealt with, each with how it went."""
+def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Status | None]]:
+    """The files that are there, or were moved on, each with how it went; None: it waits."""
     for place in (place for folder in folders for place in store.places(folder)):
         if place.missing_since:
             continue
@@ -162,22 +164,26 @@ def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Stat
             yield place, Status.SCORED
         else:
             job = store.job(place.fingerprint, place.settings_key)
-            if job is not None and job.status in _FAILED:
-                yield place, Status.FAILED
+            if job is not None and job.status is not JobStatus.DONE:
+                yield place, Status.FAILED if job.status in _FAILED else None
 
 
-def run_record(store: Store, run: RunRow) -> RunRecord:
-    """A run as the report tells it."""
+def run_record(store: Store, run: RunRow, waiting: int = 0) -> RunRecord:
+    """A run as the report tells it; `waiting` files are not in the store yet."""
     counts = {status.value: 0 for status in Status}
     if run.kind == "watch":
         for _, status in standing(store, folders_of(run)):
-            counts[status.value] += 1
+            if status is None:
+                waiting += 1
+            else:
+                counts[status.value] += 1
     else:
         entries = store.run_files(run.id)
         for entry in entries:
             counts[entry.status.value] += 1
-        if run.files is not None and run.files > len(entries):
-            counts["pending"] = run.files - len(entries)
+        waiting = max(0, (run.files or 0) - len(entries))
+    if waiting:
+        counts["pending"] = waiting
     shown_dir = os.pathsep.join(folders_of(run)) if run.kind == "watch" else run.input_dir
     earlier = worst_first(store.inherited(run.id))
     return RunRecord(
@@ -197,15 +203,20 @@ def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, floa
 
 
 def write_reports(
-    store: Store, run: RunRow, settings: Settings, at_each: Callable[[], None] = lambda: None
+    store: Store,
+    run: RunRow,
+    settings: Settings,
+    at_each: Callable[[], None] = lambda: None,
+    *,
+    waiting: int = 0,
 ) -> list[Path]:
     """Write the exports and the report of one run; returns what was written.
 
-    `at_each` is called at every file: thousands take minutes.
+    `at_each` is called at every file: thousands take minutes. `waiting` as in `run_record`.
     """
     output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
     thresholds = thresholds_of(settings)
-    record = run_record(store, run)
+    record = run_record(store, run, waiting)
     now: dict[str, dict[str, Any]] = {
         "analysis": {"threshold": settings.analysis.threshold},
         "output": {"export": settings.output.export},

@@ -275,7 +275,9 @@ class Service:
         try:
             with self._stop.interruptible():
                 run = self._store.run(self._run_id)
-                written = write_reports(self._store, run, self._settings, self._beat_on)
+                written = write_reports(
+                    self._store, run, self._settings, self._beat_on, waiting=self._intake.waiting
+                )
             self._listen(Event("report", facts={"written": [str(path) for path in written]}))
         except Stopped:
             self._dirty = True

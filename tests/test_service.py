@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -595,6 +596,33 @@ def test_a_folder_that_can_be_read_in_part_is_told_once_and_listened_to_anew_whe
     assert told == ["vanished", "watching", "returned", "watching"]
 
 
+def test_a_report_counts_what_still_waits_and_what_was_moved_to_be_tried_again(
+    house: House, tmp_path: Path
+) -> None:
+    """Two files of five had looked like the whole folder."""
+    house.more |= {"watch__queue_limit": 2, "output__export": ["json", "html"]}
+    failed = str(tmp_path / "failed")
+    house.more["watch__folders"] = [{"dir": str(house.inbox), "move_failed": failed}]
+    (house.inbox / "bad.mp4").write_bytes(b"bad")
+    house.run()
+    for number in range(5):
+        (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+    house.process = taking(house, 100.0)
+    house.run(until=house.clock.now() + 100)
+    told = json.loads((house.out / "results.json").read_text())["run"]["counts"]
+    assert told == {"scored": 1, "unchanged": 0, "failed": 1, "pending": 4}
+    assert "4 files</b> still to be looked at" in (house.out / "index.html").read_text()
+    store = house.store()
+    run = store.last_run()
+    assert run is not None
+    store.retry()
+    now = {"scored": 1, "unchanged": 0, "failed": 0, "pending": 2}  # of these the store knows
+    assert run_record(store, run).counts == now
+    store.cancel()
+    assert run_record(store, run).counts == {"scored": 1, "unchanged": 0, "failed": 2}
+    store.close()
+
+
 def test_until_begins_no_new_job(house: House) -> None:
     for number in range(3):
         (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
@@ -812,11 +840,11 @@ def test_a_report_that_could_not_be_written_is_written_later(
     (house.inbox / "a.mp4").write_bytes(b"one")
     refused: list[bool] = []
 
-    def refused_once(*arguments: object) -> list[Path]:
+    def refused_once(*arguments: object, **more: object) -> list[Path]:
         if house.told("scored") and not refused:
             refused.append(True)
             raise error
-        return write_reports(*arguments)  # type: ignore[arg-type]
+        return write_reports(*arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(service, "write_reports", refused_once)
     house.run(once=False, until=house.clock.now() + 600)
