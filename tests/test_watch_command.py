@@ -149,6 +149,16 @@ def test_a_notice_that_fails_fails_the_night(place: Path) -> None:
     assert "--notify-cmd ended with 1" in done.stderr
 
 
+def test_a_night_without_its_database_is_told_too(place: Path) -> None:
+    """Who waits for notices alone had heard nothing, night after night."""
+    (place / "out").mkdir()
+    (place / "out" / "aqs.db").write_bytes(b"no database" * 100)
+    night = aqs("audit", "in", "--output_dir", "out", "--notify_cmd", "tee note.json", cwd=place)
+    note = json.loads((place / "note.json").read_text())
+    assert night.returncode == note["exit_code"] == 1
+    assert note["error"] in night.stderr and "database" in note["error"]
+
+
 @pytest.mark.parametrize(("fail_on", "code"), [("corrupt, failed", 3), ("", 1)])
 def test_gates_are_listed_as_elsewhere_and_can_be_switched_off(
     fail_on: str, code: int, place: Path

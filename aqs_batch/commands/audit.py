@@ -15,6 +15,7 @@ from aqs_batch.commands.endings import (
     EXIT_GATE,
     EXIT_INTERRUPTED,
     INTERRUPTED,
+    code_of,
     complain,
 )
 from aqs_batch.commands.flags import FAIL_UNDER, Load, listed, settings_flags
@@ -68,14 +69,28 @@ def audit(
 
 
 def run(settings: Settings, folder: str) -> int:
-    """One night over `folder`: summary, reports, notice; gives the exit code."""
+    """One night over `folder`, and a notice however it ends; gives the exit code."""
+    from aqs_batch.errors import AqsError
+    from aqs_batch.wording import shown
+
+    try:
+        return _night(settings, folder)
+    except AqsError as error:
+        # Of all nights' news the ones that must not stay unheard: the archive is gone, or the
+        # database was locked until morning, of which no notice had told.
+        here = shown(str(Path(folder).absolute()))
+        failed = {"folder": here, "error": shown(str(error)), "exit_code": code_of(error)}
+        _notify(settings.audit.notify_cmd, failed)
+        raise
+
+
+def _night(settings: Settings, folder: str) -> int:
+    """Summary, reports and notice of a night that comes to its end."""
     from aqs_batch import audit as audits
     from aqs_batch import console
     from aqs_batch.clock import SystemClock, next_at
-    from aqs_batch.errors import FolderGone
     from aqs_batch.stop import Stop
     from aqs_batch.store import Store
-    from aqs_batch.wording import shown
 
     clock, at = SystemClock(), settings.audit.until
     stop = Stop(clock, settings.watch.stop_grace_s)
@@ -98,11 +113,6 @@ def run(settings: Settings, folder: str) -> int:
         if is_heard:
             store.told(found.run)
         return code
-    except FolderGone as error:  # of all nights' news the one that must not stay unheard
-        here = shown(str(Path(folder).absolute()))
-        gone = {"folder": here, "error": shown(str(error)), "exit_code": EXIT_FAILED}
-        _notify(settings.audit.notify_cmd, gone)
-        raise
     finally:
         store.close()
 

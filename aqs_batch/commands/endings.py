@@ -31,13 +31,20 @@ def tell(error: AqsError) -> None:
         complain(f"  {error.hint}")
 
 
+def code_of(error: AqsError) -> int:
+    """The exit code of a command that ended with `error`."""
+    from aqs_batch.errors import CheckpointError, SettingsError
+
+    return EXIT_USAGE if isinstance(error, SettingsError | CheckpointError) else EXIT_FAILED
+
+
 @contextmanager
 def plain_errors(debug: bool) -> Iterator[None]:
     """Our own errors as a message for a person; with --debug as a traceback, and with the log."""
     import logging
     import traceback
 
-    from aqs_batch.errors import AqsError, CheckpointError, SettingsError
+    from aqs_batch.errors import AqsError
     from aqs_batch.events import Unheard
 
     if debug:
@@ -47,9 +54,7 @@ def plain_errors(debug: bool) -> Iterator[None]:
         yield
     except AqsError as error:
         traceback.print_exc() if debug else tell(error)
-        raise click.exceptions.Exit(
-            EXIT_USAGE if isinstance(error, SettingsError | CheckpointError) else EXIT_FAILED
-        ) from error
+        raise click.exceptions.Exit(code_of(error)) from error
     except (BrokenPipeError, Unheard) as error:  # `aqs-batch run | head`: not all of it was done
         raise click.exceptions.Exit(EXIT_PIPE) from error
     except OSError as error:
