@@ -96,13 +96,13 @@ class Audit:
         nights = self._settings.audit.verify_nights
         rotten = {one.file for one in found.kinds.get("corrupt", ())}
         known = (place for name, place in self._known.items() if name not in rotten)
-        reading = Reading(known, listed, nights, self._store)
+        now = self._clock.now()
+        reading = Reading(known, listed, nights, self._store, now)
 
         def tell_rotten(place: Place, why: str) -> None:
             if not self._went(place, todo, found):
                 self._rot(place, todo, found, why)
 
-        now = self._clock.now()
         # Half of the night at most, or scoring would never get its turn; the rest after it.
         half = now + (self._until - now) / 2
         reading.go_on(found, half, self._clock, self._stop, tell_rotten)

@@ -27,13 +27,19 @@ class Reading:
     """
 
     def __init__(
-        self, known: Iterable[Place], listed: Mapping[str, Stamp], nights: int, store: Store
+        self,
+        known: Iterable[Place],
+        listed: Mapping[str, Stamp],
+        nights: int,
+        store: Store,
+        now_s: float,
     ) -> None:
         self._store = store
         self._share = math.ceil(len(listed) / nights) if nights else 0
         there = [p for p in known if p.file in listed and not p.problem]
         unchanged = [place for place in there if listed[place.file].text == place.stamp]
-        self._due = deque(sorted(unchanged, key=lambda place: place.hashed_at))
+        # What a clock that was ahead had dated first: it had not been read again for years.
+        self._due = deque(sorted(unchanged, key=lambda p: p.hashed_at * (p.hashed_at <= now_s)))
 
     def go_on(
         self, found: Findings, until: float, clock: Clock, stop: Stop, tell_rotten: Tell

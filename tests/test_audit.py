@@ -750,6 +750,22 @@ def test_in_as_many_nights_as_are_set_every_file_is_read(archive: Archive) -> No
         assert len(read) == number + 1
 
 
+def test_what_was_read_by_a_clock_that_was_ahead_is_read_again(archive: Archive) -> None:
+    archive.more["audit__verify_nights"] = 2
+    archive.stock("a", "b")
+    archive.night()
+    archive.clock.advance(3650 * 86400.0)
+    archive.night()
+    archive.clock.advance(-3650 * 86400.0)
+    for _ in range(2):
+        began = archive.clock.now()
+        archive.night()
+    store = Store(settings_for(archive.folder, archive.out).output.url)
+    dates = [place.hashed_at for place in store.places(str(archive.folder))]
+    store.close()
+    assert max(dates) <= began + 86400.0
+
+
 def test_what_is_written_to_while_it_is_read_is_not_rotten(archive: Archive, monkeypatch) -> None:
     archive.more["audit__verify_nights"] = 1
     archive.write("a.mp4", b"a")

@@ -117,11 +117,9 @@ class Jobs(Database):
         self, settings_key: str, worker: str, now_s: float, lease_s: float
     ) -> Job | None:
         """Take the job that has waited longest and may be tried now; None: there is none."""
-        free = (
-            (jobs.c.status == _QUEUED)
-            & (jobs.c.settings_key == settings_key)
-            & (jobs.c.retry_at <= now_s)
-        )
+        # Later than the longest pause: the clock was ahead when it was put off.
+        may = (jobs.c.retry_at <= now_s) | (jobs.c.retry_at > now_s + LONGEST_BACKOFF_S)
+        free = (jobs.c.status == _QUEUED) & (jobs.c.settings_key == settings_key) & may
         query = sa.select(jobs).where(free).order_by(jobs.c.id).limit(1)
         with self._read() as connection:  # most looks find nothing, and need no write lock
             if connection.execute(query).first() is None:

@@ -162,6 +162,16 @@ def test_a_backoff_doubles_up_to_six_hours() -> None:
     assert waits == [60.0, 120.0, 240.0, 15360.0, 21600.0, 21600.0]
 
 
+def test_what_was_put_off_by_a_clock_that_was_ahead_does_not_wait_for_years(store: Store) -> None:
+    years = 10 * 365 * 86400.0
+    queued(store)
+    job = store.claim_next(KEY, "me", years, LEASE_S)
+    assert job is not None
+    store.postpone(job, "no disk", "", years + 100.0, ATTEMPTS)
+    assert store.claim_next(KEY, "me", years, LEASE_S) is None
+    assert store.claim_next(KEY, "me", 1000.0, LEASE_S) is not None
+
+
 def test_a_place_remembers_what_it_held_before(store: Store) -> None:
     store.take(Place("/in", "a.mp4", "1:1:1:1", "first", KEY))
     store.take(Place("/in", "a.mp4", "2:2:2:2", "second", KEY))
