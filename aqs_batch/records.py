@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -174,10 +175,8 @@ class SequenceScore:
     @cached_property  # asked for by score, JSON and each chart: a seventh of a report's time
     def severity(self) -> tuple[float, ...]:
         """Mean over tiles of probability x intensity, in Artifact order."""
-        pairs = [
-            [p * i for p, i in zip(t.probability, t.intensity, strict=True)] for t in self.tiles
-        ]
-        return tuple(sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+        rows = [map(operator.mul, t.probability, t.intensity) for t in self.tiles]
+        return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
 
 
 @dataclass(frozen=True)

@@ -142,9 +142,8 @@ class _Tables:
     def add(self, document: dict[str, Any]) -> None:
         row = _result_row(document)
         self._results.writerow([_cell(value) for value in row])
-        for sequence in document["sequences"]:
-            cells = _sequence_row(document, sequence)
-            self._sequences.writerow([_cell(value) for value in cells])
+        file = text_cell(document["file"])
+        self._sequences.writerows(_sequence_row(file, part) for part in document["sequences"])
 
 
 class _ResultsJson:
@@ -211,6 +210,6 @@ def _encode_cells(encodes: list[dict[str, Any]]) -> list[object]:
     ]
 
 
-def _sequence_row(document: dict[str, Any], sequence: dict[str, Any]) -> list[object]:
+def _sequence_row(file: str, sequence: dict[str, Any]) -> list[object]:
     severities = (sequence["artifacts"][name] for name in ARTIFACT_COLUMNS)
-    return [document["file"], sequence["t"], sequence["aqs"], sequence["quality"], *severities]
+    return [file, sequence["t"], sequence["aqs"], sequence["quality"], *severities]

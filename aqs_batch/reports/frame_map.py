@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -120,5 +121,4 @@ def worst_area(grid: NDArray[np.float64], least: float) -> str:
 
 
 def _strongest(tile: TileScores) -> float:
-    pairs = zip(tile.probability, tile.intensity, strict=True)
-    return max((probability * intensity for probability, intensity in pairs), default=0.0)
+    return max(map(operator.mul, tile.probability, tile.intensity), default=0.0)

@@ -23,6 +23,8 @@ def printable(name: str) -> str:
 
     `original` gives the name back, so two names never become one text.
     """
+    if name.isascii() and "\\" not in name:  # nearly all, and every key of a report's JSON
+        return name
     if not (_SURROGATE.search(name) or _NEEDS_ESCAPE.search(name)):
         return name
     return _SURROGATE.sub(_escape_surrogate, name.replace("\\", "\\\\"))

@@ -82,7 +82,8 @@ def cells(boxes: Iterable[tuple[int, float, float, float, float]]) -> str:
     outlines: dict[int, list[str]] = {}
     for step, x, y, width, height in boxes:
         if step:
-            shape = f"M{number(x)} {number(y)}h{number(width)}v{number(height)}H{number(x)}z"
+            left = number(x)
+            shape = f"M{left} {number(y)}h{number(width)}v{number(height)}H{left}z"
             outlines.setdefault(step, []).append(shape)
     return "".join(
         f'<path class="s{step}" d="{"".join(shapes)}"/>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from aqs_batch.records import Artifact, QualityLevel, SequenceScore
@@ -33,7 +34,13 @@ class _Slice:
     low: float
     high: float
     worst: SequenceScore
-    peaks: tuple[float, ...]  # the highest severity of each artifact
+    members: Sequence[SequenceScore]
+
+    @cached_property  # the curve and the count of alerts have no use for it
+    def peaks(self) -> tuple[float, ...]:
+        """The highest severity of each artifact."""
+        rows = [severities(member) for member in self.members]
+        return tuple(max(column) for column in zip(*rows, strict=True))
 
 
 def aqs_timeline(sequences: Sequence[SequenceScore], duration_s: float, aqs_p5: float) -> str:
@@ -75,6 +82,7 @@ def artifact_heat_map(sequences: Sequence[SequenceScore], duration_s: float) -> 
     """Ten rows of severity (0-1) over time (s), with each row's peak in figures at its end."""
     end_s = _end(sequences, duration_s)
     columns = _columns(sequences, end_s)
+    spans = [(_x(column.start_s, end_s), _x(column.end_s, end_s)) for column in columns]
     bottom = _TOP + _ROW_HEIGHT * len(Artifact)
     parts = [svg.text(WIDTH - RIGHT + 10, _TOP - 5, "peak", "muted")]
     boxes: list[tuple[int, float, float, float, float]] = []
@@ -89,7 +97,7 @@ def artifact_heat_map(sequences: Sequence[SequenceScore], duration_s: float) -> 
         parts.append(svg.text(LEFT - 8, top + 13.5, label(artifact), "end"))
         parts.append(svg.rect(LEFT, top + 1, WIDTH - LEFT - RIGHT, _ROW_HEIGHT - 2, "track", title))
         parts.append(svg.text(WIDTH - RIGHT + 10, top + 13.5, decimal(value), "num"))
-        boxes += _row_cells(columns, index, top, end_s)
+        boxes += _row_cells([column.peaks[index] for column in columns], spans, top)
     parts.append(f'<g class="through">{svg.cells(boxes)}</g>')
     parts += _time_axis(end_s, bottom, bottom)
     strongest = max(peaks, key=lambda pair: pair[0], default=(0.0, Artifact.BLOCKING))
@@ -108,7 +116,6 @@ def _columns(sequences: Sequence[SequenceScore], end_s: float) -> list[_Slice]:
     for group, start_s, stop_s in zip(groups, starts, ends, strict=True):
         members = [sequences[index] for index in group]
         values = [member.aqs for member in members]
-        rows = [severities(member) for member in members]
         columns.append(
             _Slice(
                 start_s=start_s,
@@ -117,7 +124,7 @@ def _columns(sequences: Sequence[SequenceScore], end_s: float) -> list[_Slice]:
                 low=min(values),
                 high=max(values),
                 worst=min(members, key=lambda member: member.aqs),
-                peaks=tuple(max(column) for column in zip(*rows, strict=True)),
+                members=members,
             )
         )
     return columns
@@ -219,13 +226,12 @@ def _alert_marks(alerts: Sequence[Sequence[_Slice]], end_s: float) -> list[str]:
 
 
 def _row_cells(
-    columns: Sequence[_Slice], index: int, top: float, end_s: float
+    peaks: Sequence[float], spans: Sequence[tuple[float, float]], top: float
 ) -> list[tuple[int, float, float, float, float]]:
     """One row of the heat map, neighbours of one step joined."""
     runs: list[tuple[int, float, float]] = []
-    for column in columns:
-        step = svg.step_of(column.peaks[index])
-        left, right = _x(column.start_s, end_s), _x(column.end_s, end_s)
+    for severity, (left, right) in zip(peaks, spans, strict=True):
+        step = svg.step_of(severity)
         if runs and runs[-1][0] == step:
             runs[-1] = (step, runs[-1][1], right)
         else:
