@@ -279,9 +279,9 @@ class Audit:
                 continue
             by = self._settings.audit.degraded_by
             news = list(judge(self._store, self._audited.get(name), place, entry, by))
-            self._settle(place, found, *news)
             self._entries.add(entry)
-            self._entries.flush()
+            with self._entries.along():  # one wait for the disk, and the one is not lost alone
+                self._settle(place, found, *news)
             self._batch.tell(entry, where)
             if entry.status is Status.SCORED:
                 found.scored += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from aqs_batch import audit as audits
 from aqs_batch import batch as batches
@@ -137,6 +138,29 @@ def test_a_quiet_night_finds_nothing_and_reads_little(archive: Archive) -> None:
     assert kinds(found) == {}
     assert found.unchanged == 3
     assert found.verified == 1  # a thirtieth, rounded up
+
+
+def test_the_disk_is_waited_for_five_times_for_each_new_file(archive: Archive) -> None:
+    """A first night over 10,000 files had waited for it 60,000 times."""
+    commits: list[int] = []
+
+    def waits(*names: str) -> int:
+        archive.stock(*names)
+        before = len(commits)
+        archive.night()
+        return len(commits) - before
+
+    def count(_: sa.Connection) -> None:
+        commits.append(1)
+
+    sa.event.listen(sa.Engine, "commit", count)
+    try:
+        waits("made")  # with the database
+        few, more = waits("a"), waits("b", "c", "d")
+    finally:
+        sa.event.remove(sa.Engine, "commit", count)
+    recognised, told, claimed, saved, settled = 1, 1, 1, 1, 1
+    assert more - few == 2 * (recognised + told + claimed + saved + settled)
 
 
 def test_new_changed_renamed_and_missing(archive: Archive) -> None:
