@@ -205,12 +205,12 @@ class EncodeJobs:
 
     def _order(
         self, path: Path, fingerprint: str, tell: Tell, moved: Progress, force: bool
-    ) -> encoding.Job:
+    ) -> encoding.Order:
         def progress(done: float, planned: float, what: str) -> None:
             moved(int(done), max(int(planned), 1))
             tell("encoding", {"done": done, "planned": planned, "what": what})
 
-        return encoding.Job(
+        return encoding.Order(
             path=path,
             fingerprint=fingerprint,
             settings=self._settings,

@@ -40,8 +40,8 @@ ScoreFiles = Callable[[Sequence[Path]], float]  # the AQS of an encode's files, 
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one encode job needs to know."""
+class Order:
+    """What is to be made of one file, and what that takes."""
 
     path: Path
     fingerprint: str
@@ -51,74 +51,74 @@ class Job:
     score: ScoreFiles | None  # None: no AQS is asked for
     aqs_key: str = ""  # the settings key of that score
     progress: Progress = lambda done, planned, what: None
-    spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of a job that fails
+    spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of one that fails
 
 
 @dataclass(frozen=True)
 class Result:
-    """The rungs of one job, and the best one's kept file with what it lost, if one is kept."""
+    """The rungs of one order, and the best one's kept file with what it lost, if one is kept."""
 
     rungs: tuple[StoredRung, ...]
     best: Path | None
     losses: tuple[str, ...]
 
 
-def encode(job: Job) -> Result:
+def encode(order: Order) -> Result:
     """Make and measure the ladder of one file as [encode] says.
 
     Raises AqsError when the file cannot be encoded, an encode is not what its source is, or the
     target is out of reach; of the last two, which would come again, finished rungs are spared.
     """
-    asked = job.settings.encode
-    video = probe(job.path, job.settings.limits)
-    held = inventory.take(job.path, video.stream_index)
+    asked = order.settings.encode
+    video = probe(order.path, order.settings.limits)
+    held = inventory.take(order.path, video.stream_index)
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
-    container = output.container_for(job.path, held, video.stream_index, recipe.codec)
-    lacks = (*container.left_out, *cropping.told(job.ffmpeg.path, video))
+    container = output.container_for(order.path, held, video.stream_index, recipe.codec)
+    lacks = (*container.left_out, *cropping.told(order.ffmpeg.path, video))
     container = replace(container, left_out=lacks)
-    output_dir = Path(job.settings.output.dir)
+    output_dir = Path(order.settings.output.dir)
     remove_abandoned(output_dir / LOGS, now_s=time.time())
     with scratch(output_dir) as folder:
-        seen = seekable(job.ffmpeg.path, video, folder, job.settings.limits)
+        seen = seekable(order.ffmpeg.path, video, folder, order.settings.limits)
         is_whole = asked.full or asked.keeps == "all"
         chosen = plan.whole(seen) if is_whole else (
             plan.samples(seen, asked.samples, asked.sample_s)
         )  # fmt: skip
         wanted = Wanted(
-            seen, job.fingerprint, chosen, recipe,
+            seen, order.fingerprint, chosen, recipe,
             {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
             original=None if seen is video else video,
         )  # fmt: skip
         if asked.keeps != "none":
-            own = covers.take_out(job.ffmpeg.path, job.path, container.covers, folder)
+            own = covers.take_out(order.ffmpeg.path, order.path, container.covers, folder)
             wanted = replace(wanted, covers=own)
             wanted = _complete(wanted, container) if chosen.full else wanted
-        work = _Work(job, wanted, container, held, folder, warnings)
+        work = _Work(order, wanted, container, held, folder, warnings)
         try:
             return work.kept(work.rungs())
         except (TargetError, Misaligned):
-            job.spare(work.finished())
+            order.spare(work.finished())
             raise
 
 
 class _Work:
-    """One job while its scratch folder is there."""
+    """One order while its scratch folder is there."""
 
     def __init__(
         self,
-        job: Job,
+        order: Order,
         wanted: Wanted,
         container: Container,
         held: Inventory,
         scratch: Path,
         warnings: Sequence[str],
     ) -> None:
-        self._job, self._wanted, self._container, self._held = job, wanted, container, held
-        self._asked: Encode = job.settings.encode
+        self._order, self._wanted, self._container, self._held = order, wanted, container, held
+        self._asked: Encode = order.settings.encode
         self._scratch, self._verdict, self._warnings = scratch, "", tuple(warnings)
         self._ladders: list[Ladder] = []
-        self._output_dir = Path(job.settings.output.dir)
+        self._output_dir = Path(order.settings.output.dir)
 
     def rungs(self) -> list[Made]:
         """Every rung that was asked for or looked at, scored, the best one marked."""
@@ -135,7 +135,7 @@ class _Work:
         return made
 
     def finished(self) -> list[StoredRung]:
-        """What a job that fails has made, so that asking again encodes none of it again."""
+        """What an order that fails has made, so that asking again encodes none of it again."""
         made = [self._told(m) for ladder in self._ladders for m in ladder.made]
         return [StoredRung(m.rung, m.key) for m in made]
 
@@ -178,7 +178,7 @@ class _Work:
             path = self._final(m.rung, m.key) if wants else None
             if path is not None and m.files:
                 checks = output.finish(
-                    self._job.ffmpeg.path, m.files[0], path, self._job.path, self._held,
+                    self._order.ffmpeg.path, m.files[0], path, self._order.path, self._held,
                     m.rung.frames, self._place(), partial(self._tell_check, m.rung),
                 )  # fmt: skip
                 left = [f"{words} was left out" for words in self._container.left_out]
@@ -192,25 +192,25 @@ class _Work:
         return Result(tuple(stored), best, losses)
 
     def _tell_check(self, rung: Rung, frame: int) -> None:
-        self._job.progress(frame, rung.frames, f"checking CRF {rung.crf:g}")
+        self._order.progress(frame, rung.frames, f"checking CRF {rung.crf:g}")
 
     def _ladder(self, wanted: Wanted) -> Ladder:
-        job, scratch, encoder = self._job, self._scratch, None
+        order, scratch, encoder = self._order, self._scratch, None
         if wanted.preprocess:
             scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
             scratch.mkdir(exist_ok=True)
             encoder = preprocessing.encoder(
-                job.ffmpeg.path, wanted.source, wanted.recipe, self._asked.strength
+                order.ffmpeg.path, wanted.source, wanted.recipe, self._asked.strength
             )
         cores = os.cpu_count() or 1
         video = wanted.video
         big = video.coded_width * video.coded_height > _UHD_PIXELS
         parallel = self._asked.parallel or min(max(cores, 2 if big else 4), _MOST_PARALLEL)
         tools = Tools(
-            job.ffmpeg.path, job.ffmpeg.version, cores, parallel, scratch,
-            self._output_dir / LOGS, job.settings.limits.stall_s,
+            order.ffmpeg.path, order.ffmpeg.version, cores, parallel, scratch,
+            self._output_dir / LOGS, order.settings.limits.stall_s,
         )  # fmt: skip
-        ladder = Ladder(wanted, tools, self._known(wanted), job.progress, encoder)
+        ladder = Ladder(wanted, tools, self._known(wanted), order.progress, encoder)
         self._ladders.append(ladder)
         return ladder
 
@@ -218,8 +218,8 @@ class _Work:
         """Rungs made before; where files are to be kept, only if theirs is still there."""
 
         def known(key: str) -> Rung | None:
-            rung = self._job.known(key)
-            if rung is None or (self._asked.aqs and rung.aqs is None and self._job.score):
+            rung = self._order.known(key)
+            if rung is None or (self._asked.aqs and rung.aqs is None and self._order.score):
                 return None
             final = self._final(rung, key)
             if wanted.others is None or (rung.output == str(final) and final.exists()):
@@ -246,13 +246,13 @@ class _Work:
 
             found.append((goal, search(value_at, goal, low, high)))
         crf = together(found)
-        order = sorted(seen)
-        return [seen[c] for c in order], (order.index(crf), met(seen[crf].rung, self._asked))
+        crfs = sorted(seen)
+        return [seen[c] for c in crfs], (crfs.index(crf), met(seen[crf].rung, self._asked))
 
     def _scored(self, made: Made) -> Made:
-        if self._job.score is None or not made.files:
+        if self._order.score is None or not made.files:
             return made
-        return _with(made, aqs=self._job.score(made.files), aqs_key=self._job.aqs_key)
+        return _with(made, aqs=self._order.score(made.files), aqs_key=self._order.aqs_key)
 
     def _pictured(self, made: Made) -> Made:
         """The rung with pictures of its worst frames beside the source's."""
@@ -261,7 +261,7 @@ class _Work:
         worst = []
         for position in made.log.worst():
             picture = choose.side_by_side(
-                self._job.ffmpeg.path, self._wanted.video, self._wanted.plan, made.files,
+                self._order.ffmpeg.path, self._wanted.video, self._wanted.plan, made.files,
                 self._place(), made.log, position,
             )  # fmt: skip
             worst.append(
@@ -303,8 +303,8 @@ class _Work:
         return sum(index < self._wanted.source.stream_index for index in others)
 
     def _final(self, rung: Rung, key: str) -> Path:
-        name = output.kept_name(self._job.path.stem, rung, key, self._container.suffix)
-        return self._output_dir / ENCODES / self._job.fingerprint[:12] / name
+        name = output.kept_name(self._order.path.stem, rung, key, self._container.suffix)
+        return self._output_dir / ENCODES / self._order.fingerprint[:12] / name
 
 
 def _complete(wanted: Wanted, container: Container) -> Wanted:

@@ -184,11 +184,11 @@ def samples(folder: Path, seconds: int, preset: str) -> None:
             "output.dir": str(folder / f"full{full}"), "encode.full": full, "encode.aqs": False,
             "encode.preset": preset, "encode.crf": (28,),
         }  # fmt: skip
-        job = encoding.Job(
+        order = encoding.Order(
             clip, fingerprint(clip), load(None, {}, flags).settings, tool(), lambda key: None, None
         )
         began = time.perf_counter()
-        (stored,) = encoding.encode(job).rungs
+        (stored,) = encoding.encode(order).rungs
         figures.append((time.perf_counter() - began, stored.rung))
     (quick, sampled), (slow, whole) = figures
     assert sampled.vmaf is not None and whole.vmaf is not None

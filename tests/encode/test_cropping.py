@@ -44,7 +44,7 @@ def encoded(source: Path, output_dir: Path) -> Rung:
     flags = {"output.dir": str(output_dir), "encode.crf": [12], "encode.keep": "all",
              "encode.preset": "ultrafast"}  # fmt: skip
     settings = load(None, {}, flags).settings
-    order = encoding.Job(
+    order = encoding.Order(
         source, fingerprint(source), settings, ffmpeg.find(), known=lambda key: None, score=None
     )
     (stored,) = encoding.encode(order).rungs

@@ -52,8 +52,8 @@ def asked(tmp_path: Path, **encode: object) -> Settings:
     return load(None, {}, {"output.dir": str(tmp_path / "out"), **flags}).settings
 
 
-def job(path: Path, settings: Settings, **changes: object) -> encoding.Job:
-    made = encoding.Job(
+def order_for(path: Path, settings: Settings, **changes: object) -> encoding.Order:
+    made = encoding.Order(
         path, fingerprint(path), settings, ffmpeg.find(), known=lambda key: None, score=None
     )
     return replace(made, **changes)
@@ -81,7 +81,9 @@ def leftovers(folder: Path) -> list[str]:
 
 def test_a_ladder_is_measured_and_one_rung_recommended(film: Path, tmp_path: Path) -> None:
     seen: list[tuple[float, float]] = []
-    order = job(film, asked(tmp_path), progress=lambda done, of, what: seen.append((done, of)))
+    order = order_for(
+        film, asked(tmp_path), progress=lambda done, of, what: seen.append((done, of))
+    )
     rungs = [stored.rung for stored in encoding.encode(order).rungs]
     assert [rung.crf for rung in rungs] == [24, 34]
     assert rungs[0].vmaf and rungs[1].vmaf and rungs[0].vmaf_neg
@@ -104,14 +106,14 @@ def test_a_ladder_is_measured_and_one_rung_recommended(film: Path, tmp_path: Pat
 
 def test_samples_are_told_as_such(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, samples=2, sample_s=0.2, crf=(30,))
-    (stored,) = encoding.encode(job(film, settings)).rungs
+    (stored,) = encoding.encode(order_for(film, settings)).rungs
     assert stored.rung.plan == "2 x 0.2 s of 1.2 s"
     assert stored.rung.frames == 10
     assert stored.rung.size_bytes == pytest.approx(stored.rung.kbps * 1.2 * 1000 / 8, abs=1)
     log = json.loads(gzip.decompress((tmp_path / "out" / stored.rung.vmaf_log).read_bytes()))
     assert log["t_s"] == pytest.approx([number / 25 for number in log["frame"]])
     assert log["frame"][0] < 15 <= log["frame"][5]  # one sample of each half
-    whole = encoding.encode(job(film, asked(tmp_path, keep="all", crf=(30,)))).rungs[0]
+    whole = encoding.encode(order_for(film, asked(tmp_path, keep="all", crf=(30,)))).rungs[0]
     assert whole.rung.plan == "full"
     assert whole.key != stored.key
     assert stored.rung.vmaf.mean == pytest.approx(whole.rung.vmaf.mean, abs=4)
@@ -176,7 +178,7 @@ def test_a_kept_file_is_told_of_in_its_own_figures(mixed: Path, tmp_path: Path) 
     settings = asked(
         tmp_path, codec="x264", crf=(30,), good_vmaf=5, keep="best", samples=4, sample_s=1.0
     )
-    rungs = [stored.rung for stored in encoding.encode(job(mixed, settings)).rungs]
+    rungs = [stored.rung for stored in encoding.encode(order_for(mixed, settings)).rungs]
     (whole,) = [rung for rung in rungs if rung.recommended]
     assert whole.plan == "full"
     assert f"{1 - whole.ratio:.0%} smaller" in whole.recommended
@@ -184,13 +186,13 @@ def test_a_kept_file_is_told_of_in_its_own_figures(mixed: Path, tmp_path: Path) 
 
 def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, target_vmaf=85.0)
-    rungs = [stored.rung for stored in encoding.encode(job(film, settings)).rungs]
+    rungs = [stored.rung for stored in encoding.encode(order_for(film, settings)).rungs]
     (best,) = [rung for rung in rungs if rung.recommended]
     assert best.vmaf.mean >= 85
     assert all(rung.vmaf.mean < 85 for rung in rungs if rung.crf > best.crf)
     assert "VMAF of at least 85" in best.recommended
     with pytest.raises(TargetError, match="the best was"):
-        encoding.encode(job(film, asked(tmp_path, max_kbps=0.5)))
+        encoding.encode(order_for(film, asked(tmp_path, max_kbps=0.5)))
 
 
 def test_what_reaches_its_target_at_a_multiple_of_the_bytes_says_so(
@@ -231,7 +233,7 @@ def test_a_size_that_no_whole_file_keeps_loses_no_sample(
     settings = asked(tmp_path, max_kbps=300, samples=3, sample_s=1.5, keep="best")
     spared: list[StoredRung] = []
     with pytest.raises(TargetError, match="though its samples did"):
-        encoding.encode(job(mixed, settings, spare=spared.extend))
+        encoding.encode(order_for(mixed, settings, spare=spared.extend))
     assert {stored.rung.plan == "full" for stored in spared} == {True, False}
 
 
@@ -240,7 +242,7 @@ def test_other_encoders_go_through_the_same_code(
     codec: str, preset: str, film: Path, tmp_path: Path
 ) -> None:
     settings = asked(tmp_path, codec=codec, preset=preset, crf=(40,), keep="all")
-    (stored,) = encoding.encode(job(film, settings)).rungs
+    (stored,) = encoding.encode(order_for(film, settings)).rungs
     assert stored.rung.codec == codec
     assert stored.rung.alignment == "exact"
     assert Path(stored.rung.output).suffix == ".mp4"
@@ -433,7 +435,7 @@ def test_a_size_that_was_asked_for_is_kept_by_the_whole_file(mixed: Path, tmp_pa
     settings = asked(
         tmp_path, codec="x264", max_bytes=400_000, keep="best", samples=4, sample_s=1.0
     )
-    result = encoding.encode(job(mixed, settings))
+    result = encoding.encode(order_for(mixed, settings))
     assert result.best is not None
     (whole,) = [stored.rung for stored in result.rungs if stored.rung.plan == "full"]
     assert whole.size_bytes <= 400_000
@@ -464,12 +466,12 @@ def test_a_long_stream_without_an_index_is_measured_frame_by_frame(
         coded = ("-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-c:a", "mp2")
     film = make_clip(name, seconds=88, size="96x80", inputs=TONE, options=coded)
     full = asked(tmp_path, crf=(30,), codec="x264", full=True, keep="best", good_vmaf=1)
-    made = encoding.encode(job(film, full))
+    made = encoding.encode(order_for(film, full))
     assert [stored.rung.alignment for stored in made.rungs] == ["exact"]
     assert made.rungs[0].rung.frames == 2200
     assert made.best is not None
     sampled = asked(tmp_path, crf=(30,), codec="x264", samples=4, sample_s=2.0)
-    (stored,) = encoding.encode(job(film, sampled)).rungs
+    (stored,) = encoding.encode(order_for(film, sampled)).rungs
     assert stored.rung.alignment == "exact"
     assert stored.rung.frames == 200
     assert not leftovers(tmp_path / "out")
@@ -481,7 +483,7 @@ def test_a_raw_stream_is_encoded_whole(make_clip, tmp_path: Path, seconds: int) 
     options = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "50")
     film = make_clip("film.h264", seconds=seconds, size="64x64", rate=25, options=options)
     sampled = asked(tmp_path, crf=(30,), codec="x264", samples=2, sample_s=0.2)
-    (stored,) = encoding.encode(job(film, sampled)).rungs
+    (stored,) = encoding.encode(order_for(film, sampled)).rungs
     assert stored.rung.plan == "full"
     assert stored.rung.alignment == "exact"
     assert stored.rung.frames == 25 * seconds
@@ -489,14 +491,14 @@ def test_a_raw_stream_is_encoded_whole(make_clip, tmp_path: Path, seconds: int) 
 
 def test_hdr_is_encoded_without_a_vmaf(media: Path, tmp_path: Path) -> None:
     source = media / "odd" / "tc_bt2020_10bit.mp4"
-    (stored,) = encoding.encode(job(source, asked(tmp_path, crf=(35,)))).rungs
+    (stored,) = encoding.encode(order_for(source, asked(tmp_path, crf=(35,)))).rungs
     assert stored.rung.vmaf is None
     assert stored.rung.xpsnr > 20
     assert "no VMAF model is valid" in stored.rung.warnings[0]
     with pytest.raises(TargetError, match="no VMAF can be aimed at"):
-        encoding.encode(job(source, asked(tmp_path, target_vmaf=93.0)))
+        encoding.encode(order_for(source, asked(tmp_path, target_vmaf=93.0)))
     with pytest.raises(RefusedMedia, match="Dolby Vision"):
-        encoding.encode(job(media / "odd" / "fate_dovi-p5.mp4", asked(tmp_path)))
+        encoding.encode(order_for(media / "odd" / "fate_dovi-p5.mp4", asked(tmp_path)))
 
 
 # Faults: an ffmpeg that lies, dies or fills the disk.
@@ -543,7 +545,7 @@ def test_a_fault_leaves_nothing_behind_and_says_what_failed(
     broken = pretend(tmp_path, body)
     settings = asked(tmp_path, crf=(30,), keep="all")
     with pytest.raises(kind, match=says) as caught:
-        encoding.encode(job(film, settings, ffmpeg=broken))
+        encoding.encode(order_for(film, settings, ffmpeg=broken))
     if kind is EncodeError:  # a page of command is for the log
         assert "libx265" in caplog.text
         assert "libx265" not in f"{caught.value} {caught.value.hint}"
@@ -572,7 +574,7 @@ def test_a_source_that_changes_is_not_kept(work: str, film: Path, tmp_path: Path
 
     settings = asked(tmp_path, crf=(30,), keep="all")
     with pytest.raises(EncodeError, match="changed while it was being encoded"):
-        encoding.encode(job(film, settings, progress=meddle))
+        encoding.encode(order_for(film, settings, progress=meddle))
     assert not leftovers(tmp_path)
     assert not (tmp_path / "out" / "encodes").exists()
 
@@ -596,7 +598,7 @@ def test_a_log_that_cannot_be_written_is_told_as_such(film: Path, tmp_path: Path
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "vmaf").touch()
     with pytest.raises(EncodeError, match="the VMAF log cannot be written") as caught:
-        encoding.encode(job(film, settings))
+        encoding.encode(order_for(film, settings))
     assert "disk space" in caught.value.hint
     assert not leftovers(tmp_path)
 
@@ -656,7 +658,7 @@ def test_a_parameter_that_the_encoder_ignores_is_an_error(
 ) -> None:
     settings = asked(tmp_path, crf=(30,), codec=codec, params="bogus=7", preprocess=strength)
     with pytest.raises(EncodeError, match="bogus") as caught:
-        encoding.encode(job(film, settings))
+        encoding.encode(order_for(film, settings))
     assert "--params" in caught.value.hint
 
 
@@ -668,7 +670,7 @@ def test_what_looks_too_bad_takes_no_place(film: Path, tmp_path: Path) -> None:
 
 def test_a_long_name_is_cut_for_what_is_kept(film: Path, tmp_path: Path) -> None:
     long = film.rename(film.with_name(f"{'長' * 80}.mp4"))
-    result = encoding.encode(job(long, asked(tmp_path, crf=(30,), keep="all")))
+    result = encoding.encode(order_for(long, asked(tmp_path, crf=(30,), keep="all")))
     (stored,) = result.rungs
     assert Path(stored.rung.output).exists()
     assert Path(stored.rung.output).name.startswith("長" * 60)
@@ -738,7 +740,7 @@ def test_an_ordinary_mistake_is_told_in_a_line(make_clip, tmp_path: Path) -> Non
     options = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
     film = make_clip("film.mkv", source="color", size="64x64", seconds=0.2, options=options)
     with pytest.raises(EncodeError) as caught:
-        encoding.encode(job(film, asked(tmp_path, crf=(30,), params="aq-mode=99")))
+        encoding.encode(order_for(film, asked(tmp_path, crf=(30,), params="aq-mode=99")))
     said = "encoding film.mkv: the encoder says: Aq-Mode is out of range"
     assert str(caught.value) == said
     assert len(caught.value.hint) < 80

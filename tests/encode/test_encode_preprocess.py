@@ -50,7 +50,7 @@ def asked(tmp_path: Path, **encode: object) -> Settings:
 
 def encode(path: Path, settings: Settings) -> encoding.Result:
     return encoding.encode(
-        encoding.Job(
+        encoding.Order(
             path, fingerprint(path), settings, ffmpeg.find(), known=lambda key: None, score=None
         )
     )
