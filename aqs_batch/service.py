@@ -20,7 +20,7 @@ from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
-from aqs_batch.vitals import Summary, Vitals
+from aqs_batch.vitals import Tally, Vitals
 from aqs_batch.worker import End, Ended, Process, Worker, scoring
 
 BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
@@ -54,8 +54,8 @@ class Service:
             self._keys.append(self._encodes.key)
         self._intake = Intake(store, settings, settings_key, listen, clock)
         self._onward = Onward(store, settings, settings_key, self._keys[-1], self._intake, listen)
-        self._summary = Summary()
-        self._vitals = Vitals(store, settings, self._intake, self._summary, clock)
+        self._tally = Tally()
+        self._vitals = Vitals(store, settings, self._intake, self._tally, clock)
         self._until, self._once = float("inf"), False
         self._reap_at = -float("inf")
         self._report_at = clock.steady() + settings.watch.report_s
@@ -64,7 +64,7 @@ class Service:
         self._run_id = 0
         self._delay_s = 1.0
 
-    def run(self, *, command: str, once: bool = False, until: float = float("inf")) -> Summary:
+    def run(self, *, command: str, once: bool = False, until: float = float("inf")) -> Tally:
         """Work until told to stop, until `until` (epoch, s), or with `once` until all is done.
 
         Raises AqsError when there is nothing to work with: no model, no database.
@@ -94,8 +94,8 @@ class Service:
             finally:
                 notify("STOPPING=1")
                 self._close()
-        self._summary.unreachable = self._intake.unreachable
-        return self._summary
+        self._tally.unreachable = self._intake.unreachable
+        return self._tally
 
     def _is_over(self) -> bool:
         return self._stop.requested or self._clock.now() >= self._until
@@ -224,8 +224,8 @@ class Service:
         if ended.end is End.SAVED and job.settings_key != self._key:
             return  # the encoder has told it
         if ended.end is End.SAVED:
-            self._is_news = self._is_news or not self._summary.scored
-            self._summary.scored += 1
+            self._is_news = self._is_news or not self._tally.scored
+            self._tally.scored += 1
             facts = told(self._store, job.fingerprint, job.settings_key, self._thresholds)
             self._listen(Event("scored", str(job.path), facts))
         elif ended.end in (End.FAILED, End.GAVE_UP):
@@ -235,7 +235,7 @@ class Service:
             self._listen(Event("later", str(job.path), facts))
 
     def _tell_failed(self, path: Path, reason: str, hint: str) -> None:
-        self._summary.failed += 1
+        self._tally.failed += 1
         self._dirty = True
         self._listen(Event("failed", str(path), {"reason": reason, "hint": hint}))
 
@@ -259,7 +259,7 @@ class Service:
             self._tell_failed(place.path, place.problem, "")
         elif job is not None and job.has_failed:
             self._tell_failed(place.path, job.reason, job.hint)
-        self._summary.below_gate += self._onward.is_below_gate(place)
+        self._tally.below_gate += self._onward.is_below_gate(place)
         self._onward.pass_on(place)
 
     def _report_if_due(self) -> None:
@@ -304,8 +304,8 @@ class Service:
         try:
             self._store.finish_run(self._run_id, iso(self._clock.now()))
             if not self._stop.requested:
-                self._summary.lacks_report = not self._report(is_last=True)
+                self._tally.lacks_report = not self._report(is_last=True)
             self._vitals.beat("stopped", now=True)
         except StoreError as error:
-            self._summary.lacks_report = True
+            self._tally.lacks_report = True
             self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))

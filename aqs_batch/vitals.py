@@ -14,7 +14,7 @@ from aqs_batch.store import Store
 
 
 @dataclass
-class Summary:
+class Tally:
     """What one invocation of the service did."""
 
     scored: int = 0
@@ -25,12 +25,12 @@ class Summary:
 
 
 class Vitals:
-    """Beats for a service, which counts in `summary`."""
+    """Beats for a service, which counts in `tally`."""
 
     def __init__(
-        self, store: Store, settings: Settings, intake: Intake, summary: Summary, clock: Clock
+        self, store: Store, settings: Settings, intake: Intake, tally: Tally, clock: Clock
     ) -> None:
-        self._store, self._intake, self._summary, self._clock = store, intake, summary, clock
+        self._store, self._intake, self._tally, self._clock = store, intake, tally, clock
         self._health = Health(Path(settings.output.dir), settings.watch.prometheus_file)
 
     def beat(self, state: str, file: str = "", *, why: str = "", now: bool = False) -> None:
@@ -49,8 +49,8 @@ class Vitals:
             jobs=jobs,
             files=self._intake.files,
             waiting=self._intake.waiting,
-            scored=self._summary.scored,
-            failed=self._summary.failed,
+            scored=self._tally.scored,
+            failed=self._tally.failed,
             scan_s=round(self._intake.scan_s, 3),
         )
         self._health.beat(pulse, self._clock.now(), steady)

@@ -28,7 +28,7 @@ from aqs_batch.service import BUSY_TIMEOUT_S, Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
-from aqs_batch.vitals import Summary
+from aqs_batch.vitals import Tally
 
 KEY = "stand-in"
 BLOCK = 64 * 1024
@@ -124,7 +124,7 @@ def settings_for(folder: Path, output: Path, **more: object) -> Settings:
     return load(None, {}, flags).settings
 
 
-def serve(settings: Settings, process: StandIn, log: Path, *, once: bool = False) -> Summary:
+def serve(settings: Settings, process: StandIn, log: Path, *, once: bool = False) -> Tally:
     """Run one service process to its end; its events go to `log`."""
 
     def listen(event: Event) -> None:

@@ -29,7 +29,7 @@ from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
-from aqs_batch.vitals import Summary
+from aqs_batch.vitals import Tally
 from aqs_batch.worker import Process, Task, scoring
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
@@ -59,7 +59,7 @@ class House:
     def store(self) -> Store:
         return Store(f"sqlite:///{self.out / 'aqs.db'}", busy_timeout_s=0.1)
 
-    def run(self, *, once: bool = True, until: float = float("inf")) -> Summary:
+    def run(self, *, once: bool = True, until: float = float("inf")) -> Tally:
         store = self.store()
         try:
             service = Service(
@@ -101,12 +101,12 @@ def test_what_lies_there_is_scored_once_and_then_known(house: House) -> None:
     (house.inbox / "a.mp4").write_bytes(b"one")
     (house.inbox / "sub" / "b.mp4").write_bytes(b"two")
     (house.inbox / "same.mp4").write_bytes(b"one")
-    assert house.run() == Summary(scored=2)
+    assert house.run() == Tally(scored=2)
     house.events.clear()
     (house.inbox / "a.mp4").rename(house.inbox / "renamed.mp4")
     os.utime(house.inbox / "sub" / "b.mp4", (1, 1))
     (house.inbox / "same.mp4").write_bytes(b"three")
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert house.told("scored") == ["same.mp4"]
 
 
@@ -122,7 +122,7 @@ def test_a_growing_file_is_taken_when_it_has_stood_still(house: House) -> None:
                 handle.write(b"more")
 
     house.clock.on_wait = grow
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert house.clock.steady() >= grown[-1] + 10
     assert file.read_bytes() == b"0" + b"more" * 8
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_open_for_writing_is_not_taken_however_still_it_stands(ho
             closed.append(house.clock.steady())
 
     house.clock.on_wait = go_on
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert closed and house.clock.steady() >= closed[0] + 10
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_changes_while_it_is_read_is_taken_again_whole(house: House)
         return StandIn()(path, print_, progress)
 
     house.process = process
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert readings == [b"first content", b"second content"]
     store = house.store()
     assert store.counts()["analyses"] == 1
@@ -176,14 +176,14 @@ def test_a_file_deleted_while_queued_leaves_no_job(house: House) -> None:
         return StandIn()(path, print_, progress)
 
     house.process = process
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert house.jobs() == []
 
 
 def test_bad_media_fail_once_and_are_not_tried_again(house: House) -> None:
     (house.inbox / "bad.mp4").write_bytes(b"bad")
     (house.inbox / "empty.mp4").touch()
-    assert house.run() == Summary(failed=2)
+    assert house.run() == Tally(failed=2)
     house.events.clear()
     house.run()
     assert house.told("started") == []
@@ -232,7 +232,7 @@ def test_a_file_that_killed_every_process_is_told_as_failed(house: House) -> Non
     assert job is not None
     store.claim(job.id, dead, house.clock.now(), 300.0, 1)
     store.close()
-    assert house.run(once=False, until=house.clock.now() + 60) == Summary(failed=1)
+    assert house.run(once=False, until=house.clock.now() + 60) == Tally(failed=1)
     assert house.told("failed") == ["a.mp4"]
 
 
@@ -251,7 +251,7 @@ def test_a_locked_database_is_waited_for(house: House) -> None:
             lock.execute("ROLLBACK")
 
     house.clock.on_wait = on_wait
-    assert house.run(once=False, until=house.clock.now() + 300) == Summary(scored=1)
+    assert house.run(once=False, until=house.clock.now() + 300) == Tally(scored=1)
     assert house.told("trouble")
     assert "locked" in next(e for e in house.events if e.kind == "trouble").facts["reason"]
     lock.close()
@@ -278,7 +278,7 @@ def test_a_finished_result_outlasts_a_full_disk(house: House) -> None:
                 lock.execute("ROLLBACK")
 
     house.process, house.clock.on_wait = process, on_wait
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert len(begun) == 1  # the work was kept, not done again
     waits = "the service waits for its database or disk: the result is kept until it can be saved"
     assert all(words.startswith(waits) and "locked" in words for words in said)
@@ -338,7 +338,7 @@ def test_cancelled_work_is_not_saved(house: House) -> None:
         return StandIn()(path, print_, progress)
 
     house.process = process
-    assert house.run() == Summary()
+    assert house.run() == Tally()
     (job,) = house.jobs()
     assert (job.status, job.reason) == (JobStatus.FAILED, "cancelled")
 
@@ -352,13 +352,13 @@ def test_processed_files_are_moved_and_never_over_another(house: House, tmp_path
     (house.inbox / "bad.mp4").write_bytes(b"bad")
     (done / "sub").mkdir(parents=True)
     (done / "sub" / "a.mp4").write_bytes(b"somebody else's")
-    assert house.run() == Summary(scored=1, failed=1)
+    assert house.run() == Tally(scored=1, failed=1)
     assert (done / "sub" / "a.mp4").read_bytes() == b"somebody else's"
     assert (done / "sub" / "a (2).mp4").read_bytes() == b"one"
     assert (failed / "bad.mp4").exists()
     assert not [p for p in house.inbox.rglob("*.mp4") if done not in p.parents]
     (house.inbox / "sub" / "a.mp4").write_bytes(b"new under the old name")
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert (done / "sub" / "a (3).mp4").exists()
 
 
@@ -375,7 +375,7 @@ def test_where_a_file_went_is_known_though_the_database_was_locked_then(
     monkeypatch.setattr(Store, "moved", locked_at_first)
     house.more["watch__folders"] = [{"dir": str(house.inbox), "move_done": str(done)}]
     (house.inbox / "a.mp4").write_bytes(b"one")
-    assert house.run(once=False, until=house.clock.now() + 300) == Summary(scored=1)
+    assert house.run(once=False, until=house.clock.now() + 300) == Tally(scored=1)
     store = house.store()
     (place,) = store.places(str(house.inbox))
     assert (place.path, place.missing_since) == (done / "a.mp4", 0.0)
@@ -398,7 +398,7 @@ def test_what_could_not_be_moved_is_told_once_and_moved_when_it_can_be(
             done.unlink()
 
     house.clock.on_wait = mended
-    assert house.run(once=False, until=began + 200) == Summary(scored=2)
+    assert house.run(once=False, until=began + 200) == Tally(scored=2)
     assert sorted(house.told("trouble")) == sorted(house.told("moved")) == ["a.mp4", "b.mp4"]
     assert sorted(path.name for path in done.iterdir()) == ["a.mp4", "b.mp4"]
 
@@ -408,7 +408,7 @@ def test_the_gate_is_told_and_moves_to_failed(house: House, tmp_path: Path) -> N
     folder = {"dir": str(house.inbox), "fail_under": 1.0, "move_failed": str(failed)}
     house.more["watch__folders"] = [folder]
     (house.inbox / "a.mp4").write_bytes(b"one")
-    assert house.run() == Summary(scored=1, below_gate=1)
+    assert house.run() == Tally(scored=1, below_gate=1)
     assert (failed / "a.mp4").exists()
 
 
@@ -441,7 +441,7 @@ def test_jobs_of_other_settings_do_not_fill_the_queue(house: House) -> None:
     store.enqueue("elsewhere", "of other settings", house.inbox / "x.mp4", force=False)
     store.close()
     (house.inbox / "a.mp4").write_bytes(b"one")
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
 
 
 def test_what_another_process_scored_is_passed_on(house: House, tmp_path: Path) -> None:
@@ -461,7 +461,7 @@ def test_what_another_process_scored_is_passed_on(house: House, tmp_path: Path) 
         return StandIn()(path, print_, progress)
 
     house.process = process
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert sorted(path.name for path in done.iterdir()) == ["a.mp4", "b.mp4"]
 
 
@@ -471,8 +471,8 @@ def test_a_cancelled_file_stays_where_it_is(house: House, tmp_path: Path) -> Non
     file = house.inbox / "a.mp4"
     file.write_bytes(b"one")
     house.process = _cancels(house)
-    assert house.run() == Summary()
-    assert house.run() == Summary()
+    assert house.run() == Tally()
+    assert house.run() == Tally()
     assert file.exists()
 
 
@@ -488,9 +488,9 @@ def _cancels(house: House) -> Callable[..., object]:
 
 def test_a_copy_of_what_failed_is_told_as_failed(house: House) -> None:
     (house.inbox / "bad.mp4").write_bytes(b"bad")
-    assert house.run() == Summary(failed=1)
+    assert house.run() == Tally(failed=1)
     (house.inbox / "copy.mp4").write_bytes(b"bad")
-    assert house.run() == Summary(failed=1)
+    assert house.run() == Tally(failed=1)
     assert house.told("failed") == ["bad.mp4", "copy.mp4"]
 
 
@@ -498,13 +498,13 @@ def test_retry_finds_a_file_where_it_was_moved(house: House, tmp_path: Path) -> 
     failed = tmp_path / "failed"
     house.more["watch__folders"] = [{"dir": str(house.inbox), "move_failed": str(failed)}]
     (house.inbox / "bad.mp4").write_bytes(b"bad")
-    assert house.run() == Summary(failed=1)
+    assert house.run() == Tally(failed=1)
     (job,) = house.jobs()
     assert job.path == failed / "bad.mp4"
     store = house.store()
     assert store.retry() == 1
     store.close()
-    assert house.run() == Summary(failed=1)
+    assert house.run() == Tally(failed=1)
     assert len(house.jobs()) == 1
 
 
@@ -514,7 +514,7 @@ def test_a_link_leads_to_its_file_after_it_was_moved(house: House, tmp_path: Pat
     house.more["run__follow_symlinks"] = True
     (tmp_path / "real.mp4").write_bytes(b"one")
     (house.inbox / "link.mp4").symlink_to(Path("..", "real.mp4"))
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     assert (done / "link.mp4").read_bytes() == b"one"
     assert not (house.inbox / "link.mp4").is_symlink()
 
@@ -531,7 +531,7 @@ def test_a_folder_may_have_a_colon_in_its_name(house: House) -> None:
     odd.mkdir()
     (odd / "a.mp4").write_bytes(b"one")
     house.more["watch__folders"] = [{"dir": str(odd)}]
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     store = house.store()
     run = store.last_run()
     assert run is not None
@@ -554,7 +554,7 @@ def test_a_full_queue_leaves_files_where_they_are(house: House) -> None:
         return StandIn()(path, print_, progress)
 
     house.process = process
-    assert house.run() == Summary(scored=7)
+    assert house.run() == Tally(scored=7)
     assert most <= 2
 
 
@@ -568,7 +568,7 @@ def test_a_vanished_folder_is_told_and_nothing_of_it_forgotten(house: House) -> 
             away.rename(house.inbox)
 
     house.inbox.rename(away)
-    assert house.run() == Summary(unreachable=1)  # what cron started must not say that all is well
+    assert house.run() == Tally(unreachable=1)  # what cron started must not say that all is well
     house.clock.on_wait = on_wait
     house.events.clear()
     house.run(once=False, until=house.clock.now() + 600)
@@ -591,7 +591,7 @@ def test_a_folder_that_can_be_read_in_part_is_told_once_and_listened_to_anew_whe
             yield "locked", None
 
     monkeypatch.setattr(intake, "scan", scan)
-    assert house.run(once=False, until=whole_at + 300) == Summary(scored=1)
+    assert house.run(once=False, until=whole_at + 300) == Tally(scored=1)
     told = [e.kind for e in house.events if e.kind in ("vanished", "watching", "returned")]
     assert told == ["vanished", "watching", "returned", "watching"]
 
@@ -627,7 +627,7 @@ def test_until_begins_no_new_job(house: House) -> None:
     for number in range(3):
         (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))
     house.process = taking(house, 100.0)
-    assert house.run(once=False, until=house.clock.now() + 150) == Summary(scored=2)
+    assert house.run(once=False, until=house.clock.now() + 150) == Tally(scored=2)
     assert [job.status for job in house.jobs()] == [JobStatus.QUEUED]
 
 
@@ -641,7 +641,7 @@ def test_the_job_in_hand_at_the_end_of_the_hours_is_let_go_after_a_while(house: 
         return StandIn()(path, print_, progress)
 
     house.process = process
-    assert house.run(once=False, until=house.clock.now() + 60) == Summary()
+    assert house.run(once=False, until=house.clock.now() + 60) == Tally()
     (job,) = house.jobs()
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
 
@@ -653,7 +653,7 @@ def test_a_copy_of_what_is_scored_is_told_too(house: House) -> None:
     store = house.store()  # a folder of another service holds a third
     store.note(Place(str(house.place / "other"), "c.mp4", "3:1:1:1", print_, KEY))
     store.close()
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
     told = [*house.told("scored"), *house.told("unchanged")]
     assert sorted(told) == ["a.mp4", "b.mp4"]
 
@@ -662,9 +662,9 @@ def test_links_are_taken_only_by_policy(house: House, tmp_path: Path) -> None:
     outside = tmp_path / "outside.mp4"
     outside.write_bytes(b"one")
     (house.inbox / "link.mp4").symlink_to(outside)
-    assert house.run() == Summary()
+    assert house.run() == Tally()
     house.more["run__follow_symlinks"] = True
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
 
 
 def test_a_folder_that_was_copied_in_is_taken_whole(house: House, tmp_path: Path) -> None:
@@ -678,7 +678,7 @@ def test_a_folder_that_was_copied_in_is_taken_whole(house: House, tmp_path: Path
 
     house.clock.on_wait = on_wait
     (house.inbox / "a.mp4").write_bytes(b"first")
-    assert house.run(once=False, until=house.clock.now() + 300) == Summary(scored=4)
+    assert house.run(once=False, until=house.clock.now() + 300) == Tally(scored=4)
 
 
 @pytest.mark.parametrize(
@@ -707,7 +707,7 @@ def test_a_watch_ends_though_a_rescan_found_what_was_still_to_be_recognised(hous
     for number in range(150):
         (house.inbox / f"{number}.mp4").write_bytes(bytes(100 + number))
     house.process = taking(house, 30.0)
-    assert house.run() == Summary(scored=150)
+    assert house.run() == Tally(scored=150)
     assert len(house.told("queued")) == 150
 
 
@@ -726,7 +726,7 @@ def test_a_file_that_became_a_link_is_not_waited_for(house: House, tmp_path: Pat
         assert len(waits) < 50
 
     house.clock.on_wait = on_wait
-    assert house.run() == Summary()
+    assert house.run() == Tally()
 
 
 def test_links_in_a_ring_and_a_folder_that_goes_end_nothing(house: House, monkeypatch) -> None:
@@ -774,7 +774,7 @@ def test_a_file_renamed_while_it_is_read_is_reported_once(house: House) -> None:
 
 def test_what_could_not_be_read_and_went_meanwhile_is_not_reported(house: House) -> None:
     (house.inbox / "empty.mp4").touch()
-    assert house.run() == Summary(failed=1)
+    assert house.run() == Tally(failed=1)
     (house.inbox / "empty.mp4").unlink()
     house.run()
     assert reported(house) == []
@@ -797,7 +797,7 @@ def test_a_file_whose_disk_was_gone_at_its_turn_is_scored_after_a_restart(house:
     assert house.jobs() == []
     away.rename(house.inbox)
     house.process = StandIn()
-    assert house.run() == Summary(scored=1)
+    assert house.run() == Tally(scored=1)
 
 
 def test_a_share_that_goes_between_two_looks_ends_nothing(house: House, monkeypatch) -> None:
@@ -811,7 +811,7 @@ def test_a_share_that_goes_between_two_looks_ends_nothing(house: House, monkeypa
         return real(path, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(intake.os, "stat", stale)
-    assert house.run(once=False, until=house.clock.now() + 60) == Summary()
+    assert house.run(once=False, until=house.clock.now() + 60) == Tally()
 
 
 def test_what_the_disk_refuses_to_read_is_told_once_and_taken_when_it_can_be_read(
@@ -827,7 +827,7 @@ def test_what_the_disk_refuses_to_read_is_told_once_and_taken_when_it_can_be_rea
         return fingerprint(path)
 
     monkeypatch.setattr(intake, "fingerprint", refused)
-    assert house.run(once=False, until=sick_until + 300) == Summary(scored=1, failed=1)
+    assert house.run(once=False, until=sick_until + 300) == Tally(scored=1, failed=1)
 
 
 @pytest.mark.parametrize(
@@ -876,7 +876,7 @@ def test_what_was_scored_before_the_hour_to_stop_is_in_the_report(house: House) 
             (house.inbox / "b.mp4").write_bytes(b"another")
 
     house.clock.on_wait = on_wait
-    assert house.run(once=False, until=house.clock.now() + 600) == Summary(scored=2)
+    assert house.run(once=False, until=house.clock.now() + 600) == Tally(scored=2)
     kinds = [e.kind for e in house.events if e.kind in ("scored", "report")]
     assert kinds == ["scored", "report"] * 2
 
@@ -885,10 +885,10 @@ def test_a_last_report_that_could_not_be_written_is_told_as_lost(house: House) -
     """It was said to be tried again, which nobody did, and cron was told that all was well."""
     (house.inbox / "a.mp4").write_bytes(b"one")
     (house.out / "results.json").mkdir(parents=True)
-    assert house.run() == Summary(scored=1, lacks_report=True)
+    assert house.run() == Tally(scored=1, lacks_report=True)
     *_, trouble = (event.facts for event in house.events if event.kind == "trouble")
     assert "results.json" in trouble["reason"] and "aqs-batch report" in trouble["hint"]
-    assert _exit_code(Summary(scored=1, lacks_report=True), house.stop, ends=True) == 1
+    assert _exit_code(Tally(scored=1, lacks_report=True), house.stop, ends=True) == 1
 
 
 def test_a_service_that_writes_a_long_report_is_alive(house: House, monkeypatch) -> None:

@@ -16,7 +16,7 @@ from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Store
-from aqs_batch.vitals import Summary
+from aqs_batch.vitals import Tally
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
 
@@ -44,7 +44,7 @@ def profile(inbox: Path, **more: object) -> Settings:
     return settings.model_copy(update={"watch": watch})
 
 
-def serve(settings: Settings) -> tuple[Summary, list[str], Store]:
+def serve(settings: Settings) -> tuple[Tally, list[str], Store]:
     told: list[str] = []
     clock = FakeClock()
     store = Store(settings.output.url)
@@ -58,8 +58,8 @@ def serve(settings: Settings) -> tuple[Summary, list[str], Store]:
 def test_a_folders_profile_has_its_files_encoded_before_they_move(inbox: Path) -> None:
     done = inbox.parent / "done"
     print_ = fingerprint(inbox / "film.mp4")
-    summary, told, store = serve(profile(inbox, move_done=str(done)))
-    assert summary == Summary(scored=1)
+    tally, told, store = serve(profile(inbox, move_done=str(done)))
+    assert tally == Tally(scored=1)
     assert told.index("scored") < told.index("encoded") < told.index("moved")
     assert (done / "film.mp4").is_file()
     (rung,) = store.rungs(print_)
@@ -109,12 +109,12 @@ def test_a_scored_file_is_encoded_after_a_restart(inbox: Path) -> None:
 def test_a_failed_re_encode_is_in_the_report_beside_the_score(inbox: Path) -> None:
     settings = profile(inbox)
     encode = settings.encode.model_copy(update={"target_vmaf": 100.0, "crf": (30.0,)})
-    summary, told, store = serve(settings.model_copy(update={"encode": encode}))
+    tally, told, store = serve(settings.model_copy(update={"encode": encode}))
     run = store.last_run()
     assert run is not None
     (outcome,) = reporting.outcomes(store, run, lambda _: (0.2,) * 10)
     store.close()
-    assert summary.failed == 1
+    assert tally.failed == 1
     assert "scored" in told and "encoded" not in told
     assert outcome.score is not None
     assert outcome.reason.startswith("re-encode: ")

@@ -15,7 +15,7 @@ from aqs_batch.commands.flags import Load, settings_flags
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
     from aqs_batch.stop import Stop
-    from aqs_batch.vitals import Summary
+    from aqs_batch.vitals import Tally
 
 
 @click.command()
@@ -73,20 +73,20 @@ def serve(settings: Settings, *, once: bool) -> int:
             )
             at = settings.watch.until
             until = next_at(at, clock.now()) if at else float("inf")
-            summary = service.run(command=shlex.join(sys.argv), once=once, until=until)
+            tally = service.run(command=shlex.join(sys.argv), once=once, until=until)
         finally:
             store.close()
-    listen(Event("stopped", facts={"scored": summary.scored, "failed": summary.failed}))
-    return _exit_code(summary, stop, ends=once or bool(settings.watch.until))
+    listen(Event("stopped", facts={"scored": tally.scored, "failed": tally.failed}))
+    return _exit_code(tally, stop, ends=once or bool(settings.watch.until))
 
 
-def _exit_code(summary: Summary, stop: Stop, *, ends: bool) -> int:
+def _exit_code(tally: Tally, stop: Stop, *, ends: bool) -> int:
     """A service that is stopped has done well; one that ends by itself tells of its files."""
     if stop.signal == signal.SIGINT:
         return EXIT_INTERRUPTED
     if not ends or stop.requested:
         return 0
-    if summary.below_gate:
+    if tally.below_gate:
         return EXIT_GATE
-    is_whole = not (summary.failed or summary.unreachable or summary.lacks_report)
+    is_whole = not (tally.failed or tally.unreachable or tally.lacks_report)
     return 0 if is_whole else EXIT_FAILED
