@@ -13,7 +13,7 @@ from aqs_batch import preprocessing
 from aqs_batch.encode import admission, choose, covers, cropping, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
-from aqs_batch.encode.ladder import Ladder, Made, Progress, Tools, Wanted
+from aqs_batch.encode.ladder import LadderMaker, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.encode.search import Goal, broken, goals, met, search, together, within
@@ -117,7 +117,7 @@ class _Work:
         self._order, self._wanted, self._container, self._held = order, wanted, container, held
         self._asked: Encode = order.settings.encode
         self._scratch, self._verdict, self._warnings = scratch, "", tuple(warnings)
-        self._ladders: list[Ladder] = []
+        self._ladders: list[LadderMaker] = []
         self._output_dir = Path(order.settings.output.dir)
 
     def rungs(self) -> list[Made]:
@@ -146,7 +146,7 @@ class _Work:
         """Why a rung is taken, with what is to be said of the filter."""
         return "; ".join(part for part in (words, self._verdict) if part)
 
-    def _climbed(self, ladder: Ladder) -> tuple[list[Made], Best]:
+    def _climbed(self, ladder: LadderMaker) -> tuple[list[Made], Best]:
         made = ladder.climb(sorted(set(self._asked.crf)))
         return made, choose.recommend([m.rung for m in made], self._asked.good_vmaf)
 
@@ -194,7 +194,7 @@ class _Work:
     def _tell_check(self, rung: Rung, frame: int) -> None:
         self._order.progress(frame, rung.frames, f"checking CRF {rung.crf:g}")
 
-    def _ladder(self, wanted: Wanted) -> Ladder:
+    def _ladder(self, wanted: Wanted) -> LadderMaker:
         order, scratch, encoder = self._order, self._scratch, None
         if wanted.preprocess:
             scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
@@ -210,7 +210,7 @@ class _Work:
             order.ffmpeg.path, order.ffmpeg.version, cores, parallel, scratch,
             self._output_dir / LOGS, order.settings.limits.stall_s,
         )  # fmt: skip
-        ladder = Ladder(wanted, tools, self._known(wanted), order.progress, encoder)
+        ladder = LadderMaker(wanted, tools, self._known(wanted), order.progress, encoder)
         self._ladders.append(ladder)
         return ladder
 
@@ -228,7 +228,7 @@ class _Work:
 
         return known
 
-    def _searched(self, ladder: Ladder) -> tuple[list[Made], Best]:
+    def _searched(self, ladder: LadderMaker) -> tuple[list[Made], Best]:
         """Look for the CRF that keeps every bound; the rungs on the way are results too."""
         seen: dict[float, Made] = {}
 

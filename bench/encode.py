@@ -23,7 +23,7 @@ from aqs_batch import encoding, ffmpeg
 from aqs_batch.config import load
 from aqs_batch.encode import child, command, pair, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe
-from aqs_batch.encode.ladder import Ladder, Tools, Wanted
+from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
@@ -73,7 +73,7 @@ class Bench:
         self.recipe = Recipe(Codec.X265, preset)
         self.models = vmaf.models(self.video.width, self.video.height, with_v1=False)
 
-    def ladder(self) -> Ladder:
+    def ladder(self) -> LadderMaker:
         wanted = Wanted(
             self.video, fingerprint(self.clip), plan.whole(self.video), self.recipe, self.models
         )
@@ -81,7 +81,7 @@ class Bench:
         tools = Tools(
             tool().path, tool().version, cores, max(cores, 4), self.folder, self.folder, 3600.0
         )
-        return Ladder(wanted, tools, lambda key: None)
+        return LadderMaker(wanted, tools, lambda key: None)
 
     def encode_plain(self, crf: float) -> None:
         plain(

@@ -88,8 +88,8 @@ class Made:
     log: FrameLog | None = field(repr=False, default=None)
 
 
-class Ladder:
-    """The rungs of one source under one recipe; `known` finds those made before by their key."""
+class LadderMaker:
+    """Makes the rungs of one source under one recipe; `known` finds those made before by key."""
 
     def __init__(
         self,

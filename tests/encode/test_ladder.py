@@ -10,7 +10,7 @@ import pytest
 
 from aqs_batch.encode import plan
 from aqs_batch.encode.codec import Codec, Recipe
-from aqs_batch.encode.ladder import Ladder, Tools, Wanted
+from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
 from aqs_batch.ingest.probe import probe
 
 
@@ -23,7 +23,7 @@ def wanted(make_clip: Callable[..., Path]) -> Wanted:
 
 def key(wanted: Wanted, crf: float = 22, versions: str = "ffmpeg 9") -> str:
     tools = Tools("ffmpeg", versions, 2, 2, Path("scratch"), Path("logs"), 60.0)
-    return Ladder(wanted, tools, known=lambda key: None).key(crf)
+    return LadderMaker(wanted, tools, known=lambda key: None).key(crf)
 
 
 def test_a_rung_is_known_by_all_that_made_it(wanted: Wanted) -> None:
