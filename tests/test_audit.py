@@ -390,6 +390,16 @@ def read_slowly(archive: Archive, monkeypatch) -> None:
     monkeypatch.setattr(bitrot, "content_hash", slow)
 
 
+def recognise_slowly(archive: Archive, monkeypatch) -> None:
+    """Telling who a file is takes 100 s."""
+
+    def slow(path: Path) -> str:
+        archive.clock.advance(100.0)
+        return fingerprint(path)
+
+    monkeypatch.setattr(audits, "fingerprint", slow)
+
+
 def test_verifying_leaves_half_of_the_night_to_scoring(archive: Archive, monkeypatch) -> None:
     read_slowly(archive, monkeypatch)
     archive.more["audit__verify_nights"] = 1
@@ -403,12 +413,7 @@ def test_verifying_leaves_half_of_the_night_to_scoring(archive: Archive, monkeyp
 
 def test_a_night_too_short_to_recognise_all_is_gone_on_with(archive: Archive, monkeypatch) -> None:
     """Three nights made the same twenty fingerprints and scored nothing."""
-
-    def slow(path: Path) -> str:
-        archive.clock.advance(100.0)
-        return fingerprint(path)
-
-    monkeypatch.setattr(audits, "fingerprint", slow)
+    recognise_slowly(archive, monkeypatch)
     for number in range(5):
         archive.write(f"{number}.mp4", bytes(1000 + number))
     nights = [archive.night(until_s=250.0) for _ in range(3)]
@@ -430,12 +435,8 @@ def test_a_night_too_short_to_look_at_all_calls_nothing_missing(
     (archive.folder / "a.mp4").rename(archive.folder / "z.mp4")
     archive.write("c.mp4", b"c")
 
-    def slow(path: Path) -> str:
-        archive.clock.advance(100.0)
-        return fingerprint(path)
-
     with monkeypatch.context() as patched:
-        patched.setattr(audits, "fingerprint", slow)
+        recognise_slowly(archive, patched)
         assert kinds(archive.night(until_s=50.0)) == {"new": ["c.mp4"]}
     assert kinds(archive.night()) == {"renamed": ["z.mp4"]}
 
@@ -974,12 +975,8 @@ def test_a_night_too_short_to_look_at_all_leaves_what_may_be_a_rename_to_the_nex
     archive.write("b.mp4", b"poor")
     archive.write("d.mp4", b"poor d")
 
-    def slow(path: Path) -> str:
-        archive.clock.advance(100.0)
-        return fingerprint(path)
-
     with monkeypatch.context() as patched:
-        patched.setattr(audits, "fingerprint", slow)
+        recognise_slowly(archive, patched)
         patched.setattr(audits, "scan", lambda *arguments: sorted(watch.scan(*arguments)))
         found = archive.night(until_s=150.0)
     assert (kinds(found), sorted(found.pending)) == (
