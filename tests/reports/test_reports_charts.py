@@ -100,6 +100,14 @@ def test_the_heat_map_labels_rows_and_peaks() -> None:
     assert kinds == {"s3", "s8"}  # 0.1 and 0.7; the nine clean rows draw nothing
 
 
+def test_the_curve_asks_no_sequence_for_its_severities() -> None:
+    """It had, and the count of alerts again: with the heat map a tenth of a report's time."""
+    sequences = flat([0.9] * 100)  # too many for dots, whose words do ask
+    assert alert_count(sequences, 100.0) == 0
+    aqs_timeline(sequences, 100.0, 0.9)
+    assert not any("severity" in vars(sequence) for sequence in sequences)
+
+
 def test_the_frame_map_finds_the_bad_corner() -> None:
     tiles = tuple(
         TileScores(
