@@ -430,7 +430,7 @@ def test_copies_below_the_gate_are_told_though_the_database_was_locked_meanwhile
         return asking(*arguments)
 
     monkeypatch.setattr(Store, asked, locked_once)
-    assert house.run() == Summary(below_gate=3)
+    assert house.run() == Tally(below_gate=3)
     assert sorted(house.told("gate")) == ["b.mp4", "c.mp4", "d.mp4"]
 
 
