@@ -201,7 +201,7 @@ def test_what_reaches_its_target_at_a_multiple_of_the_bytes_says_so(
     """Ten times its source's size it had been told to be taken, without a word on that."""
     coarse = ("-c:v", "libx264", "-crf", "48", "-preset", "veryslow")
     film = make_clip("coarse.mp4", source="testsrc2", options=coarse)
-    result = encoding.encode(order(film, asked(tmp_path, target_vmaf=97.0)))
+    result = encoding.encode(order_for(film, asked(tmp_path, target_vmaf=97.0)))
     (taken,) = [s.rung for s in result.rungs if s.rung.recommended]
     assert taken.ratio > 1
     assert taken.recommended == "VMAF of at least 97, though it is no smaller than its source"
@@ -409,7 +409,7 @@ def test_the_check_of_a_kept_file_is_told_as_it_goes(film: Path, tmp_path: Path)
     """For hours nothing moved, as if it hung: its job had been given away for that."""
     told = []
     settings = asked(tmp_path, crf=(24,), keep="all")
-    encoding.encode(order(film, settings, progress=lambda *facts: told.append(facts)))
+    encoding.encode(order_for(film, settings, progress=lambda *facts: told.append(facts)))
     assert told[-1] == (30, 30, "checking CRF 24")
 
 
@@ -561,7 +561,7 @@ def test_what_hangs_is_ended(work: str, sign: str, film: Path, tmp_path: Path) -
     limits = settings.limits.model_copy(update={"stall_s": 0.6})
     settings = settings.model_copy(update={"limits": limits})
     with pytest.raises(EncodeError, match=f"{work} .*no progress for 0.6 s") as caught:
-        encoding.encode(order(film, settings, ffmpeg=hanging))
+        encoding.encode(order_for(film, settings, ffmpeg=hanging))
     assert "stall_s" in caught.value.hint
     assert not leftovers(tmp_path)
 
@@ -612,7 +612,7 @@ def test_what_a_kill_may_leave_lies_in_the_output_folder_and_is_swept(
     half.touch()
     os.utime(half, (1, 1))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
-    encoding.encode(order(film, asked(tmp_path, crf=(30,))))
+    encoding.encode(order_for(film, asked(tmp_path, crf=(30,))))
     assert not leftovers(tmp_path)
 
 
