@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -63,24 +64,16 @@ class Truth:
 
 
 class Shards:
-    """All whole shards of a folder; tiles are read when they are asked for."""
+    """All whole shards of a folder, or the first `most`; tiles are read when they are asked for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most: int | None = None) -> None:
         self._folder = folder
         self._tiles: list[np.memmap[Any, np.dtype[np.uint8]]] = []
         self._swatches: list[NDArray[np.uint8]] = []
-        truths: list[dict[str, NDArray[np.generic]]] = []
-        for truth in sorted(folder.glob("*.truth.npz")):
-            tiles = truth.with_name(truth.name.replace(".truth.npz", ".tiles.npy"))
-            self._tiles.append(np.load(tiles, mmap_mode="r"))
-            with np.load(truth) as arrays:
-                columns = dict(arrays)
-            if str(columns.pop("scales", "")) != _scales() or "swatch" not in columns:
-                raise MediaError(
-                    f"{truth}: its intensities are on other scales than effect.SCALES, or it is "
-                    "from before samples had swatches",
-                    hint="Delete its folder and make them again: `python -m training.dataset`.",
-                )
+        truths: list[dict[str, NDArray[Any]]] = []
+        for truth in sorted(folder.glob("*.truth.npz"))[:most]:
+            tiles, columns = _opened(truth)
+            self._tiles.append(tiles)
             self._swatches.append(columns.pop("swatch"))
             truths.append(columns)
         if not truths:
@@ -88,6 +81,11 @@ class Shards:
         self.truth = Truth(
             **{key: np.concatenate([shard[key] for shard in truths]) for key in truths[0]}
         )
+
+    @property
+    def files(self) -> list[Path]:
+        """The tiles of each shard."""
+        return [Path(str(tiles.filename)) for tiles in self._tiles]
 
     @property
     def name(self) -> str:
@@ -121,6 +119,27 @@ class Shards:
         return np.fromfile(
             str(mapped.filename), np.uint8, wanted.size, offset=mapped.offset + at
         ).reshape(wanted.shape)
+
+
+def _opened(truth: Path) -> tuple[np.memmap[Any, np.dtype[np.uint8]], dict[str, NDArray[Any]]]:
+    """The tiles and the truth of one shard; raises MediaError when they are no use."""
+    tiles = truth.with_name(truth.name.replace(".truth.npz", ".tiles.npy"))
+    try:
+        mapped = np.load(tiles, mmap_mode="r")
+        with np.load(truth) as arrays:
+            columns = dict(arrays)
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        raise MediaError(
+            f"{truth} or {tiles.name} beside it cannot be read: {error}",
+            hint="Delete both and make them again: `python -m training.dataset`.",
+        ) from error
+    if str(columns.pop("scales", "")) != _scales() or "swatch" not in columns:
+        raise MediaError(
+            f"{truth}: its intensities are on other scales than effect.SCALES, or it is "
+            "from before samples had swatches",
+            hint="Delete its folder and make them again: `python -m training.dataset`.",
+        )
+    return mapped, columns
 
 
 def _scales() -> str:

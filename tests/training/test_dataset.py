@@ -33,6 +33,17 @@ def test_intensities_on_other_scales_are_refused(
         Shards(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["tiles.npy", "truth.npz"])
+def test_a_shard_that_was_cut_short_is_named(part: str, tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    file = tmp_path / f"00000.{part}"
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(
+        MediaError, match=r"00000\.truth\.npz or 00000\.tiles\.npy .* cannot be read"
+    ):
+        Shards(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["clip", "photo"])
 def test_material_that_cannot_be_read_is_named(kind: str, tmp_path: Path) -> None:
     header = "file,kind,split,clean,content_tag\n"
