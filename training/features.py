@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.facts import LOOKED_AT
-from aqs_batch.analysis.model import AqsNet, seen
+from aqs_batch.analysis.model import AqsNet, Front, seen
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import MediaError
 from training.dataset import SHARD, Shards, Truth
@@ -121,12 +122,12 @@ def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
 def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features:
     parts: Parts = {}
     front, deep = digests(model)
-    for folder, compute in (
-        (cache / f"front-{front}" / name, _front),
-        (cache / f"close-{deep}" / name, _close),
-        (cache / WHOLE / name, _whole),
+    for folder, names, compute in (
+        (cache / f"front-{front}" / name, set(Front._fields), _front),
+        (cache / f"close-{deep}" / name, {"close"}, _close),
+        (cache / WHOLE / name, {"whole"}, _whole),
     ):
-        parts |= _kept(shards, folder, partial(compute, model, shards))
+        parts |= _kept(shards, folder, names, partial(compute, model, shards))
     return Features(**parts)
 
 
@@ -141,12 +142,12 @@ def digests(model: AqsNet) -> tuple[str, str]:
     return totals[0].hexdigest()[:12], totals[1].hexdigest()[:12]
 
 
-def _kept(shards: Shards, folder: Path, compute: Callable[[int], Parts]) -> Parts:
+def _kept(shards: Shards, folder: Path, names: set[str], compute: Callable[[int], Parts]) -> Parts:
     """One part of the features of all whole shards, computed where it is not on disk yet."""
     parts: list[Parts] = []
-    for number in range(len(shards) // SHARD):
-        file = folder / f"{number:05d}.safetensors"
-        if not file.exists():
+    for number, tiles in enumerate(shards.files):
+        file = folder / tiles.name.replace(".tiles.npy", ".safetensors")
+        if not _is_of(file, tiles, names):
             began = time.monotonic()
             with whole(file) as unfinished:
                 made = {k: v.half().contiguous() for k, v in compute(number).items()}
@@ -154,6 +155,18 @@ def _kept(shards: Shards, folder: Path, compute: Callable[[int], Parts]) -> Part
             print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
         parts.append(load_file(file))
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def _is_of(file: Path, tiles: Path, names: set[str]) -> bool:
+    """Whether the features in `file` are those of the samples in `tiles`, as they are now.
+
+    Samples that were made again had kept the features of those before them, and their jurors
+    learned new labels for old pictures.
+    """
+    if not file.exists() or file.stat().st_mtime_ns < tiles.stat().st_mtime_ns:
+        return False
+    with safe_open(file, "pt") as stored:
+        return set(stored.keys()) == names
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from aqs_batch.analysis.checkpoint import inspect
 from aqs_batch.analysis.model import AqsNet
@@ -14,7 +15,7 @@ from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset, features
-from training.features import gather
+from training.features import Pool, gather
 from training.train import Plan, Run, tune
 
 SAMPLES = 4
@@ -26,25 +27,28 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (dataset, features):
         monkeypatch.setattr(module, "SHARD", 2)
     monkeypatch.setattr(features, "BATCH", 2)
-    rng = np.random.default_rng(1)
-    folder = tmp_path / "shards" / "train"
-    folder.mkdir(parents=True)
     for number in range(SAMPLES // 2):
-        tiles = rng.integers(0, 256, (2, 7, 224, 224, 3)).astype(np.uint8)
-        np.save(folder / f"{number:05d}.tiles.npy", tiles)
-        presence = np.zeros((2, len(Artifact)), np.int8)
-        presence[0] = 1
-        np.savez(
-            folder / f"{number:05d}.truth.npz",
-            swatch=tiles[:, 3, :64, :64],
-            presence=presence,
-            scales=np.array(dataset._scales()),
-            intensity=np.full((2, len(Artifact)), 0.5, np.float32),
-            quality=np.array([0.2, 0.9], np.float32),
-            vmaf=np.array([20, 90], np.float32),
-            note=np.array(["a", "b"]),
-        )
+        write(tmp_path / "shards" / "train", number, seed=number)
     return tmp_path
+
+
+def write(folder: Path, number: int, seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    tiles = rng.integers(0, 256, (2, 7, 224, 224, 3)).astype(np.uint8)
+    np.save(folder / f"{number:05d}.tiles.npy", tiles)
+    presence = np.zeros((2, len(Artifact)), np.int8)
+    presence[0] = 1
+    np.savez(
+        folder / f"{number:05d}.truth.npz",
+        swatch=tiles[:, 3, :64, :64],
+        presence=presence,
+        scales=np.array(dataset._scales()),
+        intensity=np.full((2, len(Artifact)), 0.5, np.float32),
+        quality=np.array([0.2, 0.9], np.float32),
+        vmaf=np.array([20, 90], np.float32),
+        note=np.array(["a", "b"]),
+    )
 
 
 @pytest.fixture
@@ -82,6 +86,39 @@ def test_features_are_computed_once_and_anew_for_another_backbone(
     gather(model, cache, ["train"])
     assert stamps(cache, "front") == before[0]
     assert len(stamps(cache, "close")) == 2 * len(before[1])
+
+
+def all_of(pool: Pool) -> torch.Tensor:
+    return torch.cat([part.flatten(1) for part in pool.features.rows(slice(None))], dim=1)
+
+
+def test_samples_that_were_made_again_do_not_keep_the_features_of_others(
+    cache: Path, model: AqsNet
+) -> None:
+    """Their jurors had learned new labels for old pictures."""
+    before = all_of(gather(model, cache, ["train"]))
+    write(cache / "shards" / "train", 0, seed=9)
+    after = all_of(gather(model, cache, ["train"]))
+    assert not torch.allclose(after[:2], before[:2], atol=0.01)
+    assert torch.equal(after[2:], before[2:])
+
+
+def test_a_shard_that_is_gone_leaves_the_others_their_own_features(
+    cache: Path, model: AqsNet
+) -> None:
+    before = all_of(gather(model, cache, ["train"]))
+    for file in (cache / "shards" / "train").glob("00000.*"):
+        file.unlink()
+    assert torch.equal(all_of(gather(model, cache, ["train"])), before[2:])
+
+
+def test_features_of_another_architecture_are_made_anew(cache: Path, model: AqsNet) -> None:
+    """A tensor that only some files had ended the command with a bare KeyError."""
+    before = all_of(gather(model, cache, ["train"]))
+    (file,) = (cache / "features").glob("front-*/train/00000.safetensors")
+    save_file(load_file(file) | {"older": torch.zeros(2, 1)}, file)
+    assert torch.equal(all_of(gather(model, cache, ["train"])), before)
+    assert "older" not in load_file(file)
 
 
 def test_without_any_samples_it_is_said_how_to_make_some(tmp_path: Path, model: AqsNet) -> None:
