@@ -70,10 +70,12 @@ class Shards:
         self._folder = folder
         self._tiles: list[np.memmap[Any, np.dtype[np.uint8]]] = []
         self._swatches: list[NDArray[np.uint8]] = []
+        self._digests: list[str] = []
         truths: list[dict[str, NDArray[Any]]] = []
         for truth in sorted(folder.glob("*.truth.npz"))[:most]:
             tiles, columns = _opened(truth)
             self._tiles.append(tiles)
+            self._digests.append(digest(columns.values()))
             self._swatches.append(columns.pop("swatch"))
             truths.append(columns)
         if not truths:
@@ -91,6 +93,10 @@ class Shards:
     def name(self) -> str:
         """The folder's name: split, recipe and data."""
         return self._folder.name
+
+    def digest(self, shard: int) -> str:
+        """Changes with the samples of a shard, and with what is said of them."""
+        return self._digests[shard]
 
     def __len__(self) -> int:
         return sum(len(tiles) for tiles in self._tiles)

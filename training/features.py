@@ -32,6 +32,7 @@ from training.whole import whole
 
 BATCH = 8
 KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
+SAMPLES = "samples"  # in a file's header: the digest of what its features are of
 WHOLE = "whole-aqsnet-b0-10"  # the same of whole frames
 SETS = (
     "train", "train-hard", "train-wild", "train-used", "train-varied", "train-varied-found",
@@ -147,26 +148,30 @@ def _kept(shards: Shards, folder: Path, names: set[str], compute: Callable[[int]
     parts: list[Parts] = []
     for number, tiles in enumerate(shards.files):
         file = folder / tiles.name.replace(".tiles.npy", ".safetensors")
-        if not _is_of(file, tiles, names):
+        samples = shards.digest(number)
+        if not _is_of(file, tiles, samples, names):
             began = time.monotonic()
             with whole(file) as unfinished:
                 made = {k: v.half().contiguous() for k, v in compute(number).items()}
-                save_file(made, unfinished)
+                save_file(made, unfinished, {SAMPLES: samples})
             print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
         parts.append(load_file(file))
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
-def _is_of(file: Path, tiles: Path, names: set[str]) -> bool:
+def _is_of(file: Path, tiles: Path, samples: str, names: set[str]) -> bool:
     """Whether the features in `file` are those of the samples in `tiles`, as they are now.
 
     Samples that were made again had kept the features of those before them, and their jurors
     learned new labels for old pictures.
     """
-    if not file.exists() or file.stat().st_mtime_ns < tiles.stat().st_mtime_ns:
+    if not file.exists():
         return False
     with safe_open(file, "pt") as stored:
-        return set(stored.keys()) == names
+        of, kept = (stored.metadata() or {}).get(SAMPLES), set(stored.keys())
+    # Older files do not say what they are of, and go by their age.
+    right = of == samples if of else file.stat().st_mtime_ns >= tiles.stat().st_mtime_ns
+    return right and kept == names
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,15 @@ def test_samples_that_were_made_again_do_not_keep_the_features_of_others(
     after = all_of(gather(model, cache, ["train"]))
     assert not torch.allclose(after[:2], before[:2], atol=0.01)
     assert torch.equal(after[2:], before[2:])
+
+
+def test_features_of_a_copied_cache_are_kept_whatever_its_times(cache: Path, model: AqsNet) -> None:
+    gather(model, cache, ["train"])
+    before = stamps(cache, "front")
+    for file in (cache / "shards" / "train").iterdir():
+        os.utime(file, (2e9, 2e9))
+    gather(model, cache, ["train"])
+    assert stamps(cache, "front") == before
 
 
 def test_a_shard_that_is_gone_leaves_the_others_their_own_features(
