@@ -37,10 +37,10 @@ from training.command import plainly
 from training.dataset import library_of
 from training.features import Features, gather
 from training.folds import PLAIN, WILD, learned_sets, strangers
+from training.manifest import FOLDS
 from training.recipe import COLOURS, GHOSTS, Recipe
 from training.remembered import is_remembered, remembered
 from training.samples import PRESENT
-from training.sources import FOLDS
 from training.start import further_start
 
 BATCH, RATE, DECAY = 256, 3e-3, 0.1

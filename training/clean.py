@@ -14,7 +14,7 @@ from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import QualityLevel, SequenceScore, TileScores
 from aqs_batch.settings import Analysis
-from training.sources import Source
+from training.manifest import Source
 
 DECODE_LIMIT_S = 300.0
 

@@ -25,11 +25,12 @@ from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import MediaError
 from training.command import plainly
 from training.effect import SCALES
+from training.manifest import FOLDS
 from training.patterns import PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.remembered import digest
 from training.samples import make_sample
-from training.sources import FOLDS, Library, Scenes
+from training.sources import Library, Scenes
 from training.vimeo import VimeoLibrary
 from training.whole import whole
 

@@ -25,8 +25,9 @@ from aqs_batch.ingest.frames import PipedFrames, PipeFormat
 from aqs_batch.ingest.sampling import tile_corners
 from aqs_batch.records import FRAMES_PER_SEQUENCE
 from training.judge import spearman
+from training.manifest import Source
 from training.remembered import digest, remembered
-from training.sources import Source, read_frames
+from training.sources import read_frames
 from training.whole import whole
 
 SEQUENCES = 2

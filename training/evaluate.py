@@ -29,10 +29,11 @@ from training.document import as_markdown
 from training.encodes import encodes, fidelity
 from training.figures import against_rivals, by_group, confusion, figures, quality_figures
 from training.groups import Group, group_of, read_groups
+from training.manifest import Source, read_manifest
 from training.negatives import hard_negatives
 from training.recipe import HELD_OUT, STANDARD, Recipe
 from training.single import worsened
-from training.sources import NATIVE_CLEAN, Library, Source, read_manifest
+from training.sources import NATIVE_CLEAN, Library
 from training.targets import targets
 
 TEST_SAMPLES, HELD_OUT_SAMPLES = 768, 320

@@ -25,9 +25,10 @@ from training.command import plainly
 from training.document import table
 from training.encodes import made
 from training.judge import auc
+from training.manifest import Source, of_split, read_manifest
 from training.patterns import SOURCES, graph_with
 from training.remembered import digest
-from training.sources import NATIVE_CLEAN, Source, of_split, read_manifest
+from training.sources import NATIVE_CLEAN
 
 PICTURE_SIZE = (1280, 720)
 # Of the test pictures those with something to lose: most of the others are flat.

@@ -18,7 +18,7 @@ from aqs_batch.analysis.model import AqsNet, mean_of
 from training.dataset import Truth
 from training.features import Pool, gather
 from training.judge import Predicted
-from training.sources import FOLDS
+from training.manifest import FOLDS
 
 LEARNED = ("varied", "used")  # recipes of a fold's samples that its jurors learn from
 PLAIN, WILD = "", "-wild"  # sets of a fold that others are judged and calibrated on

@@ -36,7 +36,7 @@ from training.folds import (
 )
 from training.judge import Judged, Predicted, judge
 from training.losses import held, loss
-from training.sources import FOLDS
+from training.manifest import FOLDS
 from training.start import backbone_start, further_start
 from training.whole import whole
 

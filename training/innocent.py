@@ -21,9 +21,10 @@ from aqs_batch.records import Artifact
 from training.awkward import KINDS
 from training.features import digests, of_swatches
 from training.folds import strangers
+from training.manifest import FOLDS
 from training.negatives import SCENES_EACH, TILES_OF_SCENE, Negative, draw
 from training.remembered import Arrays, remembered
-from training.sources import FOLDS, Library
+from training.sources import Library
 
 JUDDER = list(Artifact).index(Artifact.JUDDER)
 PARTS = ("seen", "moved", "trails")

@@ -23,8 +23,9 @@ from training.cases import REHEARSED, SECONDS, Case
 from training.encodes import made
 from training.field import Row, Told, make_clips, said_of, told
 from training.folds import fold_of
+from training.manifest import FOLDS, Source, of_split, read_manifest
 from training.samples import PRESENT, UNKNOWN
-from training.sources import FOLDS, KEPT, NATIVE_CLEAN, Source, of_split, read_manifest
+from training.sources import KEPT, NATIVE_CLEAN
 
 EVERY_PHOTO = 3  # of all ways to damage a clip a photograph sees every third, of good ones all
 FPS = 25

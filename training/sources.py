@@ -6,9 +6,7 @@ Splits are by source file. Regions are cut at native resolution, or from a frame
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import child, find
+from training.manifest import LAYOUT, Source, of_split, read_manifest
 from training.whole import whole
 
 Frames = NDArray[np.uint8]
@@ -34,55 +33,6 @@ SCALED_CLEAN = 3  # 3 may serve once scaled to half or less
 LONGEST_READ = 120
 # Of a photograph's sides: it may be a JPEG itself, and less than full size hides its grid.
 KEPT = 0.75
-# Validation's sources in two folds: a juror may learn from one and is judged on the other.
-FOLDS = ("val-a", "val-b")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One line of MANIFEST.csv."""
-
-    path: Path
-    kind: str  # "clip" or "photo"
-    split: str  # "train", "val" or "test"
-    clean: int
-    tag: str
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-
-def read_manifest(media: Path) -> list[Source]:
-    """Every clip and photograph of the manifest, in its order."""
-    with (media / "MANIFEST.csv").open(newline="") as handle:
-        return [
-            Source(
-                media / row["file"],
-                row["kind"],
-                row["split"],
-                int(row["clean"]),
-                row["content_tag"],
-            )
-            for row in csv.DictReader(handle)
-            if row["kind"] in {"clip", "photo"}
-        ]
-
-
-def of_split(sources: list[Source], split: str) -> list[Source]:
-    """The sources of "train", "val", "test" or one of FOLDS, in order.
-
-    Each kind is dealt out by turns, so that both folds get clips and photographs.
-    """
-    if split not in FOLDS:
-        return [s for s in sources if s.split == split]
-    return [
-        source
-        for kind in ("clip", "photo")
-        for source in [s for s in sources if (s.kind, s.split) == (kind, "val")][
-            FOLDS.index(split) :: len(FOLDS)
-        ]
-    ]
 
 
 def seed(*words: object) -> int:
@@ -293,6 +243,10 @@ class Library:
         ]
         self._photos = [s.path for s in sources if s.kind == "photo"]
         self._photo_share = photo_share
+        if not self._photos or (photo_share < 1 and not self._clips):
+            raise MediaError(
+                f"{media / 'MANIFEST.csv'} has no clips or no photos for {split}", hint=LAYOUT
+            )
         self._loaded: dict[Path, Frames] = {}
 
     def draw(self, rng: np.random.Generator) -> Scene:

@@ -32,7 +32,7 @@ from training.features import SETS, Pool, gather
 from training.heads import Noise
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
-from training.sources import FOLDS
+from training.manifest import FOLDS
 from training.start import backbone_start
 from training.whole import whole
 

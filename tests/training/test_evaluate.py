@@ -33,8 +33,9 @@ from training.figures import (
     figures,
 )
 from training.groups import MADE, Group, content, group_of
+from training.manifest import Source
 from training.negatives import draw, hard_negatives
-from training.sources import PhotoScene, Source
+from training.sources import PhotoScene
 from training.targets import Target, targets
 
 Make = Callable[..., Path]

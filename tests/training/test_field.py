@@ -12,7 +12,7 @@ from aqs_batch.records import Artifact
 from training import field
 from training.cases import CASES, EXTREMES, REHEARSED, Case
 from training.field import Row, damaged, damaged_pictures, extremes, page, told
-from training.sources import Source
+from training.manifest import Source
 
 
 def rows(probability_if_done: float, cases: tuple[Case, ...] = CASES) -> Iterator[Row]:

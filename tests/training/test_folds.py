@@ -15,7 +15,7 @@ from training import dataset, features
 from training.dataset import Shards, Truth
 from training.features import Features, Pool
 from training.folds import PLAIN, fold_of, learned_sets, may_learn, other_than, strangers, unseen
-from training.sources import FOLDS, Source, of_split
+from training.manifest import FOLDS, Source, of_split
 
 
 def source(kind: str, split: str, number: int) -> Source:

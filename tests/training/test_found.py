@@ -14,7 +14,7 @@ import pytest
 from aqs_batch.errors import MediaError
 from training import found
 from training.found import Find, fetch, fetch_argv, keep, members, read_list, scaled, write_manifest
-from training.sources import read_manifest
+from training.manifest import read_manifest
 
 
 def find(name: str, content: bytes) -> Find:

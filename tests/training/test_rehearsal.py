@@ -12,8 +12,9 @@ from aqs_batch.records import Artifact
 from training.cases import CASES, EXTREMES, REHEARSED
 from training.field import Told
 from training.folds import fold_of
+from training.manifest import FOLDS, Source
 from training.rehearsal import EVERY_PHOTO, known, of_strangers, pan_argv, ways
-from training.sources import FOLDS, Source, read_frames
+from training.sources import read_frames
 
 
 def test_no_damage_is_rehearsed_that_the_field_asks_for() -> None:

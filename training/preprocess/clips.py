@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqs_batch.ffmpeg import child, find
-from training.sources import Source, read_manifest
+from training.manifest import Source, read_manifest
 
 Plane = NDArray[np.uint8]
 

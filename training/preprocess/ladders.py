@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from aqs_batch.errors import MediaError
 from training.command import plainly
+from training.manifest import Source
 from training.preprocess.clips import YuvClip, native, sources
 from training.preprocess.encoders import Encoding, round_trip
 from training.preprocess.measure import measure
-from training.sources import Source, seed
+from training.sources import seed
 from training.whole import whole
 
 CRFS = (22, 27, 32, 37, 42)

@@ -17,6 +17,7 @@ import numpy as np
 
 from aqs_batch.ffmpeg import find, run
 from training.command import plainly
+from training.manifest import read_manifest
 from training.preprocess.clips import YuvClip, read_clip
 from training.preprocess.corpus import (
     CRFS,
@@ -30,7 +31,7 @@ from training.preprocess.corpus import (
 )
 from training.preprocess.encoders import LIBRARIES, Encoding, encode_argv, raw_input
 from training.preprocess.measure import measure
-from training.sources import read_manifest, seed
+from training.sources import seed
 from training.whole import whole
 
 VIDEO_ENDINGS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".y4m", ".ts", ".m2ts"}
