@@ -43,15 +43,15 @@ HEADINGS = ("resolution", "codec", "content")
 Say = Callable[[str], None]
 
 
-def ensure(cache: Path, media: Path, recipe: Recipe, count: int) -> Path:
-    """The folder of the frozen samples, made where they are missing."""
-    folder = shard_folder(cache, "test", recipe)
-    missing = [n for n in range(-(-count // SHARD)) if not (folder / f"{n:05d}.truth.npz").exists()]
+def ensure(cache: Path, media: Path, recipe: Recipe, count: int) -> Shards:
+    """The frozen samples, made where they are missing; whatever else lies there is none of them."""
+    folder, most = shard_folder(cache, "test", recipe), -(-count // SHARD)
+    missing = [n for n in range(most) if not (folder / f"{n:05d}.truth.npz").exists()]
     if missing:
         library = Library(media, cache, "test")
         for number in missing:
             write_shard(folder, number, library, "test", recipe)
-    return folder
+    return Shards(folder, most)
 
 
 def evaluate(media: Path, cache: Path, detector: Detector, say: Say) -> dict[str, Any]:
@@ -94,14 +94,12 @@ def _frozen_sets(
         ("held_out", HELD_OUT, HELD_OUT_SAMPLES),
     ):
         say(f"{key}: {count} tiles")
-        folder = ensure(cache, media, recipe, count)
-        shards = Shards(folder)
+        shards = ensure(cache, media, recipe, count)
         truth = shards.truth
         seen: Read = detector.read(shards.tile(n) for n in range(len(shards)))
         results[key] = figures(seen, truth, threshold)
         say(f"{key}: rivals")
-        files = sorted(folder.glob("*.tiles.npy"))[: len(shards) // SHARD]
-        readings = rivals.scores(files, cache, chosen)
+        readings = rivals.scores(shards.files, cache, chosen)
         results["rivals"][key] = against_rivals(seen, truth, readings)
         results["rivals"]["count"] = len(readings)
         if key == "test":
@@ -121,6 +119,7 @@ def _clean_test_clip(source: Source) -> bool:
 def write(results: dict[str, Any], folder: Path) -> None:
     """results.json and RESULTS.md; what is not a number is null in JSON."""
     document = json.dumps(_plain(results), indent=1, allow_nan=False)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(document + "\n")
     (folder / "RESULTS.md").write_text(as_markdown(results))
 

@@ -241,6 +241,7 @@ def main() -> None:
     text += extremes(told(beyond)) + pictures(drawn, seen) + damaged_pictures(spoilt)
     print(text)
     if args.write:
+        args.write.parent.mkdir(parents=True, exist_ok=True)
         args.write.write_text(text)
 
 

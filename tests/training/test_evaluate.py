@@ -18,11 +18,11 @@ from aqs_batch.records import QualityLevel, TileScores
 from training import encodes, negatives
 from training.awkward import KINDS
 from training.clean import clean_sources
-from training.dataset import Truth
+from training.dataset import Truth, shard_folder, write_shard
 from training.detector import Detector, Read
 from training.document import as_markdown, table
 from training.encodes import Encode, fidelity
-from training.evaluate import write
+from training.evaluate import ensure, write
 from training.figures import (
     NAMES,
     against_rivals,
@@ -35,6 +35,8 @@ from training.figures import (
 from training.groups import MADE, Group, content, group_of
 from training.manifest import Source
 from training.negatives import draw, hard_negatives
+from training.patterns import PatternLibrary
+from training.recipe import STANDARD
 from training.sources import PhotoScene
 from training.targets import Target, targets
 
@@ -363,7 +365,19 @@ def test_the_page_begins_with_the_targets(results: dict[str, Any]) -> None:
     assert by_figure["each AP"]["met"] is False
 
 
+def test_the_frozen_test_is_so_many_tiles_whatever_else_lies_beside_them(tmp_path: Path) -> None:
+    """Shards that somebody added to the folder had counted in every figure."""
+    folder = shard_folder(tmp_path, "test", STANDARD)
+    for number in range(2):
+        write_shard(folder, number, PatternLibrary("test"), "test", STANDARD, size=2)
+    frozen = ensure(tmp_path, tmp_path, STANDARD, 2)
+    assert [file.name for file in frozen.files] == ["00000.tiles.npy"]
+    assert len(frozen) == len(frozen.truth.quality) == 2
+
+
 def test_the_machine_form_is_strict_json(results: dict[str, Any], tmp_path: Path) -> None:
+    """The folder may be new: hours of work had ended in there being none."""
+    tmp_path = tmp_path / "new" / "folder"
     write(results, tmp_path)
     kept = json.loads((tmp_path / "results.json").read_text())
     assert kept["tiles_per_s"] is None
