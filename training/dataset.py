@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -64,6 +64,12 @@ class Truth:
         return presence, intensity, quality
 
 
+def joined(truths: Sequence[Truth]) -> Truth:
+    """The labels of several sets of samples, one after the other."""
+    names = [field.name for field in fields(Truth)]
+    return Truth(**{n: np.concatenate([getattr(t, n) for t in truths]) for n in names})
+
+
 class Shards:
     """All whole shards of a folder, or the first `most`; tiles are read when they are asked for."""
 
@@ -72,18 +78,16 @@ class Shards:
         self._tiles: list[np.memmap[Any, np.dtype[np.uint8]]] = []
         self._swatches: list[NDArray[np.uint8]] = []
         self._digests: list[str] = []
-        truths: list[dict[str, NDArray[Any]]] = []
+        truths: list[Truth] = []
         for truth in sorted(folder.glob("*.truth.npz"))[:most]:
             tiles, columns = _opened(truth)
             self._tiles.append(tiles)
             self._digests.append(digest(columns.values()))
             self._swatches.append(columns.pop("swatch"))
-            truths.append(columns)
+            truths.append(Truth(**columns))
         if not truths:
             raise FileNotFoundError(f"no samples in {folder}: run training.dataset first")
-        self.truth = Truth(
-            **{key: np.concatenate([shard[key] for shard in truths]) for key in truths[0]}
-        )
+        self.truth = joined(truths)
 
     @property
     def files(self) -> list[Path]:

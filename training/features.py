@@ -27,7 +27,7 @@ from aqs_batch.analysis.facts import LOOKED_AT
 from aqs_batch.analysis.model import AqsNet, Front, seen
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import MediaError
-from training.dataset import SHARD, Shards, Truth
+from training.dataset import SHARD, Shards, Truth, joined
 from training.whole import whole
 
 BATCH = 8
@@ -114,10 +114,9 @@ def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
             f"{cache / 'shards'} has no samples of {', '.join(names)}",
             hint="Make them first: `python -m training.dataset`, or `make samples` for all.",
         )
-    truths = [shards.truth for shards in folders]
-    columns = {f.name: np.concatenate([getattr(t, f.name) for t in truths]) for f in fields(Truth)}
-    joined = {f.name: torch.cat([getattr(p, f.name) for p in features]) for f in fields(Features)}
-    return Pool(tuple(folders), Truth(**columns), Features(**joined))
+    truth = joined([shards.truth for shards in folders])
+    columns = {f.name: torch.cat([getattr(p, f.name) for p in features]) for f in fields(Features)}
+    return Pool(tuple(folders), truth, Features(**columns))
 
 
 def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features:

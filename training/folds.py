@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aqs_batch.analysis.model import AqsNet, mean_of
-from training.dataset import Truth
+from training.dataset import Truth, joined
 from training.features import Pool, gather
 from training.judge import Predicted
 from training.manifest import FOLDS
@@ -51,11 +51,15 @@ def strangers(model: AqsNet, fold: str) -> list[nn.Module]:
 
 @torch.no_grad()
 def unseen(model: AqsNet, cache: Path, kind: str) -> tuple[Predicted, Truth]:
-    """What the jurors say of both folds' samples of one kind, each fold asked of its strangers."""
-    check = gather(model, cache, [fold + kind for fold in FOLDS])
+    """What the jurors say of both folds' samples of one kind, each fold asked of its strangers.
+
+    Raises MediaError when a fold has none: half of validation had calibrated a checkpoint.
+    """
+    checks = [gather(model, cache, [fold + kind]) for fold in FOLDS]
     said = []
-    for fold in FOLDS:
-        rows = np.flatnonzero(check.among([fold + kind]))
+    for fold, check in zip(FOLDS, checks, strict=True):
+        rows = np.arange(len(check))
         heard = mean_of(strangers(model, fold), *check.features.rows(rows))
         said.append(model.with_heads(heard, *check.features.beside(rows)))
-    return Predicted(*(torch.cat(c).numpy() for c in zip(*said, strict=True))), check.truth
+    truth = joined([check.truth for check in checks])
+    return Predicted(*(torch.cat(c).numpy() for c in zip(*said, strict=True))), truth

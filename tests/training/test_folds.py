@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.model import AqsNet
+from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset, features
 from training.dataset import Shards, Truth
@@ -100,3 +102,6 @@ def test_validation_is_asked_of_strangers_alone(
     said, truth = unseen(model, tmp_path, PLAIN)
     assert said.quality.tolist() == [1.0, 1.0, 0.0, 0.0]
     assert truth.quality.tolist() == [0.0, 0.0, 1.0, 1.0]
+    shutil.rmtree(tmp_path / "shards" / FOLDS[1])
+    with pytest.raises(MediaError, match=f"has no samples of {FOLDS[1]}$"):
+        unseen(model, tmp_path, PLAIN)
