@@ -204,7 +204,7 @@ def data_source(text: str) -> tuple[str, Path]:
     kind, _, path = text.partition(":")
     if (kind == "patterns") is bool(path) or kind not in {"vimeo", "found", "patterns"}:
         raise argparse.ArgumentTypeError(f"{text!r} is none of vimeo:PATH, found:PATH, patterns")
-    return kind, Path(path)
+    return kind, Path(path).expanduser()  # no shell does it after a colon
 
 
 def library_of(data: tuple[str, Path] | None, media: Path, cache: Path, split: str) -> Scenes:

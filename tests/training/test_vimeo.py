@@ -77,6 +77,7 @@ def test_a_tree_that_is_not_vimeo_says_what_is_missing(tree: Path, tmp_path: Pat
 
 def test_the_flag_names_kind_and_path_and_the_set_has_a_folder_of_its_own() -> None:
     assert data_source("vimeo:/data/vimeo:90k") == ("vimeo", Path("/data/vimeo:90k"))
+    assert data_source("vimeo:~/90k") == ("vimeo", Path.home() / "90k")
     for wrong in ("vimeo", "vimeo:", "davis:/data"):
         with pytest.raises(argparse.ArgumentTypeError):
             data_source(wrong)
