@@ -15,6 +15,8 @@ USED_SAMPLES ?= 6144
 PATTERN_SAMPLES ?= 1024
 PATTERN_WILD_SAMPLES ?= 768
 PATTERN_VARIED_SAMPLES ?= 512
+# Of each fold: what jurors are judged and calibrated on, plain and wild, and what they learn from.
+CHECK_SAMPLES ?= 320
 FOLD_SAMPLES ?= 1280
 FOUND_WILD_SAMPLES ?= 3200
 FOUND_VARIED_SAMPLES ?= 2560
@@ -24,7 +26,7 @@ FROM ?= aqs_batch/weights/aqs-b0.safetensors
 VERSION ?= $(error say VERSION=... of the checkpoint to be made)
 JURY := training/runs/heads/best_f1.safetensors
 
-.PHONY: run test venv lint fmt faults bench folds found samples versioned train jury further beside evaluate field clean
+.PHONY: run test venv lint fmt faults bench folds found samples versioned train jury further beside thresholds evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -61,8 +63,8 @@ bench: $(VENV)/.everything
 # Resumable, all of them: samples, features, jurors and checkpoints that are there are kept.
 folds: $(VENV)/.everything
 	for fold in val-a val-b; do \
-	  $(BIN)/python -m training.dataset --split $$fold --samples 320 && \
-	  $(BIN)/python -m training.dataset --split $$fold --recipe wild --samples 320 && \
+	  $(BIN)/python -m training.dataset --split $$fold --samples $(CHECK_SAMPLES) && \
+	  $(BIN)/python -m training.dataset --split $$fold --recipe wild --samples $(CHECK_SAMPLES) && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe varied --samples $(FOLD_SAMPLES) && \
 	  $(BIN)/python -m training.dataset --split $$fold --recipe used --samples $(FOLD_SAMPLES) || exit; \
 	done
@@ -86,11 +88,15 @@ samples: folds found
 versioned:
 	@: $(VERSION)
 
+define ship
+	$(MALLOC) $(BIN)/python -m training.ship --checkpoint $(1) --version $(VERSION)
+endef
+
 define beside_and_ship
 	$(MALLOC) $(BIN)/python -m training.beside colour --checkpoint $(1)
 	$(MALLOC) $(BIN)/python -m training.beside trails --checkpoint $(JURY)
 	$(MALLOC) $(BIN)/python -m training.beside softness --checkpoint $(JURY)
-	$(MALLOC) $(BIN)/python -m training.ship --run training/runs/heads --version $(VERSION)
+	$(call ship,$(JURY))
 endef
 
 # The backbone tuned for TRAIN_HOURS, and a jury on it.
@@ -112,6 +118,10 @@ further: versioned samples
 # What ships: heads beside the jury of the checkpoint at hand (training/LOG.md, 40, 41 and 47).
 beside: versioned folds found
 	$(call beside_and_ship,$(FROM))
+
+# The weights of the checkpoint at hand as they are, calibrated anew, with new thresholds.
+thresholds: versioned folds
+	$(call ship,$(FROM))
 
 # The frozen test split: writes training/RESULTS.md and training/results.json. Resumable: stopped, it
 # goes on where it was; with new weights only the detector's own readings are made again.

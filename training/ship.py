@@ -1,4 +1,4 @@
-"""Make the shipped checkpoint: the best of a run, calibrated on validation, with its model card."""
+"""Make the shipped checkpoint: weights calibrated on validation, with their model card."""
 
 from __future__ import annotations
 
@@ -58,14 +58,12 @@ def ship(source: Path, target: Path, media: Path, cache: Path, version: str) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=Path("training/runs/main"))
-    parser.add_argument("--which", choices=["best_f1", "best_loss", "latest"], default="best_f1")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="whose weights to ship")
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
-    source = args.run / f"{args.which}.safetensors"
-    ship(source, shipped_path(), args.media, args.cache, args.version)
+    ship(args.checkpoint, shipped_path(), args.media, args.cache, args.version)
 
 
 if __name__ == "__main__":
