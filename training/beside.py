@@ -122,6 +122,9 @@ def make_together(
     shares = [share for n in range(processes) if (share := missing[n::processes])]
     if not shares:
         return
+    # Where scenes are lacking is said before hours of making, not after.
+    for data in dict.fromkeys(data for data, _ in missing):
+        library(data)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         list(pool.map(partial(_make_share, subject, folder, library), shares))
 

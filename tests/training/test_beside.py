@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.beside import ColourHead
-from aqs_batch.errors import CheckpointError
+from aqs_batch.errors import CheckpointError, MediaError
 from aqs_batch.records import Artifact
 from training import beside, colour, softness, trails
 from training.beside import SUBJECTS, fitted, lessons, make_together, weighed
@@ -118,6 +118,22 @@ def test_lessons_made_by_several_processes_are_those_of_one(
     assert len(read[0]) == 15
     monkeypatch.setattr(beside, "ProcessPoolExecutor", lambda *_: pytest.fail("for nothing"))
     make_together(numbered, tmp_path / "together", str.upper, 2)
+
+
+def test_scenes_that_are_not_there_are_told_before_hours_of_making(tmp_path: Path) -> None:
+    """What was found comes last: it was missed when all the rest had been made."""
+    numbered = replace(
+        SUBJECTS["colour"], files={"main": range(3), "found": range(2)}, make=_numbered
+    )
+    with pytest.raises(MediaError):
+        make_together(numbered, tmp_path, _main_alone, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def _main_alone(data: str) -> str:
+    if data != "main":
+        raise MediaError(f"no {data}")
+    return data
 
 
 def test_the_head_learns_what_facts_tell() -> None:
