@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.calibrate import Asked, scale, sigmoid, thresholds
+from training.dataset import Truth
 from training.judge import (
+    Judged,
+    Predicted,
     auc,
     average_precision,
     best_f1,
     expected_calibration_error,
     f1_at,
+    judge,
     spearman,
 )
 
@@ -105,3 +109,92 @@ def test_videos_that_tell_apart_at_less_lower_what_tiles_would_choose() -> None:
     (alone,), (together,) = (thresholds(a, innocent) for a in ([tiles], [tiles, videos]))
     assert alone >= 0.5
     assert together < 0.2
+
+
+def test_what_nobody_knows_changes_no_figure() -> None:
+    """Each unknown sample is said to be what is wrong, as loudly as can be."""
+    rng = np.random.default_rng(2)
+    presence = rng.integers(0, 2, (20, 10)).astype(np.int8)
+    said, strength = (rng.normal(size=(20, 10)).astype(np.float32) for _ in range(2))
+    quality, given = (rng.random(20).astype(np.float32) for _ in range(2))
+    intensity = np.where(presence == 1, rng.random((20, 10)), 0).astype(np.float32)
+    strength = np.where(presence == 1, intensity, 9 * strength)  # right wherever there is any
+    notes = np.array(["n"] * 20)
+    known = judge(
+        Predicted(quality, said, strength), Truth(presence, intensity, given, given, notes)
+    )
+    more = np.full((5, 10), 30, np.float32)
+    again = judge(
+        Predicted(
+            np.append(quality, [9] * 5).astype(np.float32),
+            np.concatenate([said, more]),
+            np.concatenate([strength, more]),
+        ),
+        Truth(
+            np.concatenate([presence, np.full((5, 10), -1, np.int8)]),
+            np.concatenate([intensity, 0 * more]),
+            *[np.append(given, [-1] * 5).astype(np.float32)] * 2,
+            np.append(notes, ["n"] * 5),
+        ),
+    )
+    assert known.intensity_srcc == pytest.approx((1.0,) * 10)
+    for figures in ("ap", "f1", "intensity_srcc", "quality_srcc"):
+        assert getattr(again, figures) == getattr(known, figures)
+
+
+def test_an_artifact_that_validation_lacks_is_left_out_of_the_mean() -> None:
+    nan = float("nan")
+    judged = Judged(1.0, (0.5, nan, 0.7), (0.2, nan, 0.4), (nan,) * 3, nan)
+    assert (judged.macro_ap, judged.macro_f1) == (pytest.approx(0.6), pytest.approx(0.3))
+
+
+def test_a_bin_counts_by_how_many_are_in_it() -> None:
+    error = expected_calibration_error(np.array([0.05, 0.05, 0.05, 0.95]), np.zeros(4, bool))
+    assert error == pytest.approx(0.75 * 0.05 + 0.25 * 0.95)
+
+
+def test_two_points_or_a_constant_have_no_rank() -> None:
+    assert np.isnan(spearman(np.array([1.0, 2.0]), np.array([1.0, 2.0])))
+    assert np.isnan(spearman(np.ones(5), np.arange(5.0)))
+
+
+def test_calibration_mends_a_lean_towards_damage() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(4000, 1)) * 1.5
+    presence = (rng.random((4000, 1)) < sigmoid(truth)).astype(np.int8)
+    fit = scale(truth + 1.0, presence)
+    assert fit.offset[0] == pytest.approx(-1.0, abs=0.2)
+
+
+def test_a_few_that_are_told_apart_do_not_make_certainty() -> None:
+    fit = scale(np.array([[-1.0], [-1.0], [1.0]]), np.array([[0], [0], [1]], np.int8))
+    assert fit.temperature[0] > 0.1
+
+
+def apart(*more: float) -> list[Asked]:
+    """Absent at .1, present at .9, and some unknown ones elsewhere, of one artifact."""
+    probability = np.array([[0.1]] * 6 + [[0.9]] * 6 + [[value] for value in more])
+    presence = np.array([[0]] * 6 + [[1]] * 6 + [[-1]] * len(more), np.int8)
+    return [Asked(probability, presence)]
+
+
+def test_where_every_threshold_is_as_good_the_middle_is_taken() -> None:
+    assert thresholds(apart(), np.zeros((10, 1))) == (0.5,)
+    assert thresholds(apart(0.55, 0.55, 0.55), np.zeros((10, 1))) == (0.5,)
+
+
+def test_as_many_scenes_as_are_allowed_may_be_accused_and_none_is_at_its_threshold() -> None:
+    scenes = np.zeros((20, 1))
+    scenes[0] = 0.55
+    assert thresholds(apart(), scenes, accused=0.05) == (0.5,)
+    assert thresholds(apart(), scenes, accused=0.04) == (0.55,)
+
+
+def test_a_scene_is_accused_by_any_of_ten() -> None:
+    """Two artifacts that accuse a scene each accuse two."""
+    (one,) = apart()
+    both = [Asked(one.probability.repeat(2, 1), one.presence.repeat(2, 1))]
+    scenes = np.zeros((20, 2))
+    scenes[0, 0] = scenes[1, 1] = 0.52
+    assert thresholds(both, scenes, accused=0.10) == (0.5, 0.5)
+    assert sorted(thresholds(both, scenes, accused=0.05)) == [0.5, 0.52]
