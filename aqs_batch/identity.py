@@ -1,4 +1,4 @@
-"""Who holds a job: a name for this process that outlives it, and whether its bearer is gone."""
+"""Who holds a job or a file: a name for this process that outlives it, and whether it is gone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import socket
 from pathlib import Path
 
+# What nobody has written to for so long is left behind, where its writer cannot be asked after.
+ABANDONED_AFTER_S = 24 * 3600.0
 _HOST_CHARACTERS = 24
 
 

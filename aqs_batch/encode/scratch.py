@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aqs_batch.identity import is_at_work, is_gone, own_name
+from aqs_batch.identity import ABANDONED_AFTER_S, is_at_work, is_gone, own_name
 
 PREFIX = ".aqs-encode-"
 _OWNER = "owner"
-_ABANDONED_AFTER_S = 24 * 3600.0
 
 
 @contextmanager
@@ -42,4 +41,4 @@ def _is_abandoned(folder: Path) -> bool:
         return False  # just made, or just gone
     if owner == own_name() or is_at_work(owner):  # it may have been asleep for a day
         return False
-    return is_gone(owner) or time.time() - written_s > _ABANDONED_AFTER_S
+    return is_gone(owner) or time.time() - written_s > ABANDONED_AFTER_S

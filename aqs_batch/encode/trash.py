@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 from aqs_batch.errors import EncodeError
+from aqs_batch.identity import ABANDONED_AFTER_S
 
 FOLDER = ".aqs-trash"
 MANIFEST = "manifest.json"
 _COPY = ".copy.part"  # in a trash folder: an encode on its way to its original's place
-_ABANDONED_AFTER_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _remove_abandoned(folder: Path, now_s: float) -> None:
     """Remove copies whose maker was killed more than a day ago, but for those beside originals."""
     for copy in (folder / FOLDER).glob(f"*/{_COPY}"):
         with suppress(OSError):  # another process was here first
-            if now_s - copy.stat().st_ctime > _ABANDONED_AFTER_S:  # its other times are old ones
+            if now_s - copy.stat().st_ctime > ABANDONED_AFTER_S:  # its other times are old ones
                 entry = _read(copy.parent / MANIFEST)
                 if entry is None or not entry.kept.exists():
                     _clear(copy.parent)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-_ABANDONED_AFTER_S = 24 * 3600.0
+from aqs_batch.identity import ABANDONED_AFTER_S
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def remove_abandoned(folder: Path, *, now_s: float, of_dead: bool = False) -> No
         pid = temporary.name.rsplit(".", 2)[1]
         try:
             if pid.isdigit() and (
-                now_s - temporary.stat().st_mtime > _ABANDONED_AFTER_S
+                now_s - temporary.stat().st_mtime > ABANDONED_AFTER_S
                 or (of_dead and not _is_running(int(pid)))
             ):
                 temporary.unlink()
