@@ -170,7 +170,9 @@ def _in_one_pass(
         for sequence, _ in _windows(running, stamps, video, decoding):
             count += 1
             yield sequence
-        finished = running.wait(timeout_s=decoding.wall_limit_s)
+        # Without a limit of its own: the child's ends it, and may be just about to (a test's run failed
+        # where a decoder ended at its limit had closed its pipe and was not gone yet).
+        finished = running.wait()
     if count == 0:
         raise _undecodable(video, finished)
     if finished.returncode != 0:

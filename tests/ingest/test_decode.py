@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aqs_batch import ffmpeg
 from aqs_batch.errors import MediaError
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import Sequence
@@ -231,6 +232,17 @@ def test_a_short_clip_by_seeking_too(make_clip, ffmpeg_path: str, monkeypatch) -
     monkeypatch.setattr(decode, "seek_pays", lambda video, plan: True)
     _, sequences = read(make_clip(seconds=0.12), ffmpeg_path)
     assert len(sequences) == 1
+
+
+def test_a_decoder_ended_at_its_limit_is_waited_for(make_clip, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(ffmpeg, "TERM_GRACE_S", 0.2)  # which this one needs to its end
+    slow = tmp_path / "ffmpeg"
+    slow.write_text("#!/bin/sh\ntrap '' TERM\nexec >&-\nwhile :; do sleep 600; done\n")
+    slow.chmod(0o755)
+    decoding = decode.Decoding(str(slow), 240, 320, wall_limit_s=0.1)
+    video = probe(make_clip())
+    with pytest.raises(MediaError, match="no frame could be decoded"):
+        list(decode.sequences(video, sampling.plan(video, 1.0, 600), decoding, Stamps()))
 
 
 def test_the_command_reads_files_only_and_takes_no_name_for_an_option(make_clip) -> None:
