@@ -170,8 +170,8 @@ def _in_one_pass(
         for sequence, _ in _windows(running, stamps, video, decoding):
             count += 1
             yield sequence
-        # Without a limit of its own: the child's ends it, and may be just about to (a test's run failed
-        # where a decoder ended at its limit had closed its pipe and was not gone yet).
+        # Without a limit of its own: the child's ends it. A decoder that ended there had closed its
+        # pipe and was not gone yet, and a run of the tests failed.
         finished = running.wait()
     if count == 0:
         raise _undecodable(video, finished)
