@@ -33,6 +33,13 @@ class Entry:
     def kept(self) -> Path:
         return self.folder / self.original.name
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its original can be brought back: it is in the trash, and not also in its place,
+        as a kill may have left it.
+        """
+        return self.kept.exists() and not _is_one(self.kept, self.original)
+
 
 def check(original: Path) -> None:
     """Raises EncodeError for what can never be replaced, so that no encode is made for it."""
@@ -43,9 +50,10 @@ def check(original: Path) -> None:
 def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Entry:
     """Move the original to the trash folder beside it, then the encode to its place.
 
-    The encode may change the extension. Every step is a rename within one file system, and the
-    manifest is written first: killed at any instant, `restore` finds the original, and the encode
-    is where it was kept until it has its place. Where a step fails, both are where they were.
+    The encode may change the extension. Every step is a link or a rename within one file system,
+    and the manifest is written first: killed at any instant, the place holds original or encode,
+    `restore` finds the original, and the encode is where it was kept until it has its place. Where
+    a step fails, both are where they were.
     """
     check(original)
     is_alike = encode.suffix.lower() == original.suffix.lower()  # C0001.MP4 keeps its name
@@ -60,8 +68,7 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
         _write_manifest(entry)
         _bring(encode, copy)
         _dress(copy, original)
-        original.rename(entry.kept)
-        copy.rename(replacement)
+        _swap(entry, copy)
     except BaseException as error:  # Ctrl-C too: a copy from another disk takes minutes
         _undo(entry, encode, copy)
         if not isinstance(error, OSError):
@@ -83,7 +90,7 @@ def entries(folder: Path) -> list[Entry]:
     """
     found = _newest_first(folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
     last = {entry.replacement: entry for entry in reversed(found)}
-    return [e for e in found if e is last[e.replacement] and e.kept.exists()]
+    return [e for e in found if e is last[e.replacement] and e.is_open]
 
 
 def entries_for(place: Path) -> list[Entry]:
@@ -93,7 +100,7 @@ def entries_for(place: Path) -> list[Entry]:
     path = Path(os.path.abspath(place))
     # Beside it and nowhere else: a name of no file had every folder below its own looked through.
     beside = _newest_first(path.parent.glob(f"{FOLDER}/*/{MANIFEST}"))
-    mine = [e for e in beside if path in (e.original, e.replacement) and e.kept.exists()]
+    mine = [e for e in beside if path in (e.original, e.replacement) and e.is_open]
     return mine[:1]  # the newest: an older one was its encode's original
 
 
@@ -105,8 +112,8 @@ def _newest_first(manifests: Iterable[Path]) -> list[Entry]:
 def restore(entry: Entry) -> Path:
     """Bring one original back; the encode that had its place goes into the trash instead.
 
-    Raises EncodeError when something else stands in the way, or where it cannot be moved: the
-    encode is then where it was.
+    Killed at any instant, the place holds encode or original. Raises EncodeError when something
+    else stands in the way, or where it cannot be moved: the encode is then where it was.
     """
     if not entry.kept.exists():
         raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
@@ -116,16 +123,27 @@ def restore(entry: Entry) -> Path:
     name = "replacement" if entry.original.stem.lower() != "replacement" else "encode"
     aside = entry.folder / f"{name}{entry.replacement.suffix}"
     try:
-        if os.path.lexists(entry.replacement):
+        if entry.original == entry.replacement and os.path.lexists(entry.original):
+            _set_aside(entry.original, aside)
+        entry.kept.replace(entry.original)
+        if os.path.lexists(entry.replacement) and entry.replacement != entry.original:
             entry.replacement.rename(aside)
-        entry.kept.rename(entry.original)
     except OSError as error:
-        if os.path.lexists(aside) and not os.path.lexists(entry.replacement):
-            aside.rename(entry.replacement)
+        _undo_restore(entry, aside)
         raise EncodeError(
             f"{entry.original} cannot be restored: {error.strerror}", hint=f"It is {entry.kept}."
         ) from error
     return entry.original
+
+
+def _undo_restore(entry: Entry, aside: Path) -> None:
+    """Put the encode back where it was, and the original into the trash again."""
+    if not entry.kept.exists():
+        entry.original.rename(entry.kept)
+    if _is_one(aside, entry.replacement):
+        aside.unlink()
+    elif os.path.lexists(aside) and not os.path.lexists(entry.replacement):
+        aside.rename(entry.replacement)
 
 
 def is_back(original: Path, replacement: Path) -> bool:
@@ -164,6 +182,39 @@ def _bring(encode: Path, copy: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def _swap(entry: Entry, copy: Path) -> None:
+    """Give the original its name in the trash and the encode its place, which is never empty.
+
+    A kill between two renames had left no film in the archive, which nobody was told.
+    """
+    _set_aside(entry.original, entry.kept)
+    copy.replace(entry.replacement)
+    if entry.replacement != entry.original and _is_one(entry.kept, entry.original):
+        try:
+            entry.original.unlink()
+        except OSError:  # another's, in a folder where only owners may remove
+            entry.replacement.rename(copy)
+            raise
+
+
+def _set_aside(file: Path, name: Path) -> None:
+    """Give a file a name in the trash beside its own; some file systems know no links, and there
+    it is moved.
+    """
+    try:
+        os.link(file, name)
+    except OSError:
+        file.rename(name)
+
+
+def _is_one(one: Path, other: Path) -> bool:
+    """Whether two names are there and are one file."""
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
+
+
 def _undo(entry: Entry, encode: Path, copy: Path) -> None:
     """Put original and encode back where they were.
 
@@ -175,6 +226,13 @@ def _undo(entry: Entry, encode: Path, copy: Path) -> None:
     if not encode.exists() and copy.exists():  # hours of work, and known to lie there
         copy.rename(encode)
     copy.unlink(missing_ok=True)
+    _forget(entry)
+
+
+def _forget(entry: Entry) -> None:
+    """Remove the trash folder of an original that has its place."""
+    if _is_one(entry.kept, entry.original):
+        entry.kept.unlink()
     if not entry.kept.exists():
         _clear(entry.folder)
 
@@ -193,8 +251,7 @@ def _remove_abandoned(folder: Path, now_s: float) -> None:
         with suppress(OSError):  # another process was here first
             if now_s - copy.stat().st_ctime > ABANDONED_AFTER_S:  # its other times are old ones
                 entry = _read(copy.parent / MANIFEST)
-                if entry is None or not entry.kept.exists():
-                    _clear(copy.parent)
+                _clear(copy.parent) if entry is None else _forget(entry)
 
 
 def _dress(copy: Path, original: Path) -> None:

@@ -116,12 +116,17 @@ def test_a_move_that_fails_leaves_the_original_where_it_was(
 
 def refuse_to_move(file: Path, error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renaming or linking this file fails, and no other."""
-    rename, link = Path.rename, os.link
+    rename, replace, link = Path.rename, Path.replace, os.link
 
     def moved(place: Path, target: Path) -> Path:
         if place == file:
             raise error
         return rename(place, target)
+
+    def replaced(place: Path, target: Path) -> Path:
+        if place == file:
+            raise error
+        return replace(place, target)
 
     def linked(place: Path, target: Path) -> None:
         if place == file:
@@ -129,6 +134,7 @@ def refuse_to_move(file: Path, error: OSError, monkeypatch: pytest.MonkeyPatch) 
         link(place, target)
 
     monkeypatch.setattr(Path, "rename", moved)
+    monkeypatch.setattr(Path, "replace", replaced)
     monkeypatch.setattr(os, "link", linked)
 
 
@@ -316,31 +322,113 @@ KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 from aqs_batch.encode import trash
-owner, name, after = {"dressed": (shutil, "copystat", 1), "moved": (Path, "rename", 2)}[sys.argv[3]]
-real, done = getattr(owner, name), []
-def dying(*given):
-    real(*given)
-    done.append(1)
-    if len(done) == after:
-        os.kill(os.getpid(), signal.SIGKILL)
-setattr(owner, name, dying)
-trash.replace(Path(sys.argv[1]), Path(sys.argv[2]), "f00d", "2026-03-01T22:00:00+00:00")
+left = [int(sys.argv[4])]
+def dying(real):
+    def call(*given, **named):
+        real(*given, **named)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return call
+for owner, name in [
+    (shutil, "copystat"), (os, "link"), (Path, "rename"), (Path, "replace"), (Path, "unlink")
+]:
+    setattr(owner, name, dying(getattr(owner, name)))
+original, encode = map(Path, sys.argv[2:4])
+if sys.argv[1] == "replace":
+    trash.replace(original, encode, "f00d", "2026-03-01T22:00:00+00:00")
+else:
+    trash.restore(trash.entries_for(original)[0])
 """
 
 
-@pytest.mark.parametrize("when", ["dressed", "moved"])
-def test_a_kill_loses_neither_original_nor_encode(pair: tuple[Path, Path], when: str) -> None:
-    """The encode had been left hidden beside its original, for good."""
+def killed(work: str, original: Path, encode: Path, after: int) -> bool:
+    """Replace or restore in a process that dies after so many steps; False: it had fewer."""
+    argv = [sys.executable, "-c", KILLED, work, str(original), str(encode), str(after)]
+    ended = subprocess.run(argv, check=False).returncode
+    assert ended in (0, -signal.SIGKILL)
+    return ended != 0
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film.mkv"])
+@pytest.mark.parametrize("after", range(1, 7))
+def test_a_kill_loses_neither_original_nor_encode(
+    pair: tuple[Path, Path], name: str, after: int
+) -> None:
+    """The place had been empty after one between two steps, until somebody missed the film."""
     original, encode = pair
-    argv = [sys.executable, "-c", KILLED, str(original), str(encode), when]
-    assert subprocess.run(argv, check=False).returncode == -signal.SIGKILL
-    for entry in trash.entries(original.parent):
+    original = original.rename(original.with_name(name))
+    place = original.with_suffix(".mkv")
+    is_killed = killed("replace", original, encode, after)
+    assert is_killed or after == 6
+    there = {path.read_text() for path in {original, place} if path.exists()}
+    assert there
+    found = trash.entries(original.parent)
+    assert found or "original" in there
+    for entry in found:
         trash.restore(entry)
-    assert (original.read_text(), encode.read_text()) == ("original", "encode")
+    assert original.read_text() == "original"
+    for path in {place, encode} - {original}:
+        path.unlink(missing_ok=True)  # what was told to be in the way is moved away
+    encode.write_text("encode")
     tomorrow = datetime.now(UTC) + timedelta(hours=25)
     entry = trash.replace(original, encode, "f00d", tomorrow.isoformat())
     assert (entry.kept.read_text(), entry.replacement.read_text()) == ("original", "encode")
     assert [path for path in original.parent.rglob("*") if ".part" in path.name] == []
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film.mkv"])
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_restore_that_is_killed_leaves_no_place_empty(
+    pair: tuple[Path, Path], name: str, after: int
+) -> None:
+    original, encode = pair
+    original = original.rename(original.with_name(name))
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert killed("restore", original, encode, after)
+    assert original.exists() or entry.replacement.exists()
+    for again in trash.entries(original.parent):
+        trash.restore(again)
+    assert original.read_text() == "original"
+    assert "encode" in {path.read_text() for path in original.parent.rglob("*.mkv")}
+    assert trash.entries(original.parent) == []
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film.mkv"])
+def test_a_file_system_without_links_is_served_by_renames(
+    pair: tuple[Path, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, encode = pair
+    original = original.rename(original.with_name(name))
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    entry = trash.replace(original, encode, "f00d", NOW)
+    assert (entry.kept.read_text(), entry.replacement.read_text()) == ("original", "encode")
+    assert trash.restore(entry).read_text() == "original"
+    assert "encode" in {path.read_text() for path in entry.folder.iterdir()}
+    assert trash.entries(original.parent) == []
+
+
+def test_an_original_that_must_not_be_removed_stays_alone(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another's in a folder where only owners may remove: linked it can be, unlinked not."""
+    original, encode = pair
+    unlink = Path.unlink
+
+    def removed(path: Path, missing_ok: bool = False) -> None:
+        if path == original:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", removed)
+    with pytest.raises(EncodeError, match="could not be replaced"):
+        trash.replace(original, encode, "f00d", NOW)
+    assert (original.read_text(), encode.read_text()) == ("original", "encode")
+    assert [path for path in original.parent.rglob("*") if path.is_file()] == [original]
 
 
 def test_what_a_kill_left_of_a_copy_goes_a_day_later(pair: tuple[Path, Path]) -> None:
@@ -365,15 +453,13 @@ def test_an_original_whose_place_was_taken_meanwhile_stays_in_the_trash(
 ) -> None:
     """It had been deleted with what else lay in its trash folder."""
     original, encode = pair
-    rename = Path.rename
 
     def moved(place: Path, target: Path) -> Path:
-        if target == original.with_suffix(".mkv"):
-            original.write_text("newcomer")
-            raise OSError(5, "Input/output error")
-        return rename(place, target)
+        original.unlink()
+        original.write_text("newcomer")
+        raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "rename", moved)
+    monkeypatch.setattr(Path, "replace", moved)
     with pytest.raises(EncodeError, match="could not be replaced") as caught:
         trash.replace(original, encode, "f00d", NOW)
     (entry,) = trash.entries(original.parent)
@@ -392,11 +478,13 @@ def test_a_film_called_replacement_is_not_overwritten_by_its_encode(
     assert "encode" in {p.read_text() for p in entry.folder.iterdir()}
 
 
+@pytest.mark.parametrize("name", ["film.avi", "film.mkv"])
 def test_a_restore_that_fails_leaves_the_encode_where_it_was(
-    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[Path, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The encode went into the trash, the original stayed there, and the place was empty."""
     original, encode = pair
+    original = original.rename(original.with_name(name))
     entry = trash.replace(original, encode, "f00d", NOW)
     refuse_to_move(entry.kept, OSError(28, "No space left on device"), monkeypatch)
     with pytest.raises(EncodeError, match="No space left") as caught:
