@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aqs_batch.commands.endings import EXIT_FAILED, plain_errors, tell
 from aqs_batch.commands.flags import DEBUG, Load, listed, settings_flags
 from aqs_batch.commands.run import score
+
+if TYPE_CHECKING:
+    from aqs_batch.encode.trash import Entry
 
 
 @click.command()
@@ -86,23 +90,25 @@ def restore(places: tuple[Path, ...], only_list: bool, debug: bool) -> int:
     from aqs_batch.wording import shown
 
     code = 0
+    entries: dict[Path, Entry] = {}  # by its folder: a film named twice, as by both names, is one
     with plain_errors(debug):
         for place in places:
             found = trash.entries_for(place)
+            entries |= {entry.folder.absolute(): entry for entry in found}
             if not found and only_list and place.is_dir():
                 click.echo(f"{shown(str(place))}  no original is in a trash folder here")
             elif not found:
                 why = f"{place}: no original of it is in a trash folder"
                 tell(EncodeError(why, hint="Name the file as it was or is, or a folder above it."))
                 code = EXIT_FAILED
-            for entry in found:
-                try:
-                    if not only_list:
-                        trash.restore(entry)
-                except EncodeError as error:  # one that was in the way had held up all others
-                    tell(error)
-                    code = EXIT_FAILED
-                    continue
-                word = "can be restored" if only_list else "restored"
-                click.echo(f"{shown(str(entry.original))}  {word} (replaced {entry.replaced_at})")
+        for entry in entries.values():
+            try:
+                if not only_list:
+                    trash.restore(entry)
+            except EncodeError as error:  # one that was in the way had held up all others
+                tell(error)
+                code = EXIT_FAILED
+                continue
+            word = "can be restored" if only_list else "restored"
+            click.echo(f"{shown(str(entry.original))}  {word} (replaced {entry.replaced_at})")
     return code

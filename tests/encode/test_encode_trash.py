@@ -208,6 +208,20 @@ def test_one_that_is_in_the_way_holds_up_no_other(tmp_path: Path) -> None:
     assert told == {"a.avi": "a", "b.avi": "newcomer", "c.avi": "c"}
 
 
+def test_a_film_named_twice_is_restored_once(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second name had been an error, though all was done."""
+    original, encode = pair
+    trash.replace(original, encode, "f00d", NOW)
+    monkeypatch.chdir(original.parent)
+    places = [str(original), "film.mkv", ".", str(original.parent)]
+    done = CliRunner().invoke(restore, places, standalone_mode=False)
+    assert done.return_value == 0, done.output
+    assert done.output.count("restored") == 1
+    assert original.read_text() == "original"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
