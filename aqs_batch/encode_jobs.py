@@ -25,21 +25,18 @@ from aqs_batch.errors import (
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.files import ENCODES
-from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import DAMAGED, RE_ENCODE, Rung
+from aqs_batch.records import RE_ENCODE, Rung
+from aqs_batch.replacing import Replacing
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
-from aqs_batch.wording import cut
 from aqs_batch.worker import End, Ended, Task, Worker
 
 if TYPE_CHECKING:
     from aqs_batch.pipeline import Workbench
 
 SCORED_SEQUENCES = 8  # of every rung, spread over its samples
-# What says so now, and what analyses of 0.4 and before said in other words.
-_DAMAGED = (DAMAGED, "decoder: ", "the container is damaged")
 LASTING = (MediaError, Misaligned, TargetError)  # these would come again
 
 Tell = Callable[[str, dict[str, Any]], None]  # kind of event, facts
@@ -59,6 +56,7 @@ class EncodeJobs:
     ) -> None:
         self._store, self._settings, self._name = store, settings, worker
         self._settings_key, self._clock, self._stop = settings_key, clock, stop
+        self._replacing = Replacing(store, settings, settings_key, clock)
         self._bench: Workbench | None = None
 
     @property
@@ -164,6 +162,8 @@ class EncodeJobs:
         made: list[encoding.Result] = []
 
         def process(path: Path, fingerprint: str, moved: Progress) -> encoding.Result:
+            if self._settings.encode.replace:
+                self._replacing.check(path, fingerprint)
             order = self._order(path, fingerprint, tell, moved, force)
             spare = partial(self._store.spare_rungs, job, created_at=iso(self._clock.now()))
             made.append(encoding.encode(replace(order, spare=spare)))
@@ -184,7 +184,7 @@ class EncodeJobs:
         tell("encoded", self._facts(rungs) | {"known": False})
         if self._settings.encode.replace:
             try:
-                self._replace(job.path, job.fingerprint, made[-1], tell)
+                tell("replaced", self._replacing.replace(job.path, job.fingerprint, made[-1]))
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
             except OSError as error:  # it vanished meanwhile, say: the run had ended with it
@@ -240,61 +240,6 @@ class EncodeJobs:
             )
             scores += [sequence.aqs for sequence in sequences]
         return sum(scores) / len(scores)
-
-    def _replace(self, path: Path, fingerprint: str, result: encoding.Result, tell: Tell) -> None:
-        """Put the best encode in the original's place, unless something would be lost by it."""
-        if result.best is None:
-            raise EncodeError(
-                "the original stays: no encode was worth taking", hint="Nothing was replaced."
-            )
-        asked = self._settings.encode
-        (taken,) = [stored.rung for stored in result.rungs if stored.rung.recommended]
-        _check_looks(taken, asked.target_vmaf or asked.good_vmaf, result.best)
-        ours, theirs = (place.stat().st_size for place in (result.best, path))
-        if ours >= theirs:
-            raise EncodeError(
-                f"the original stays: its encode has {ours:,} bytes, itself {theirs:,}",
-                hint=f"The encode is {result.best}.",
-            )
-        lost = [*self._damage(path, fingerprint), *result.losses]
-        if lost:
-            raise EncodeError(
-                f"the original stays, for its encode lost something: {'; '.join(lost)}",
-                hint=f"The encode is {result.best}.",
-            )
-        if fingerprint_of(path) != fingerprint:  # the encode waited for the database, say
-            raise EncodeError(
-                "the original stays: it changed after it was encoded",
-                hint=f"Run again. The encode of what it was is {result.best}.",
-            )
-        entry = trash.replace(path, result.best, fingerprint, iso(self._clock.now()))
-        self._store.move_output(fingerprint, str(result.best), str(entry.replacement))
-        tell("replaced", {"by": str(entry.replacement), "kept": str(entry.kept)})
-
-    def _damage(self, path: Path, fingerprint: str) -> list[str]:
-        """What is wrong with an original: an encode of what could be read is not all it holds."""
-        analysis = self._store.analysis(fingerprint, self._settings_key)
-        # Looked at anew: an analysis may be older than what the probe knows of truncation.
-        said = [
-            *probe(path, self._settings.limits).warnings,
-            *(analysis.warnings if analysis else ()),
-        ]
-        return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
-
-
-def _check_looks(taken: Rung, floor: float, encode: Path) -> None:
-    """Raises EncodeError for an encode that looks too bad for its original's place, or may."""
-    if taken.vmaf is None:
-        raise EncodeError(
-            "the original stays: no VMAF is valid for HDR, so nothing says how its encode looks",
-            hint=f"The encode is {encode}.",
-        )
-    if taken.vmaf.mean < floor:
-        raise EncodeError(
-            f"the original stays: its encode has a VMAF of {cut(taken.vmaf.mean)}, "
-            f"{floor:g} is asked for",
-            hint=f"The encode is {encode}; [encode] good_vmaf says what is good enough.",
-        )
 
 
 def _rung_facts(rung: Rung) -> dict[str, Any]:

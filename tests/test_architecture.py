@@ -98,6 +98,7 @@ def test_imports_go_down_only(path: Path) -> None:
     upper = [
         "pipeline",
         "worker",
+        "replacing",
         "encode_jobs",
         "reporting",
         "batch",

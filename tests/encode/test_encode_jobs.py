@@ -64,13 +64,17 @@ def jobs_for(store: Store, settings: Settings) -> EncodeJobs:
     return EncodeJobs(store, settings, "key", "me", clock, Stop(clock, 0.0))
 
 
-def what_keeps(film: Path, settings: Settings) -> str:
-    """Why a file stays that was to be replaced; it has all its bytes."""
-    before, store = film.read_bytes(), Store(settings.output.url)
+def what_keeps(film: Path, settings: Settings, *, beforehand: bool = False) -> str:
+    """Why a file stays that was to be replaced; it has all its bytes.
+
+    `beforehand`: that was told without an encode.
+    """
+    before, store, told = film.read_bytes(), Store(settings.output.url), []
     entry = RunFile(film.name, fingerprint(film), "key", Status.SCORED)
-    after = jobs_for(store, settings).after(film, entry, lambda k, f: None)
+    after = jobs_for(store, settings).after(film, entry, lambda k, f: told.append(k))
     store.close()
     assert film.read_bytes() == before
+    assert beforehand == ("encoding" not in told)
     return after.reason
 
 
@@ -281,8 +285,20 @@ def test_a_link_is_refused_before_it_is_encoded(film: Path, tmp_path: Path) -> N
     link = film.with_name("link.mp4")
     link.symlink_to(film)
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best")
-    assert "is a link" in what_keeps(link, settings)
-    assert not (tmp_path / "out" / "encodes").exists()
+    assert "is a link" in what_keeps(link, settings, beforehand=True)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_hours_of_work(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        return real(path, mode) and not (path == film.parent and mode & os.W_OK)
+
+    monkeypatch.setattr(os, "access", access)  # root may write anywhere
+    settings = asked(tmp_path, crf=(24,), replace=True)
+    assert f"{film.parent} cannot be written to" in what_keeps(film, settings, beforehand=True)
 
 
 def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
@@ -335,19 +351,22 @@ def test_an_original_is_replaced_once_nothing_is_in_the_way(film: Path, tmp_path
 YUV = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
 
 
-@pytest.mark.parametrize("how", ["cut short", "odd"])
+@pytest.mark.parametrize("how", ["cut short", "odd", "interlaced"])
 def test_an_original_stays_where_its_encode_would_hold_less(
     how: str, film: Path, make_clip, tmp_path: Path
 ) -> None:
     if how == "odd":
         clip = make_clip("odd.mkv", source="mandelbrot", size="257x225", seconds=2, options=YUV)
         film = Path(shutil.copy(clip, film.with_name("film.mkv")))
+    elif how == "interlaced":
+        options = ("-c:v", "libx264", "-flags", "+ilme+ildct", "-vf", "setfield=tff")
+        film = Path(shutil.copy(make_clip("tff.mkv", options=options), film.with_name("film.mkv")))
     else:
         clip = make_clip("film.mkv", seconds=4, options=("-c:v", "libx264", "-g", "10"))
         film = film.with_name("film.mkv")
         film.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=10)
-    assert "the original stays" in what_keeps(film, settings)
+    assert "the original stays" in what_keeps(film, settings, beforehand=True)
 
 
 def test_a_kept_encode_that_was_lost_is_made_again(film: Path, tmp_path: Path) -> None:
@@ -702,7 +721,8 @@ def test_what_was_not_measured_takes_no_place(make_clip, tmp_path: Path) -> None
     """An HDR original had given way to 120 kbit/s that nobody had judged."""
     film = Path(shutil.copy(make_clip("hdr.mkv", seconds=2, options=HDR), tmp_path / "hdr.mkv"))
     settings = asked(tmp_path, max_kbps=120, replace=True)
-    assert "the original stays: no VMAF is valid for HDR" in what_keeps(film, settings)
+    words = what_keeps(film, settings, beforehand=True)
+    assert "the original stays: no VMAF is valid for HDR" in words
 
 
 def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None:

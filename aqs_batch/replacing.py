@@ -1,0 +1,110 @@
+"""Which encode may take its original's place, and that it does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aqs_batch.clock import Clock, iso
+from aqs_batch.encode import trash
+from aqs_batch.encode.codec import odd_size
+from aqs_batch.encoding import Result
+from aqs_batch.errors import EncodeError, RefusedMedia
+from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
+from aqs_batch.ingest.probe import probe
+from aqs_batch.records import DAMAGED, Rung, Video
+from aqs_batch.settings import Settings
+from aqs_batch.store import Store
+from aqs_batch.wording import cut
+
+# What says so now, and what analyses of 0.4 and before said in other words.
+_DAMAGED = (DAMAGED, "decoder: ", "the container is damaged")
+_NO_VMAF = "no VMAF is valid for HDR, so nothing says how its encode looks"
+_BEFOREHAND = "Nothing was encoded; without --replace it is."
+
+
+class Replacing:
+    """Puts encodes in their originals' places, as far as nothing is lost by it."""
+
+    def __init__(self, store: Store, settings: Settings, settings_key: str, clock: Clock) -> None:
+        self._store, self._settings = store, settings
+        self._settings_key, self._clock = settings_key, clock
+
+    def check(self, path: Path, fingerprint: str) -> None:
+        """Raises AqsError for an original that no encode can replace: it had been encoded for
+        hours before that was told.
+        """
+        trash.check(path)
+        folder = path.absolute().parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise EncodeError(
+                f"the original stays: {folder} cannot be written to", hint=_BEFOREHAND
+            )
+        video = probe(path, self._settings.limits)
+        if video.hdr:
+            raise RefusedMedia(f"the original stays: {_NO_VMAF}", hint=_BEFOREHAND)
+        if lost := [*self._damage(video, fingerprint), *_cut(video)]:
+            raise RefusedMedia(
+                f"the original stays, for its encode would hold less: {'; '.join(lost)}",
+                hint=_BEFOREHAND,
+            )
+
+    def replace(self, path: Path, fingerprint: str, result: Result) -> dict[str, str]:
+        """Put the best encode in the original's place; returns where both are.
+
+        Raises AqsError where the original stays, for something would be lost by it.
+        """
+        if result.best is None:
+            raise EncodeError(
+                "the original stays: no encode was worth taking", hint="Nothing was replaced."
+            )
+        asked = self._settings.encode
+        (taken,) = [stored.rung for stored in result.rungs if stored.rung.recommended]
+        _check_looks(taken, asked.target_vmaf or asked.good_vmaf, result.best)
+        ours, theirs = (place.stat().st_size for place in (result.best, path))
+        if ours >= theirs:
+            raise EncodeError(
+                f"the original stays: its encode has {ours:,} bytes, itself {theirs:,}",
+                hint=f"The encode is {result.best}.",
+            )
+        # Looked at anew: it may have been cut short meanwhile.
+        video = probe(path, self._settings.limits)
+        lost = [*self._damage(video, fingerprint), *result.losses]
+        if lost:
+            raise EncodeError(
+                f"the original stays, for its encode lost something: {'; '.join(lost)}",
+                hint=f"The encode is {result.best}.",
+            )
+        if fingerprint_of(path) != fingerprint:  # the encode waited for the database, say
+            raise EncodeError(
+                "the original stays: it changed after it was encoded",
+                hint=f"Run again. The encode of what it was is {result.best}.",
+            )
+        entry = trash.replace(path, result.best, fingerprint, iso(self._clock.now()))
+        self._store.move_output(fingerprint, str(result.best), str(entry.replacement))
+        return {"by": str(entry.replacement), "kept": str(entry.kept)}
+
+    def _damage(self, video: Video, fingerprint: str) -> list[str]:
+        """What is wrong with an original: an encode of what could be read is not all it holds."""
+        analysis = self._store.analysis(fingerprint, self._settings_key)
+        # The analysis may be older than what the probe knows of truncation.
+        said = [*video.warnings, *(analysis.warnings if analysis else ())]
+        return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
+
+
+def _cut(video: Video) -> list[str]:
+    """What no encode holds of a whole original."""
+    scan = ["half of the moments in time of an interlaced picture"] if video.interlaced else []
+    return [*scan, *filter(None, [odd_size(video)])]
+
+
+def _check_looks(taken: Rung, floor: float, encode: Path) -> None:
+    """Raises EncodeError for an encode that looks too bad for its original's place, or may."""
+    if taken.vmaf is None:
+        raise EncodeError(f"the original stays: {_NO_VMAF}", hint=f"The encode is {encode}.")
+    if taken.vmaf.mean < floor:
+        raise EncodeError(
+            f"the original stays: its encode has a VMAF of {cut(taken.vmaf.mean)}, "
+            f"{floor:g} is asked for",
+            hint=f"The encode is {encode}; [encode] good_vmaf says what is good enough.",
+        )
