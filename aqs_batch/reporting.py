@@ -13,6 +13,7 @@ from typing import Any
 
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.score import score_video
+from aqs_batch.encode import trash
 from aqs_batch.encode.bd_rate import bd_rates, with_hull
 from aqs_batch.findings import worst_first
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
@@ -57,7 +58,8 @@ def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outc
                 entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
             )
             continue
-        scored = _scored(store, entry.file, analysis, thresholds)
+        places = [Path(base, entry.file) for base in run.input_dir.split(os.pathsep)]
+        scored = _scored(store, entry.file, places, analysis, thresholds)
         if entry.reason.startswith(RE_ENCODE):  # what another request took is not this one's
             kept = tuple(replace(rung, recommended="") for rung in scored.encodes)
             scored = replace(scored, encodes=kept)
@@ -70,9 +72,21 @@ def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outc
         )
 
 
-def _scored(store: Store, name: str, analysis: Analysis, thresholds: Thresholds) -> Outcome:
-    """What is known of a scored file: its analysis, and its re-encodes if there are any."""
-    rungs, unlike = _alike(store.rungs(analysis.fingerprint), analysis.provenance.settings_key)
+def _scored(
+    store: Store, name: str, places: Iterable[Path], analysis: Analysis, thresholds: Thresholds
+) -> Outcome:
+    """What is known of a scored file: its analysis, and its re-encodes if there are any.
+
+    `places`: where it may lie. An encode is not kept there: it had been, until its original was
+    brought back.
+    """
+    made = [
+        replace(rung, output="")
+        if rung.output and any(trash.is_back(place, Path(rung.output)) for place in places)
+        else rung
+        for rung in store.rungs(analysis.fingerprint)
+    ]
+    rungs, unlike = _alike(made, analysis.provenance.settings_key)
     encodes = with_hull(rungs)
     rates, why_not = bd_rates(encodes)
     return Outcome(
@@ -145,7 +159,7 @@ def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Out
         encode = store.newest_job(place.fingerprint, ENCODE_KEY)
         failed = encode is not None and encode.status in _FAILED
         yield replace(
-            _scored(store, name, analysis, thresholds),
+            _scored(store, name, [Path(place.folder, place.file)], analysis, thresholds),
             status=status,
             reason=f"{RE_ENCODE}{encode.reason}" if encode and failed else "",
             hint=encode.hint if encode and failed else "",

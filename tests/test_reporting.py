@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import re
 import threading
@@ -12,10 +13,10 @@ import pytest
 
 from aqs_batch import reporting
 from aqs_batch.config import load
-from aqs_batch.records import Outcome, RunRecord, Status
-from aqs_batch.reporting import write_reports
+from aqs_batch.records import Outcome, Rung, RunRecord, Status
+from aqs_batch.reporting import outcomes, thresholds_of, write_reports
 from aqs_batch.settings import Settings
-from aqs_batch.store import Analysis, RunFile, Store
+from aqs_batch.store import Analysis, RunFile, Store, StoredRung
 from bench.standin import KEY, analysis_of
 
 
@@ -109,3 +110,28 @@ def test_exports_that_end_half_way_leave_nothing_behind(
     store.close()
     assert caught.tb  # holds all that was open
     assert [p.name for p in Path(settings.output.dir).glob(".*.tmp")] == []
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_an_original_that_is_back_is_not_told_to_be_its_own_encode(
+    ending: str, settings: Settings, tmp_path: Path
+) -> None:
+    """After `restore` a plain run had named the original's own place as the kept encode."""
+    store = Store(settings.output.url)
+    run = store.run(scored(store, "a.mp4"))
+    film, taken = tmp_path / "a.mp4", tmp_path / f"a{ending}"
+    job = store.claim(store.enqueue("a.mp4", "e", film, force=False).id, "me", 0.0, 300.0, 3)
+    assert job is not None
+    rung = Rung(
+        crf=24, preset="medium", preprocess=None, size_bytes=1, kbps=1.0, vmaf=None, vmaf_neg=None,
+        xpsnr=40.0, alignment="exact", output=str(taken),
+    )  # fmt: skip
+    store.save_rungs(job, [StoredRung(rung, "key")], "2026-01-01T00:00:00+00:00")
+    film.touch()
+    told = []
+    for base in (str(tmp_path), "/elsewhere"):  # a copy there says nothing of this one
+        there = dataclasses.replace(run, input_dir=base)
+        (found,) = outcomes(store, there, thresholds_of(settings))
+        told.append(found.encodes[0].output)
+    store.close()
+    assert told == ["", str(taken)]
