@@ -159,6 +159,8 @@ def describe(event: Event) -> str:
         return f"{place}{name}  {verdict}: {seen} ({spent})"
     if event.kind == "report":
         counts = ", ".join(f"{n:,} {status}" for status, n in facts.get("counts", {}).items())
+        if lost := facts.get("encodes_failed"):  # their files are scored, but not all is well
+            counts += f", {count(lost, 're-encode')} failed"
         return "\n".join([*([counts] if counts else []), *(f"wrote {p}" for p in facts["written"])])
     return _describe_encode(event.kind, name, facts) or _describe_service(event.kind, name, facts)
 

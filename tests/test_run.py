@@ -274,3 +274,14 @@ def test_config_says_where_values_come_from(tmp_path: Path) -> None:
     settings = json.loads(done.stdout)
     assert settings["analysis.tiles"] == {"value": 1, "origin": "environment"}
     assert settings["analysis.alpha"] == {"value": 0.6, "origin": "default"}
+
+
+def test_the_last_line_counts_re_encodes_that_failed(make_clip, tmp_path: Path) -> None:
+    """It had been "1 scored, 0 failed", with exit code 1."""
+    options = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+    odd = make_clip("odd.mkv", source="mandelbrot", size="257x225", seconds=1, options=options)
+    shutil.copy(odd, tmp_path / "odd.mkv")
+    done = aqs("encode", "odd.mkv", "--replace", "--output_dir", "out", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "the original stays" in done.stdout
+    assert "1 scored, 0 unchanged, 0 failed, 1 re-encode failed\nwrote " in done.stdout

@@ -98,6 +98,7 @@ def score(
     from aqs_batch import console, reporting
     from aqs_batch.events import Event
     from aqs_batch.ingest.files import base_of, gather
+    from aqs_batch.records import RE_ENCODE
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
 
@@ -121,8 +122,10 @@ def score(
             )
             last = store.run(run_id)
             written = [str(p) for p in reporting.write_reports(store, last, settings)]
-            counts = reporting.run_record(store, last).counts
-            listen(Event("report", facts={"written": written, "counts": dict(counts)}))
+            counts = dict(reporting.run_record(store, last).counts)
+            lost = sum(entry.reason.startswith(RE_ENCODE) for entry in store.run_files(run_id))
+            facts = {"written": written, "counts": counts, "encodes_failed": lost}
+            listen(Event("report", facts=facts))
         return _exit_code(store, last, settings)
     except KeyboardInterrupt:
         complain(INTERRUPTED)
