@@ -27,6 +27,8 @@ from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint
 from aqs_batch.records import DAMAGED, FRAMES_PER_SEQUENCE, Pixels, Video
 
 _INPUT = "the input"
+_PER_PICTURE = ("h264", "mpeg2video", "vc1")  # codecs that say of each picture whether of fields
+_LEAST_PX = 3  # that bwdif takes
 _HDR_COLOURS = {"color_primaries": "bt2020", "colorspace": "bt2020nc"}
 _TONE_MAP: tuple[tuple[str, dict[str, object]], ...] = (
     ("zscale", {"t": "linear", "npl": 100}),
@@ -90,7 +92,7 @@ def argv(
     # First of all, since a stream may change its size half-way: the scene score of a frame that is
     # smaller than the first had been taken beyond its end. Frames of one size pass as they are.
     node = node.filter("scale", video.width, video.height, flags=SWS_FLAGS)
-    if video.interlaced:
+    if may_have_fields(video):
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
     node = node.filter("select", chosen).filter("metadata", "print", key=SCENE_KEY)
     if video.hdr:
@@ -107,6 +109,15 @@ def argv(
     command[command.index(_INPUT)] = input_name(video.path)
     return [command[0], "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info",
             *command[1:]]  # fmt: skip
+
+
+def may_have_fields(video: Video) -> bool:
+    """Whether a frame may be of two fields; the filter that parts them lets all others pass.
+
+    Broadcasts change from frames to fields and back: what comes first tells nothing of the rest.
+    """
+    per_picture = video.codec in _PER_PICTURE and min(video.height, video.width) >= _LEAST_PX
+    return video.interlaced or per_picture
 
 
 def tone_map(video: Video) -> list[tuple[str, dict[str, object]]]:

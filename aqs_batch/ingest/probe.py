@@ -17,6 +17,7 @@ from aqs_batch import colour
 from aqs_batch.containers import Nameless, libav
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import duration, keyframes, wholeness
+from aqs_batch.ingest.fields import Mpeg2Fields
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
 from aqs_batch.ingest.stream_time import StreamTime
@@ -113,8 +114,8 @@ def _describe(
 ) -> Video:
     stream = _pick_stream(container, limits)
     video = _declared(path, size, container, stream)  # before a decoder has changed the stream's
-    first = FirstFrame()
-    packets = _read_packets(container, stream, limits, first)
+    first, fields = FirstFrame(), Mpeg2Fields()
+    packets = _read_packets(container, stream, limits, first, fields)
     frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
@@ -132,7 +133,7 @@ def _describe(
         height=video.width if turned else video.height,
         frame_rate=frame_rate,
         variable_frame_rate=variable,
-        field_order=_field_order(video, first),
+        field_order=_field_order(video, first, fields),
         **first.turn._asdict(),
         duration_s=duration_s,
         held_s=held_s,
@@ -182,9 +183,11 @@ def _declared(
     )
 
 
-def _field_order(video: Video, first: FirstFrame) -> str:
-    """As the header says; where it is silent, as DV's and AVI's are, as the first frame is."""
-    if video.field_order != "unknown" or not first.is_interlaced:
+def _field_order(video: Video, first: FirstFrame, fields: Mpeg2Fields) -> str:
+    """As the header says; where it tells of no fields, as DV's and AVI's, by the pictures' word."""
+    if video.interlaced or fields.order:
+        return video.field_order if video.interlaced else fields.order
+    if not first.is_interlaced:
         return video.field_order
     return "bb" if video.codec == "dvvideo" else "tt"
 
@@ -240,6 +243,7 @@ def _read_packets(
     stream: av.video.stream.VideoStream,
     limits: Bounds,
     first: FirstFrame,
+    fields: Mpeg2Fields,
 ) -> _Packets:
     times: list[float] = []
     last = -math.inf, 0.0
@@ -251,6 +255,7 @@ def _read_packets(
     stream_time = StreamTime(container.format.name, step)
     avc = stream.codec_context.name == "h264"
     vp8 = stream.codec_context.name == "vp8"
+    mpeg2 = stream.codec_context.name == "mpeg2video"
     lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):
@@ -259,6 +264,8 @@ def _read_packets(
                 continue
             if vp8 and not keyframes.is_shown_vp8(memoryview(packet)):
                 continue  # counted as a frame, it had put off all that came after it
+            if mpeg2:
+                fields.look(memoryview(packet))
             stamp = packet.pts if packet.pts is not None else packet.dts
             # A raw stream has no times: frames then follow each other at the nominal rate.
             at = len(times) * step if stamp is None else stamp * base

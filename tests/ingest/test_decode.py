@@ -270,7 +270,10 @@ def filters(video: Video, **decoding: int) -> list[str]:
 def test_fields_are_parted_before_frames_are_chosen_and_hdr_is_mapped_after(make_clip) -> None:
     video = probe(make_clip())
     plain = ["scale", "select", "metadata", "scale", "format", "showinfo"]
-    assert filters(video) == plain
+    assert filters(dataclasses.replace(video, codec="vp9")) == plain
+    assert filters(video) == ["scale", "bwdif", *plain[1:]]  # any picture of H.264 may have fields
+    assert filters(dataclasses.replace(video, width=1)) == plain  # too small for the filter
+    video = dataclasses.replace(video, codec="vp9")
     for order in ("tt", "bb", "tb", "bt"):
         fields = dataclasses.replace(video, field_order=order)
         assert filters(fields) == ["scale", "bwdif", *plain[1:]]
@@ -344,6 +347,43 @@ def test_dv_is_deinterlaced_though_its_header_says_nothing(make_clip, name: str)
     options = ("-vf", "interlace=scan=bff", "-c:v", "dvvideo", "-pix_fmt", "yuv420p")
     video = probe(make_clip(name, size="720x576", rate=50, options=(*options, "-r", "25")))
     assert video.interlaced and video.field_order == "bb"
+
+
+def all_frames(path: Path, ffmpeg_path: str) -> set[bytes]:
+    _, sequences = read(path, ffmpeg_path, interval_s=0.01)
+    return {frame.tobytes() for s in sequences for frame in s.frames.data}
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("mpeg2video", "tt"), ("libx264", "progressive")], ids=["mpeg2", "h264"]
+)
+def test_video_that_follows_film_is_deinterlaced(
+    make_clip, ffmpeg_path: str, tmp_path: Path, name: str, order: str
+) -> None:
+    """The header goes by the first picture: all of such a file had been scored with its combs."""
+    codec = ("-c:v", name, "-b:v", "2M")
+    film = make_clip("film.ts", seconds=2, options=codec)
+    fields = ("-vf", "interlace", *codec, "-flags", "+ilme+ildct")
+    interlaced = make_clip("video.ts", seconds=2, rate=50, options=fields)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(film.read_bytes() + interlaced.read_bytes())
+    video, sequences = read(joined, ffmpeg_path)
+    assert video.field_order == order
+    assert probe(film).field_order == "progressive"
+    assert sequences[0].frames.data[0].tobytes() in all_frames(film, ffmpeg_path)
+    parted = all_frames(interlaced, ffmpeg_path)
+    assert all(frame.tobytes() in parted for frame in sequences[-1].frames.data)
+
+
+def test_fields_count_though_the_header_says_there_are_none(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    coded = ("-vf", "interlace", *X264, "-flags", "+ilme+ildct")
+    source, denied = make_clip("fields.mp4", rate=50, options=coded), tmp_path / "denied.mkv"
+    copied = [ffmpeg_path, "-nostdin", "-i", str(source), "-c", "copy"]
+    finished = ffmpeg.run([*copied, "-field_order", "progressive", str(denied)], timeout_s=60)
+    assert finished.returncode == 0
+    assert probe(source).field_order == probe(denied).field_order == "tt"
 
 
 @pytest.mark.parametrize(("name", "rate"), [("raw.264", 60), ("raw.hevc", 50)])
