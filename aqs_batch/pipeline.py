@@ -260,6 +260,8 @@ def _warnings(
             warnings.append("its colours are not said to be BT.2020's, but were taken as such")
     elif stamps.has_dolby_vision and not video.color_transfer:
         warnings.append("Dolby Vision without an HDR10, HLG or SDR base: scored in wrong colours")
+    if video.color_matrix == "bt2020c":
+        warnings.append("BT.2020 of constant luminance by its tag: read as that of the usual kind")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
     if stamps.has_crop:

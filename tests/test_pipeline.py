@@ -116,6 +116,8 @@ SAID = {
     "wide": ({}, ("-vf", "setsar=4/3"), {}, "anamorphic (4:3): scored as stored"),
     "HDR": ({}, ("-vf", "setparams=color_trc=arib-std-b67"), {},
             "its colours are not said to be BT.2020's, but were taken as such"),
+    "matrix": ({}, ("-vf", "format=yuv420p,setparams=colorspace=bt2020c"), {},
+               "BT.2020 of constant luminance by its tag: read as that of the usual kind"),
 }  # fmt: skip
 
 

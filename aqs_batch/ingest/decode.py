@@ -13,6 +13,7 @@ import numpy as np
 from aqs_batch.containers import SAFELY, input_name
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import Child, Finished, child
+from aqs_batch.ingest import colours
 from aqs_batch.ingest.frames import SWS_FLAGS, Colour, PipedFrames, PipeFormat, Sequence
 from aqs_batch.ingest.sampling import (
     EARLY_S,
@@ -29,14 +30,6 @@ from aqs_batch.records import DAMAGED, FRAMES_PER_SEQUENCE, Pixels, Video
 _INPUT = "the input"
 _PER_PICTURE = ("h264", "mpeg2video", "vc1")  # codecs that say of each picture whether of fields
 _LEAST_PX = 3  # that bwdif takes
-_HDR_COLOURS = {"color_primaries": "bt2020", "colorspace": "bt2020nc"}
-_TONE_MAP: tuple[tuple[str, dict[str, object]], ...] = (
-    ("zscale", {"t": "linear", "npl": 100}),
-    ("format", {"pix_fmts": "gbrpf32le"}),
-    ("zscale", {"p": "bt709"}),
-    ("tonemap", {"tonemap": "hable", "desat": 0}),
-    ("zscale", {"t": "bt709", "m": "bt709", "r": "limited"}),
-)
 
 
 @dataclass(frozen=True)
@@ -91,12 +84,15 @@ def argv(
     node = ffmpeg.input(_INPUT, **options)[str(video.stream_index)]
     # First of all, since a stream may change its size half-way: the scene score of a frame that is
     # smaller than the first had been taken beyond its end. Frames of one size pass as they are.
-    node = node.filter("scale", video.width, video.height, flags=SWS_FLAGS)
+    for name, arguments in colours.readable(video):
+        node = node.filter(name, **arguments)
+    planes = colours.to_planes(video)
+    node = node.filter("scale", video.width, video.height, flags=SWS_FLAGS, **planes)
     if may_have_fields(video):
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
     node = node.filter("select", chosen).filter("metadata", "print", key=SCENE_KEY)
     if video.hdr:
-        for name, arguments in tone_map(video):
+        for name, arguments in colours.tone_map(video):
             node = node.filter(name, **arguments)
     node = node.filter("scale", decoding.width, decoding.height, flags=SWS_FLAGS)
     pipe_format = piped_as(video, decoding)
@@ -118,13 +114,6 @@ def may_have_fields(video: Video) -> bool:
     """
     per_picture = video.codec in _PER_PICTURE and min(video.height, video.width) >= _LEAST_PX
     return video.interlaced or per_picture
-
-
-def tone_map(video: Video) -> list[tuple[str, dict[str, object]]]:
-    """The filters from HDR to BT.709; what a file does not say of its colours is BT.2020's."""
-    said = {"color_primaries": video.color_primaries, "colorspace": video.color_matrix}
-    missing: dict[str, object] = {key: _HDR_COLOURS[key] for key, name in said.items() if not name}
-    return [*([("setparams", missing)] if missing else []), *_TONE_MAP]
 
 
 def select_from(after_s: float) -> str:
@@ -181,8 +170,8 @@ def _in_one_pass(
         for sequence, _ in _windows(running, stamps, video, decoding):
             count += 1
             yield sequence
-        # Without a limit of its own: the child's ends it. A decoder that ended there had closed its
-        # pipe and was not gone yet, and a run of the tests failed.
+        # Without a limit of its own: the child's ends it, and may be just about to (a test's run
+        # failed where a decoder ended at its limit had closed its pipe and was not gone yet).
         finished = running.wait()
     if count == 0:
         raise _undecodable(video, finished)

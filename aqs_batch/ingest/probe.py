@@ -253,9 +253,8 @@ def _read_packets(
     base = float(stream.time_base or 0)
     step = 1 / float(_nominal_rate(container.format.name, stream) or 25)
     stream_time = StreamTime(container.format.name, step)
-    avc = stream.codec_context.name == "h264"
-    vp8 = stream.codec_context.name == "vp8"
-    mpeg2 = stream.codec_context.name == "mpeg2video"
+    codec = stream.codec_context.name
+    avc, vp8, mpeg2 = (codec == name for name in ("h264", "vp8", "mpeg2video"))
     lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
         for packet in itertools.islice(container.demux(stream), limits.max_packets):

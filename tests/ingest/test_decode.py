@@ -137,6 +137,34 @@ def test_hdr_that_says_nothing_but_its_transfer_is_tone_mapped(
 
 
 @pytest.mark.parametrize(
+    ("pixels", "tags"),
+    [
+        ("yuv420p", "colorspace=ycgco"),
+        ("yuv444p", "colorspace=bt2020c"),
+        ("yuv420p10le", "colorspace=bt2020c:color_primaries=bt2020:color_trc=smpte2084"),
+        ("gbrp10le", "colorspace=gbr:color_primaries=bt2020:color_trc=smpte2084"),
+    ],
+)
+def test_colours_that_the_scaler_refuses_are_read(
+    make_clip, ffmpeg_path: str, pixels: str, tags: str
+) -> None:
+    """They were said to be damaged or encrypted."""
+    dim = f"eq=contrast=0.4:brightness=-0.2,format={pixels},setparams={tags}"
+    path = make_clip("tagged.mkv", seconds=0.4, options=("-vf", dim, "-c:v", "ffv1"))
+    _, sequences = read(path, ffmpeg_path)
+    assert rgb(sequences[0]).std() > 20
+
+
+def test_ycgco_has_its_own_colours(make_clip, ffmpeg_path: str) -> None:
+    """Little green is magenta there; by other matrices these planes are green."""
+    planes = "format=yuv420p,geq=lum=128:cb=64:cr=128,setparams=colorspace=ycgco"
+    path = make_clip("own.mkv", seconds=0.4, options=("-vf", planes, "-c:v", "ffv1"))
+    _, sequences = read(path, ffmpeg_path)
+    red, green, blue = rgb(sequences[0])[3].reshape(-1, 3).mean(0)
+    assert green < 80 < 180 < red == pytest.approx(blue, abs=3)
+
+
+@pytest.mark.parametrize(
     ("file", "facts"),
     [
         ("fate_displaymatrix.mp4", {"width": 240, "height": 160, "rotation_deg": 270}),
