@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -149,8 +149,7 @@ def describe(event: Event) -> str:
     if event.kind == "waiting":
         return f"{name}  waits for another process that is working on it"
     if event.kind == "failed":
-        hint = f" ({facts['hint']})" if facts["hint"] else ""
-        return f"{place}{name}  FAILED: {shown(facts['reason'])}{hint}"
+        return f"{place}{name}  FAILED: {shown(facts['reason'])}{_hint(facts)}"
     if event.kind in ("scored", "unchanged"):
         seen = ", ".join(facts["detected"]) or "no artifact"
         spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
@@ -165,18 +164,22 @@ def describe(event: Event) -> str:
     return _describe_encode(event.kind, name, facts) or _describe_service(event.kind, name, facts)
 
 
+def _hint(facts: Mapping[str, Any]) -> str:
+    """What to do, in brackets; it may name a file, whose bytes had ended a whole service."""
+    return f" ({shown(facts['hint'])})" if facts.get("hint") else ""
+
+
 def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
     """One line about a re-encode, or one a rung."""
     if kind == "encode_failed":
-        hint = f" ({facts['hint']})" if facts["hint"] else ""
-        return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{shown(hint)}"
+        return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{_hint(facts)}"
     if kind == "encoded":
         lines = [_rung_words(rung) for rung in facts["rungs"]]
+        lines += _none_taken(facts["rungs"])
         lines += [f"WARNING {shown(words)}" for words in facts["warnings"]]
         return "\n".join(f"{name}  {words}" for words in lines)
     if kind == "left":
-        hint = f" ({facts['hint']})" if facts.get("hint") else ""
-        return f"{name}  {facts['reason']}{hint}"
+        return f"{name}  {facts['reason']}{_hint(facts)}"
     if kind == "replaced":
         return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
     return ""
@@ -185,7 +188,7 @@ def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
 def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
     """One line about what only a service meets."""
     why = shown(facts.get("reason", ""))
-    hint = f" ({facts['hint']})" if facts.get("hint") else ""
+    hint = _hint(facts)
     if kind == "watching":
         how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
         return f"watching {name}: {count(facts['files'], 'file')}, {how}"
@@ -214,6 +217,15 @@ def _rung_words(rung: Mapping[str, Any]) -> str:
     words += f", {rung['alignment']} ({rung['plan']})"
     kept = f", kept as {shown(rung['output'])}" if rung["output"] else ""
     return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")
+
+
+def _none_taken(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why no rung is the one to take, as the page says it; silence had looked like a fault."""
+    if any(rung["recommended"] for rung in rungs):
+        return []
+    is_measured = any(rung["vmaf"] is not None for rung in rungs)
+    why = "none of them saves bytes" if is_measured else "no VMAF was measured to choose by"
+    return [f"no rung is recommended: {why}"]
 
 
 def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:

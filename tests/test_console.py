@@ -133,3 +133,28 @@ def test_a_reader_who_leaves_is_no_fault_of_a_file() -> None:
         with pytest.raises(Unheard) as caught:
             listen(Event("progress", "a.mp4", {"done": 1, "planned": 2}))
     assert caught.type is Unheard  # closing the pipe fails as well, and that is left aside above
+
+
+@pytest.mark.parametrize("kind", ["failed", "encode_failed", "left", "trouble"])
+def test_hints_hold_names_of_any_bytes_as_text(kind: str) -> None:
+    """A re-encode that could not replace such a file had ended the service with a traceback."""
+    stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    with console.listener(as_json=False, stream=stream) as listen:
+        listen(Event(kind, "a.mp4", {"reason": "it stays", "hint": "It is b\udcff\n.mkv."}))
+    stream.seek(0)
+    (line,) = stream.read().splitlines()
+    assert r"it stays (It is b\xff\x0a.mkv.)" in line
+
+
+def test_where_no_rung_is_recommended_it_says_why() -> None:
+    """Four rungs and not a word had looked as if the choice was forgotten."""
+    rung = {"crf": 22, "codec": "x265", "preprocess": None, "kbps": 310.0, "vmaf": 95.0}
+    rung |= {"alignment": "exact", "plan": "full", "recommended": "", "output": ""}
+    for told, why in (
+        ([rung], "none of them saves bytes"),
+        ([rung | {"vmaf": None}], "no VMAF was measured to choose by"),
+    ):
+        lines = console.describe(Event("encoded", "a.mp4", {"rungs": told, "warnings": []}))
+        assert lines.splitlines()[-1] == f"a.mp4  no rung is recommended: {why}"
+    taken = {"rungs": [rung | {"recommended": "the smallest"}], "warnings": []}
+    assert "no rung" not in console.describe(Event("encoded", "a.mp4", taken))
