@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, WorstFrame
+from aqs_batch.records import RE_ENCODE, Check, Outcome, Rung, RunRecord, WorstFrame
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of, summarise
 from tests.reports.conftest import picture
@@ -271,3 +271,23 @@ def test_a_printed_index_says_which_files_it_shows(
     printed.write_text(document.replace("@media print", "@media all"), encoding="utf-8")
     seen = "['#shown', '#next', '#controls'].map(id => page.querySelector(id).checkVisibility())"
     assert laid_out(printed, 900, seen) == "true,false,false"
+
+
+def test_what_scrolls_sideways_can_be_reached_by_keyboard(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    laid_out: LaidOut,
+) -> None:
+    kept = Check("sound", "aac", "aac", True)
+    encodes = (replace(rungs[0], checks=(kept,), strip=(90.0, 95.0), recommended="x"), *rungs[1:])
+    render(tmp_path / "report", [build(encodes=encodes)], run)
+    (page,) = (tmp_path / "report" / "videos").iterdir()
+    wide = "[...page.querySelectorAll('*')].filter(e => e.scrollWidth > e.clientWidth && "
+    wide += "getComputedStyle(e).overflowX === 'auto')"
+    assert int(laid_out(page, 360, f"{wide}.length")) >= 6
+    out_of_reach = f"{wide}.filter(e => e.tabIndex !== 0 || !e.ariaLabel).length"
+    assert laid_out(page, 360, out_of_reach) == "0"
+    names = "[...page.querySelectorAll('.wide')].map(e => e.ariaLabel)"
+    assert laid_out(page, 360, f"{names}.length === new Set({names}).size") == "true"
