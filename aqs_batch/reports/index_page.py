@@ -135,7 +135,7 @@ def _row_data(row: Row, codec: int) -> list[object]:
         row.width,
         row.height,
         codec,
-        json_value(round(row.duration_s, 1)),
+        json_value(row.duration_s),  # rounded, a length was one second more than on its page
         row.size_bytes,
         row.delta,
         visible(row.reason[:_REASON_MAX]),

@@ -70,6 +70,11 @@ class Row:
         return aqs_words(round(self.aqs - self.delta, 6))
 
     @property
+    def change_words(self) -> str:
+        """How the AQS changed since the last run, or "" where it was not scored then."""
+        return "" if self.delta is None else change_words(self.delta)
+
+    @property
     def encode_problem(self) -> str:
         """Why the re-encode of a scored file failed; "": it did not."""
         is_scored = self.status is not Status.FAILED
@@ -97,6 +102,11 @@ class Summary:
     bettered: tuple[Row, ...]  # largest gain first
     duration_s: float
     size_bytes: int
+
+
+def change_words(delta: float) -> str:
+    """A change of AQS as it is counted: what counts as the same had been "-0.00" or "+0.01"."""
+    return f"{delta:+.2f}" if abs(delta) >= CHANGE_MIN else "0.00"
 
 
 def severities(sequence: SequenceScore) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, qualit
 from aqs_batch.reports.names import visible_name
 from aqs_batch.reports.rd_curve import rd_curve
 from aqs_batch.reports.rung_frames import WorstPicture, strips, worst_pictures
-from aqs_batch.reports.summary import WORST_MOMENTS, severities
+from aqs_batch.reports.summary import WORST_MOMENTS, change_words, severities
 from aqs_batch.reports.timeline import (
     alert_count,
     aqs_timeline,
@@ -220,7 +220,9 @@ def _change(aqs: float, before: float | None) -> str:
     if before is None:
         return ""
     then = aqs_words(before)
-    return f"{aqs - before:+.2f} since the last run, when this file's content scored {then}"
+    return (
+        f"{change_words(aqs - before)} since the last run, when this file's content scored {then}"
+    )
 
 
 def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:

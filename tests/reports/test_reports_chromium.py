@@ -16,6 +16,7 @@ import pytest
 from aqs_batch.records import RE_ENCODE, Check, Outcome, Rung, RunRecord, WorstFrame
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of, summarise
+from aqs_batch.wording import video_time
 from tests.reports.conftest import picture
 
 Dump = Callable[[str], tuple[str, str]]
@@ -271,6 +272,49 @@ def test_a_printed_index_says_which_files_it_shows(
     printed.write_text(document.replace("@media print", "@media all"), encoding="utf-8")
     seen = "['#shown', '#next', '#controls'].map(id => page.querySelector(id).checkVisibility())"
     assert laid_out(printed, 900, seen) == "true,false,false"
+
+
+def test_a_length_reads_the_same_in_the_table_and_on_its_page(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord, dump: Dump
+) -> None:
+    """1.9997 s had been 0:02 beside 0:01.9, and a clip of one frame had no length at all."""
+    video = build().video
+    assert video is not None
+    lengths_s = {"a": 0.04, "b": 1.999667, "c": 59.96}
+    outcomes = [
+        build(f"{name}.mp4", video=replace(video, duration_s=length_s))
+        for name, length_s in lengths_s.items()
+    ]
+    address = render(tmp_path / "report", outcomes, run).as_uri()
+    rows = body_rows(dump(address + "#sort=duration")[0])
+    for row, length_s in zip(rows, lengths_s.values(), strict=True):
+        assert f'<td class="num">{video_time(length_s)}</td>' in row
+
+
+def test_a_change_too_small_to_count_is_none_in_the_table(
+    tmp_path: Path, outcome: Outcome, run: RunRecord, dump: Dump
+) -> None:
+    assert outcome.score is not None
+    found = replace(outcome, previous_aqs=outcome.score.aqs + 0.004)
+    (row,) = body_rows(dump(render(tmp_path / "report", [found], run).as_uri())[0])
+    assert '<td class="num">0.00</td>' in row and "-0.00" not in row
+
+
+def test_paging_by_keyboard_to_an_end_keeps_the_focus(
+    tmp_path: Path,
+    build_archive: Callable[[int], list[Outcome]],
+    run: RunRecord,
+    laid_out: LaidOut,
+) -> None:
+    """A button that can do no more had thrown it to the top of the page."""
+    rows = [row_of(outcome) for outcome in build_archive(150)]
+    index = render_index(tmp_path / "report", rows, run)
+    press = "page.getElementById('{0}').focus() || page.getElementById('{0}').click()"
+    focus = "page.activeElement.id"
+    to_the_end = press.format("next")
+    assert laid_out(index, 900, f"({to_the_end}, {focus})") == "previous"
+    and_back = press.format("previous")
+    assert laid_out(index, 900, f"({to_the_end}, {and_back}, {focus})") == "next"
 
 
 def test_what_scrolls_sideways_can_be_reached_by_keyboard(

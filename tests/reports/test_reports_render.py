@@ -467,3 +467,16 @@ def test_a_score_without_tiles_or_probe_still_renders(
     outcome = replace(outcome, score=replace(outcome.score, sequences=bare), provenance=None)
     render(tmp_path, [outcome], replace(run, finished_at="", settings={}))
     assert "α × quality" in Page(video_path(tmp_path, outcome)).text()
+
+
+def test_what_counts_as_the_same_is_not_shown_as_a_change(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    """0.004 less had been a change of -0.00, and 0.007 more one of +0.01, though neither counts."""
+    assert outcome.score is not None
+    for before, shown in ((0.004, "0.00"), (-0.007, "0.00"), (0.02, "-0.02")):
+        found = replace(outcome, previous_aqs=outcome.score.aqs + before)
+        index = Page(render(tmp_path, [found], run))
+        rows = index.source[index.source.index('<table id="table"') :]
+        assert f'<td class="num">{shown}</td>' in rows
+        assert f"{shown} since the last run" in Page(video_path(tmp_path, found)).text("p")

@@ -41,7 +41,8 @@
   let shown = [];
 
   const score = (value) => (value === null ? "–" : value.toFixed(2));
-  const signed = (value) => (value === null ? "" : (value < 0 ? "" : "+") + value.toFixed(2));
+  const signed = (value) => (value === null ? "" :  // below 0.01 it counts as the same
+    Math.abs(value) < 0.01 ? "0.00" : (value < 0 ? "" : "+") + value.toFixed(2));
   const two = (value) => String(value).padStart(2, "0");
   function videoTime(seconds) {
     if (!seconds) return "";
@@ -235,12 +236,14 @@
     failed.checked = false;
     update(0);
   });
-  const turn = (by) => {
+  function turn(by, pressed, other) {
     update(state.page + by);
+    // A button that can do no more loses the focus: who goes by keyboard was sent to the top.
+    if (element(pressed).disabled) element(other).focus({preventScroll: true});
     element("files").scrollIntoView({block: "start"});
-  };
-  element("previous").addEventListener("click", () => turn(-1));
-  element("next").addEventListener("click", () => turn(1));
+  }
+  element("previous").addEventListener("click", () => turn(-1, "previous", "next"));
+  element("next").addEventListener("click", () => turn(1, "next", "previous"));
   window.addEventListener("hashchange", () => { recall(); select(); show(); });
   recall();
   select();
