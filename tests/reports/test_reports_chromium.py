@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.records import RE_ENCODE, Check, Outcome, Rung, RunRecord, WorstFrame
+from aqs_batch.records import RE_ENCODE, Check, Outcome, Rung, RunRecord, Vmaf, WorstFrame
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of, summarise
 from aqs_batch.wording import video_time
@@ -335,3 +335,25 @@ def test_what_scrolls_sideways_can_be_reached_by_keyboard(
     assert laid_out(page, 360, out_of_reach) == "0"
     names = "[...page.querySelectorAll('.wide')].map(e => e.ariaLabel)"
     assert laid_out(page, 360, f"{names}.length === new Set({names}).size") == "true"
+
+
+def test_a_printed_figure_is_not_torn_in_two(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    laid_out: LaidOut,
+) -> None:
+    """A VMAF of 100.0 had been 10 on one line and 0.0 on the next."""
+    perfect = Vmaf(100.0, 100.0, 100.0, 100.0)
+    taken = replace(rungs[0], vmaf=perfect, recommended="the smallest", ratio=0.4)
+    index = render(tmp_path / "report", [build("n" * 200, encodes=(taken,))], run)
+    printed = index.read_text(encoding="utf-8").replace("@media print", "@media all")
+    index.write_text(printed, encoding="utf-8")
+    cell = "page.querySelector('#table tbody tr').lastElementChild"
+    text = f"{cell}.firstChild"
+    lines = (
+        f"(() => {{const r = page.createRange(), t = {text}, at = t.data.indexOf('100.0');"
+        "r.setStart(t, at); r.setEnd(t, at + 5); return r.getClientRects().length})()"
+    )
+    assert laid_out(index, 600, lines) == "1"

@@ -480,3 +480,14 @@ def test_what_counts_as_the_same_is_not_shown_as_a_change(
         rows = index.source[index.source.index('<table id="table"') :]
         assert f'<td class="num">{shown}</td>' in rows
         assert f"{shown} since the last run" in Page(video_path(tmp_path, found)).text("p")
+
+
+def test_what_waits_is_not_said_to_need_a_command(
+    tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    """Of a watch folder the service goes on by itself."""
+    waiting = replace(run, counts=dict(run.counts) | {"pending": 3})
+    (said,) = re.findall(
+        r"<p><b>3 files</b>.*</p>", Page(render(tmp_path, [outcome], waiting)).source
+    )
+    assert "Where nothing works on them by now, the same command again goes on with them." in said
