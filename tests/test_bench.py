@@ -59,6 +59,17 @@ def test_bench_measures_forecasts_and_draws(make_clip, tmp_path: Path) -> None:
     assert "<svg" in drawn and "http" not in drawn
 
 
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    clip = tmp_path / "no video.mp4"  # what measuring would have stumbled over
+    clip.write_text("hello")
+    done = aqs(
+        "bench", "--clip", str(clip), "--profile-resources", f"{clip}/use.html", cwd=tmp_path
+    )
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "readable" not in done.stderr and clip.name in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [clip.name]
+
+
 def test_sound_without_a_decoder_does_not_hurry_the_decoding(
     make_clip, tmp_path: Path, ffmpeg_path: str
 ) -> None:

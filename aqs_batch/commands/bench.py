@@ -34,7 +34,7 @@ SHOWN_LAYERS = 12
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--profile-resources",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Write a page that draws CPU, memory and GPU while it runs.",
 )
 def bench(
@@ -54,12 +54,13 @@ def bench(
         parts: dict[str, Any] = {}
         if profile_resources:
             from aqs_batch import resources
-            from aqs_batch.reports.atomic import replace_text
+            from aqs_batch.reports.atomic import atomic_file
 
-            with naming(path), resources.sampling() as samples:
-                measured = measure.measure(settings, path)
-            title = "Resources while aqs-batch bench ran"
-            replace_text(profile_resources, resources.page(samples, title))
+            # Opened first: that it cannot be written had shown after all was measured.
+            with atomic_file(profile_resources) as page:
+                with naming(path), resources.sampling() as samples:
+                    measured = measure.measure(settings, path)
+                page.write(resources.page(samples, "Resources while aqs-batch bench ran"))
             parts["resources"] = resources.summary(samples)
         else:
             with naming(path):
