@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,8 +145,8 @@ class Video:
         return self.field_order in {"tt", "bb", "tb", "bt"}
 
 
-@dataclass(frozen=True)
-class TileScores:
+# A report makes millions of them, and a frozen dataclass took several times as long to make.
+class TileScores(NamedTuple):
     """What the model says of one tile: vectors of ten in Artifact order, all in 0-1."""
 
     x: float  # centre of the tile in the frame, 0-1
@@ -168,15 +166,10 @@ class SequenceScore:
     artifact_component: float
     probability: tuple[float, ...]
     intensity: tuple[float, ...]
+    severity: tuple[float, ...]  # mean over tiles of probability x intensity
     tiles: tuple[TileScores, ...]
     scene: int = 0
     thumbnail: bytes | None = field(repr=False, default=None)  # JPEG, worst moments only
-
-    @cached_property  # asked for by score, JSON and each chart: a seventh of a report's time
-    def severity(self) -> tuple[float, ...]:
-        """Mean over tiles of probability x intensity, in Artifact order."""
-        rows = [map(operator.mul, t.probability, t.intensity) for t in self.tiles]
-        return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def sequences(rng: np.random.Generator, count: int) -> tuple[SequenceScore, ...]
         tile = TileScores(0.5, 0.5, row[0], probability, intensity)
         found.append(
             SequenceScore(float(number), row[0], row[0], row[1], probability, intensity,
+                          tuple(p * i for p, i in zip(probability, intensity, strict=True)),
                           (tile,) * TILES)
         )  # fmt: skip
     return tuple(found)

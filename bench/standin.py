@@ -83,7 +83,14 @@ def analysis_of(content: bytes, fingerprint: str, path: Path) -> Analysis:
         tile = TileScores(0.5, 0.5, value, (value,) * 10, (0.5,) * 10)
         rows.append(
             SequenceScore(
-                float(number), value, value, 1 - value, (value,) * 10, (0.5,) * 10, (tile,)
+                float(number),
+                value,
+                value,
+                1 - value,
+                (value,) * 10,
+                (0.5,) * 10,
+                (value / 2,) * 10,
+                (tile,),
             )
         )
     return Analysis(

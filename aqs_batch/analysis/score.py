@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 from enum import Enum
@@ -86,6 +87,7 @@ def score_sequence(
         artifact_component=_mean(damages),
         probability=_means([t.probability for t in tiles]),
         intensity=_means([t.intensity for t in tiles]),
+        severity=_severity(tiles),
         tiles=tuple(tiles),
         scene=scene,
     )
@@ -152,6 +154,12 @@ def percentile(values: Rows[float], percent: float) -> float:
 def _mean(values: Rows[float]) -> float:
     # fsum: the mean of equal values is that value, and 1.0 stays attainable.
     return math.fsum(values) / len(values)
+
+
+def _severity(tiles: Rows[TileScores]) -> tuple[float, ...]:
+    rows = [map(operator.mul, t.probability, t.intensity) for t in tiles]
+    # Not fsum: the store adds as plainly, and what is read back is to be what was saved.
+    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
 
 
 def _means(rows: Rows[tuple[float, ...]]) -> tuple[float, ...]:

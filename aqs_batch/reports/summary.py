@@ -15,7 +15,6 @@ from aqs_batch.records import (
     QualityLevel,
     Rung,
     Score,
-    SequenceScore,
     Status,
 )
 from aqs_batch.reports.names import page_name
@@ -107,13 +106,6 @@ class Summary:
 def change_words(delta: float) -> str:
     """A change of AQS as it is counted: what counts as the same had been "-0.00" or "+0.01"."""
     return f"{delta:+.2f}" if abs(delta) >= CHANGE_MIN else "0.00"
-
-
-def severities(sequence: SequenceScore) -> tuple[float, ...]:
-    """The ten severities of a sequence, also of one kept without its tiles."""
-    if sequence.tiles:
-        return sequence.severity
-    return tuple(p * i for p, i in zip(sequence.probability, sequence.intensity, strict=True))
 
 
 def severity(score: Score, artifact: Artifact) -> float:

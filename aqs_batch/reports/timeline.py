@@ -10,7 +10,6 @@ from itertools import pairwise
 from aqs_batch.records import Artifact, QualityLevel, SequenceScore
 from aqs_batch.reports import svg
 from aqs_batch.reports.explanations import label
-from aqs_batch.reports.summary import severities
 from aqs_batch.wording import aqs_words, count, decimal, video_time
 
 WIDTH = 960.0
@@ -39,7 +38,7 @@ class _Slice:
     @cached_property  # the curve and the count of alerts have no use for it
     def peaks(self) -> tuple[float, ...]:
         """The highest severity of each artifact."""
-        rows = [severities(member) for member in self.members]
+        rows = [member.severity for member in self.members]
         return tuple(max(column) for column in zip(*rows, strict=True))
 
 
@@ -242,7 +241,7 @@ def _row_cells(
 
 
 def _moment(sequence: SequenceScore) -> str:
-    values = severities(sequence)
+    values = sequence.severity
     level = QualityLevel.of(sequence.aqs)
     words = f"{video_time(sequence.t_s)}: AQS {aqs_words(sequence.aqs)}, {level.value}"
     strongest = max(range(len(values)), key=values.__getitem__, default=None)

@@ -20,7 +20,7 @@ from aqs_batch.records import (
     Video,
 )
 from aqs_batch.reports.names import printable
-from aqs_batch.reports.summary import severities, severity
+from aqs_batch.reports.summary import severity
 
 _DECIMALS = 6
 _NAMES = tuple(artifact.value for artifact in Artifact)  # of each sequence, millions of times
@@ -114,7 +114,7 @@ def _sequence_json(sequence: SequenceScore) -> dict[str, Any]:
         "t": _number(sequence.t_s),
         "aqs": _number(sequence.aqs),
         "quality": _number(sequence.quality),
-        "artifacts": dict(zip(_NAMES, map(_number, severities(sequence)), strict=True)),
+        "artifacts": dict(zip(_NAMES, map(_number, sequence.severity), strict=True)),
     }
 
 

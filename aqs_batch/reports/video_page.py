@@ -15,7 +15,7 @@ from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, qualit
 from aqs_batch.reports.names import visible_name
 from aqs_batch.reports.rd_curve import rd_curve
 from aqs_batch.reports.rung_frames import WorstPicture, strips, worst_pictures
-from aqs_batch.reports.summary import WORST_MOMENTS, change_words, severities
+from aqs_batch.reports.summary import WORST_MOMENTS, change_words
 from aqs_batch.reports.timeline import (
     alert_count,
     aqs_timeline,
@@ -184,7 +184,7 @@ def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
 
 
 def _cause(sequence: SequenceScore) -> str:
-    values = severities(sequence)
+    values = sequence.severity
     strongest = max(range(len(values)), key=values.__getitem__, default=0)
     if not values or svg.step_of(values[strongest]) == 0:
         return "no artifact stands out"

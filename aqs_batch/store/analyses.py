@@ -169,16 +169,17 @@ def _rows(key: int, parts: Iterable[SequenceScore]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _tables(rows: Rows[Any]) -> tuple[_Table, _Table, _Table]:
-    """All tiles of an analysis, how many each sequence has, and their means by sequence; decoded
-    together, which is twice as quick.
+def _tables(rows: Rows[Any]) -> tuple[_Table, list[int], _Table]:
+    """All tiles of an analysis, where those of each sequence end, and their means by sequence with
+    the ten severities after them; decoded together, which is twice as quick.
     """
-    blocks = [np.frombuffer(row.tiles, "<f4").reshape(-1, _TILE_NUMBERS) for row in rows]
-    table = np.concatenate(blocks).astype(float) if blocks else np.empty((0, _TILE_NUMBERS))
-    counts = np.array([len(block) for block in blocks])
-    starts = np.cumsum(counts) - counts
-    means = np.add.reduceat(table, starts) / counts[:, None] if blocks else table
-    return table, counts, means
+    table = np.frombuffer(b"".join(row.tiles for row in rows), "<f4").astype(float)
+    table = table.reshape(-1, _TILE_NUMBERS)
+    table = np.hstack([table, table[:, 3:13] * table[:, 13:]])
+    counts = np.array([len(row.tiles) // (4 * _TILE_NUMBERS) for row in rows], int)
+    ends = np.cumsum(counts)
+    means = np.add.reduceat(table, ends - counts) / counts[:, None] if len(rows) else table
+    return table, ends.tolist(), means
 
 
 def _mean_sequence(rows: Rows[Any], aqs: float) -> Iterator[SequenceScore]:
@@ -189,26 +190,26 @@ def _mean_sequence(rows: Rows[Any], aqs: float) -> Iterator[SequenceScore]:
         math.fsum(column) / len(rows)
         for column in zip(*((row.quality, row.artifact_component) for row in rows), strict=True)
     )
-    tile = TileScores(mean[0], mean[1], mean[2], tuple(mean[3:13]), tuple(mean[13:]))
-    yield SequenceScore(0.0, aqs, quality, damage, tile.probability, tile.intensity, (tile,))
+    yield SequenceScore(
+        0.0, aqs, quality, damage, tuple(mean[3:13]), tuple(mean[13:23]), tuple(mean[23:]), ()
+    )
 
 
 def _sequences(rows: Rows[Any], _: float) -> Iterator[SequenceScore]:
     """All sequences of an analysis."""
-    table, counts, means = _tables(rows)
-    ends = np.cumsum(counts)
-    tiles = [TileScores(r[0], r[1], r[2], tuple(r[3:13]), tuple(r[13:])) for r in table.tolist()]
-    for row, end, count, mean in zip(
-        rows, ends.tolist(), counts.tolist(), means.tolist(), strict=True
-    ):
+    table, ends, means = _tables(rows)
+    # By columns: a film has ten thousands of tuples, which one by one took twice as long.
+    numbers = table[:, :3].T.tolist()
+    tiles = list(map(TileScores, *numbers, _tens(table, 3), _tens(table, 13)))
+    of_each = [tuple(tiles[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    vectors = (_tens(means, first) for first in (3, 13, 23))
+    for row, own, chances, strengths, severity in zip(rows, of_each, *vectors, strict=True):
+        _, _, t_s, scene, aqs, quality, damage, _, thumbnail = row
         yield SequenceScore(
-            row.t_s,
-            row.aqs,
-            row.quality,
-            row.artifact_component,
-            tuple(mean[3:13]),
-            tuple(mean[13:]),
-            tuple(tiles[end - count : end]),
-            row.scene,
-            row.thumbnail,
+            t_s, aqs, quality, damage, chances, strengths, severity, own, scene, thumbnail
         )
+
+
+def _tens(table: _Table, first: int) -> Iterator[tuple[float, ...]]:
+    """Ten numbers of each row, from column `first` on."""
+    return map(tuple, table[:, first : first + 10].tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,14 @@ def _sequence(seed: int, k: int, of: int, thumbnail: bytes | None) -> SequenceSc
     tiles = tuple(_tile(seed, k, index, badness) for index in range(4))
     mean = [sum(column) / 4 for column in zip(*(tile.probability for tile in tiles), strict=True)]
     power = [sum(column) / 4 for column in zip(*(tile.intensity for tile in tiles), strict=True)]
+    rows = [map(operator.mul, tile.probability, tile.intensity) for tile in tiles]
+    severity = tuple(sum(column) / 4 for column in zip(*rows, strict=True))
     quality = sum(tile.quality for tile in tiles) / 4
     component = 1 - math.prod(1 - min(1.0, p * i) for p, i in zip(mean, power, strict=True))
     aqs = 0.6 * quality + 0.4 * (1 - component)
     t_s, scene = float(k), int(share * 4.99)
     return SequenceScore(
-        t_s, aqs, quality, component, tuple(mean), tuple(power), tiles, scene, thumbnail
+        t_s, aqs, quality, component, tuple(mean), tuple(power), severity, tiles, scene, thumbnail
     )
 
 

@@ -30,7 +30,15 @@ def flat(
     tile = TileScores(0.5, 0.5, 0.9, vector, (1.0,) * 10)
     return [
         SequenceScore(
-            float(t), value, 0.9, 0.1, vector, (1.0,) * 10, (tile,), (scenes or [0] * len(aqs))[t]
+            float(t),
+            value,
+            0.9,
+            0.1,
+            vector,
+            (1.0,) * 10,
+            vector,
+            (tile,),
+            (scenes or [0] * len(aqs))[t],
         )
         for t, value in enumerate(aqs)
     ]
@@ -98,14 +106,6 @@ def test_the_heat_map_labels_rows_and_peaks() -> None:
     assert "Blocking: peaks at 0.70 near 0:04" in drawing
     kinds = {node.get("class") for node in root.iter("path")}
     assert kinds == {"s3", "s8"}  # 0.1 and 0.7; the nine clean rows draw nothing
-
-
-def test_the_curve_asks_no_sequence_for_its_severities() -> None:
-    """It had, and the count of alerts again: with the heat map a tenth of a report's time."""
-    sequences = flat([0.9] * 100)  # too many for dots, whose words do ask
-    assert alert_count(sequences, 100.0) == 0
-    aqs_timeline(sequences, 100.0, 0.9)
-    assert not any("severity" in vars(sequence) for sequence in sequences)
 
 
 def test_the_frame_map_finds_the_bad_corner() -> None:

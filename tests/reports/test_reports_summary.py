@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aqs_batch.records import Artifact, Outcome, Provenance, QualityLevel, Rung, Status
-from aqs_batch.reports.summary import row_of, severities, summarise
+from aqs_batch.reports.summary import row_of, summarise
 from aqs_batch.reports.video_json import json_value, video_json
 
 DESIGN_KEYS = {
@@ -111,14 +111,6 @@ def test_json_values_of_other_types() -> None:
         "c": "failed",
         "d": ["x\\x80", 1, True],
     }
-
-
-def test_severities_of_a_sequence_kept_without_tiles(outcome: Outcome) -> None:
-    assert outcome.score is not None
-    bare = replace(outcome.score.sequences[0], tiles=())
-    assert severities(bare) == pytest.approx(
-        [p * i for p, i in zip(bare.probability, bare.intensity, strict=True)]
-    )
 
 
 def with_aqs(outcome: Outcome, aqs: float, **changes: Any) -> Outcome:

@@ -60,6 +60,24 @@ def test_a_result_reads_back_as_it_was_saved(store: Store, analysis: Analysis) -
     assert store.job_counts()["done"] == 1
 
 
+def test_sequences_of_unlike_numbers_of_tiles_keep_their_own(
+    store: Store, analysis: Analysis
+) -> None:
+    tiles = [
+        TileScores(0.5, 0.5, n / 8, tuple((n + i) / 32 for i in range(10)), (0.75, n / 8) * 5)
+        for n in range(6)
+    ]
+    parts = ([tiles[0]], tiles[1:4], tiles[4:])
+    sequences = tuple(score_sequence(float(n), own, Scoring()) for n, own in enumerate(parts))
+    job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
+    assert job is not None
+    store.save(job, dataclasses.replace(analysis, sequences=sequences), 0.5)
+    found = store.analysis("print", KEY)
+    assert found is not None
+    assert found.sequences == sequences
+    assert found.sequences[1].severity[0] == pytest.approx(0.75 * (1 + 2 + 3) / 3 / 32)
+
+
 def test_results_under_other_settings_stand_beside_each_other(
     store: Store, analysis: Analysis
 ) -> None:
