@@ -53,11 +53,21 @@ class Scene:
         return child
 
     def finish(self) -> None:
-        """Let one more process do whatever is left, to its end."""
-        child = _FORK.Process(target=self._serve, args=(True,))
-        child.start()
-        child.join(300)
-        assert child.exitcode == 0, f"the last process ended with {child.exitcode}"
+        """Let more processes do whatever is left, to its end.
+
+        One is not enough where it takes a job out of dead hands late: it ends without waiting for
+        the job's backoff, as a slow machine showed.
+        """
+        for _ in range(3):
+            child = _FORK.Process(target=self._serve, args=(True,))
+            child.start()
+            child.join(300)
+            assert child.exitcode == 0, f"the last process ended with {child.exitcode}"
+            store = self.store()
+            left = store.job_counts()["queued"]
+            store.close()
+            if not left:
+                return
 
     def _serve(self, once: bool) -> None:
         os.setsid()
