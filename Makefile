@@ -23,7 +23,7 @@ FOUND_VARIED_SAMPLES ?= 2560
 FOUND := training/cache/found
 FROM ?= aqs_batch/weights/aqs-b0.safetensors
 # Every result names the version of its checkpoint: whoever makes one says which.
-VERSION ?= $(error say VERSION=... of the checkpoint to be made)
+VERSION ?=
 JURY := training/runs/heads/best_f1.safetensors
 
 .PHONY: run test venv lint fmt faults bench folds found samples versioned train jury further beside thresholds evaluate field clean
@@ -86,10 +86,10 @@ samples: folds found
 
 # Asked for before samples are made, which takes hours.
 versioned:
-	@: $(VERSION)
+	@: $(if $(strip $(VERSION)),,$(error say VERSION=... of the checkpoint to be made))
 
 define ship
-	$(MALLOC) $(BIN)/python -m training.ship --checkpoint $(1) --version $(VERSION)
+	$(MALLOC) $(BIN)/python -m training.ship --checkpoint $(1) --version '$(VERSION)'
 endef
 
 define beside_and_ship

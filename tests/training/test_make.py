@@ -13,10 +13,11 @@ SHIPPED = "aqs_batch/weights/aqs-b0.safetensors"
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make here")
+@pytest.mark.parametrize("nothing", [[], ["VERSION="], ["VERSION= "]])
 @pytest.mark.parametrize("target", ["train", "jury", "further", "beside", "thresholds"])
-def test_a_version_is_asked_for_before_samples_are_made(target: str) -> None:
+def test_a_version_is_asked_for_before_samples_are_made(target: str, nothing: list[str]) -> None:
     argv = ["make", "--dry-run", "VENV=none", target]
-    asked = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    asked = subprocess.run([*argv, *nothing], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert asked.returncode == 2 and "say VERSION=" in asked.stderr
     assert "training" not in asked.stdout
     told = subprocess.run(
@@ -24,7 +25,7 @@ def test_a_version_is_asked_for_before_samples_are_made(target: str) -> None:
     )
     shipped = SHIPPED if target == "thresholds" else "training/runs/heads/best_f1.safetensors"
     assert told.returncode == 0
-    assert f"training.ship --checkpoint {shipped} --version 1" in told.stdout
+    assert f"training.ship --checkpoint {shipped} --version '1'" in told.stdout
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make here")
