@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -35,6 +36,7 @@ from training.vimeo import VimeoLibrary
 from training.whole import whole
 
 SHARD = 64
+UNREADABLE = (OSError, EOFError, ValueError, BadZipFile)
 RECIPES = {
     "standard": STANDARD, "held_out": HELD_OUT, "hard": HARD, "wild": WILD, "varied": VARIED,
     "used": USED,
@@ -139,18 +141,47 @@ def _opened(truth: Path) -> tuple[np.memmap[Any, np.dtype[np.uint8]], dict[str, 
         mapped = np.load(tiles, mmap_mode="r")
         with np.load(truth) as arrays:
             columns = dict(arrays)
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise MediaError(
             f"{truth} or {tiles.name} beside it cannot be read: {error}",
             hint="Delete both and make them again: `python -m training.dataset`.",
         ) from error
+    columns.pop("recipe", None)
     if str(columns.pop("scales", "")) != _scales() or "swatch" not in columns:
-        raise MediaError(
-            f"{truth}: its intensities are on other scales than effect.SCALES, or it is "
+        raise _unlike(
+            truth,
+            "its intensities are on other scales than effect.SCALES, or it is "
             "from before samples had swatches",
-            hint="Delete its folder and make them again: `python -m training.dataset`.",
         )
     return mapped, columns
+
+
+def _unlike(truth: Path, why: str) -> MediaError:
+    hint = f"Delete {truth.parent} and make them again: `python -m training.dataset`."
+    return MediaError(f"{truth}: {why}", hint=hint)
+
+
+def refuse_others(folder: Path, recipe: Recipe) -> None:
+    """Raise MediaError when a folder has samples of the recipe as it was: beside new ones they
+    would be learned from as if nothing had changed. Older shards do not say what they are of.
+    """
+    for truth in sorted(folder.glob("*.truth.npz")):
+        try:
+            with np.load(truth) as arrays:
+                of, scales = str(arrays.get("recipe", "{}")), str(arrays.get("scales", ""))
+        except UNREADABLE as error:
+            raise _unlike(truth, f"cannot be read: {error}") from error
+        if scales != _scales():
+            raise _unlike(truth, "its intensities are on other scales than effect.SCALES")
+        before, now, default = json.loads(of), _asked_for(recipe), _asked_for(Recipe())
+        for name, value in now.items() if before else ():
+            # What recipes have learned to ask for since then, these samples had not.
+            if (had := before.get(name, default[name])) != value:
+                raise _unlike(truth, f"made when its recipe had {name} {had}, which is {value} now")
+
+
+def _asked_for(recipe: Recipe) -> dict[str, str]:
+    return {field.name: repr(getattr(recipe, field.name)) for field in fields(recipe)}
 
 
 def _scales() -> str:
@@ -191,6 +222,7 @@ def write_shard(
             vmaf=np.array([s.vmaf for s in made], np.float32),
             note=np.array([s.note for s in made]),
             scales=np.array(_scales()),
+            recipe=np.array(json.dumps(_asked_for(recipe))),
         )
 
 
@@ -242,6 +274,7 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = RECIPES[args.recipe]
     folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
+    refuse_others(folder, recipe)
     library = library_of(args.data, args.media, args.cache, args.split)
     for number in range(-(-args.samples // SHARD)):
         if (folder / f"{number:05d}.truth.npz").exists():
@@ -249,7 +282,8 @@ def main() -> None:
         began = time.monotonic()
         write_shard(folder, number, library, args.split, recipe)
         rate = SHARD / (time.monotonic() - began)
-        print(f"{args.split} {number * SHARD + SHARD}/{args.samples}  {rate:.1f}/s", flush=True)
+        done = min(number * SHARD + SHARD, args.samples)
+        print(f"{folder.name} {done}/{args.samples}  {rate:.1f}/s", flush=True)
 
 
 if __name__ == "__main__":

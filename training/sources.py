@@ -6,6 +6,7 @@ Splits are by source file. Regions are cut at native resolution, or from a frame
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from pathlib import Path
 from typing import Protocol
@@ -90,8 +91,7 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     folder = cache / "regions" / source.split
     points = folder / f"{source.name}.points.npy"
     if points.exists():
-        return sorted(folder.glob(f"{source.name}__*.npy"))
-    folder.mkdir(parents=True, exist_ok=True)
+        return _regions(folder, source)
     rng = np.random.default_rng(seed("regions", source.name))
     native = read_frames(source.path)
     height = min(native.shape[1:3])
@@ -107,13 +107,28 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
         side_y, side_x = min(REGION_PX, high), min(REGION_PX, wide)
         t = rng.integers(0, count - length + 1)
         y, x = rng.integers(0, high - side_y + 1), rng.integers(0, wide - side_x + 1)
-        np.save(
-            folder / f"{source.name}__{number:02d}.npy",
-            frames[t : t + length, y : y + side_y, x : x + side_x],
-        )
+        with whole(folder / f"{source.name}__{number:02d}.npy") as region:
+            np.save(region, frames[t : t + length, y : y + side_y, x : x + side_x])
     with whole(points) as unfinished:
         np.save(unfinished, squeezed(native[len(native) // 2]))
-    return sorted(folder.glob(f"{source.name}__*.npy"))
+    return _regions(folder, source)
+
+
+def _regions(folder: Path, source: Source) -> list[Path]:
+    """A clip's regions and no other's: a name may have brackets, or begin with another's."""
+    return sorted(folder.glob(f"{glob.escape(source.name)}__[0-9][0-9].npy"))
+
+
+def _stored(path: Path) -> Frames:
+    """An array that was cut earlier; raises MediaError when it is no use."""
+    try:
+        frames: Frames = np.load(path)
+    except (EOFError, ValueError) as error:
+        raise MediaError(
+            f"{path} cannot be read: {error}",
+            hint="Delete the .points.npy of its clip beside it, and the clip is cut anew.",
+        ) from error
+    return frames
 
 
 class Scene:
@@ -141,11 +156,11 @@ class ClipScene(Scene):
     _whole: Frames | None = None  # None: these frames are whole themselves
 
     def __init__(self, path: Path, stride: int = 1, reverse: bool = False) -> None:
-        burst = np.load(path)
+        burst = _stored(path)
         self._frames = (burst[::-1] if reverse else burst)[::stride]
         self.name = path.stem
         self.length = len(self._frames)
-        self._whole = np.load(path.with_name(f"{path.stem.rpartition('__')[0]}.points.npy"))
+        self._whole = _stored(path.with_name(f"{path.stem.rpartition('__')[0]}.points.npy"))
 
     def whole(self, t: float) -> Frames:
         return super().whole(t) if self._whole is None else self._whole

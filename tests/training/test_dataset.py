@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +15,10 @@ from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset
 from training.content import Gradient
-from training.dataset import Shards, write_shard
+from training.dataset import Shards, refuse_others, write_shard
+from training.manifest import Source
 from training.recipe import STANDARD
-from training.sources import Library, Scene
+from training.sources import REGIONS_PER_CLIP, ClipScene, Library, Scene, cut_regions
 
 HEADER = "file,kind,split,clean,content_tag\n"
 
@@ -71,3 +75,45 @@ def test_material_that_cannot_be_read_is_named(kind: str, tmp_path: Path) -> Non
     (tmp_path / "MANIFEST.csv").write_text(f"{HEADER}gone.mp4,{kind},train,5,sea\n")
     with pytest.raises(MediaError, match=r"gone\.mp4: no (video|picture) that can be read"):
         Library(tmp_path, tmp_path, "train", photo_share=1.0).draw(np.random.default_rng(1))
+
+
+def test_samples_of_a_recipe_as_it_was_are_refused(tmp_path: Path) -> None:
+    """New ones had been made beside them, and both were learned from as one set."""
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    refuse_others(tmp_path, STANDARD)
+    with pytest.raises(MediaError, match=r"recipe had clean 0\.14, which is 0\.2 now") as error:
+        refuse_others(tmp_path, replace(STANDARD, clean=0.2))
+    assert str(tmp_path) in error.value.hint
+
+
+def test_samples_made_before_recipes_learned_something_are_kept(tmp_path: Path) -> None:
+    """What a recipe leaves alone may come to all of them without hours of samples being lost."""
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    truth = tmp_path / "00000.truth.npz"
+    with np.load(truth) as arrays:
+        columns = dict(arrays)
+    asked = json.loads(str(columns["recipe"]))
+    del asked["later"]
+    np.savez(truth, **columns | {"recipe": np.array(json.dumps(asked))})
+    refuse_others(tmp_path, STANDARD)
+    with pytest.raises(MediaError, match="had later 0, which is 1 now"):
+        refuse_others(tmp_path, replace(STANDARD, later=1))
+    np.savez(truth, **{name: column for name, column in columns.items() if name != "recipe"})
+    refuse_others(tmp_path, STANDARD)  # older shards do not say
+
+
+def test_a_clips_regions_are_its_own_whatever_its_name(
+    tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
+    """Brackets had left a clip out, and a clip had the regions of one with a longer name."""
+    clip = make_clip(size="640x480")
+    for name in ("sea [x264]", "sea", "sea__calm"):
+        shutil.copy(clip, tmp_path / f"{name}.mp4")
+        regions = cut_regions(Source(tmp_path / f"{name}.mp4", "clip", "test", 5, ""), tmp_path)
+        assert len(regions) == REGIONS_PER_CLIP["test"]
+    again = cut_regions(Source(tmp_path / "sea.mp4", "clip", "test", 5, ""), tmp_path)
+    assert len(again) == REGIONS_PER_CLIP["test"]
+    again[0].write_bytes(again[0].read_bytes()[:-200])
+    with pytest.raises(MediaError, match=r"sea__00\.npy cannot be read") as error:
+        ClipScene(again[0])
+    assert "points.npy" in error.value.hint
