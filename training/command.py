@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safetensors import SafetensorError
+
 from aqs_batch.errors import AqsError
 
 
@@ -11,6 +13,6 @@ def plainly(main: Callable[[], None]) -> None:
     """Run a command; what goes wrong ends it with a message, not with a traceback."""
     try:
         main()
-    except (AqsError, FileNotFoundError) as error:
+    except (AqsError, OSError, SafetensorError) as error:  # a full disk is one of the latter two
         hint = getattr(error, "hint", "")
         raise SystemExit(f"error: {error}" + (f"\n  {hint}" if hint else "")) from error

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from training.whole import whole
 
 Arrays = dict[str, NDArray[Any]]
 
+DAMAGED = (BadZipFile, EOFError, KeyError, ValueError)  # what numpy says of a file that is no use
+
 
 def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any]]]) -> Arrays:
     """The arrays stored at `path` (.npz) under `key`; made and stored where they are not.
@@ -21,8 +24,11 @@ def remembered(path: Path, key: str, make: Callable[[], Mapping[str, NDArray[Any
     `key` says what the arrays depend on. A file stored under another key is written anew.
     """
     if is_remembered(path, key):
-        with np.load(path) as stored:
-            return {name: stored[name] for name in stored.files if name != "key"}
+        try:
+            with np.load(path) as stored:
+                return {name: stored[name] for name in stored.files if name != "key"}
+        except DAMAGED as error:
+            print(f"{path}: {error}; made again", flush=True)
     arrays = dict(make())
     columns: dict[str, Any] = {"key": np.array(key), **arrays}
     with whole(path) as unfinished:
@@ -34,8 +40,12 @@ def is_remembered(path: Path, key: str) -> bool:
     """Whether arrays are stored at `path` under `key`; reads no more than the key."""
     if not path.exists():
         return False
-    with np.load(path) as stored:
-        return str(stored["key"]) == key
+    try:
+        with np.load(path) as stored:
+            return str(stored["key"]) == key
+    except DAMAGED as error:
+        print(f"{path}: {error}; made again", flush=True)
+        return False
 
 
 def digest(*parts: str | Path | Iterable[NDArray[Any]]) -> str:

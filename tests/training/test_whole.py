@@ -27,3 +27,10 @@ def test_what_went_wrong_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """numpy says how many bytes a full disk took, and not of which file."""
+    said = r"a\.npy could not be written: 64 requested and 0 written"
+    with pytest.raises(OSError, match=said), whole(tmp_path / "a.npy"):
+        raise OSError("64 requested and 0 written")
