@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -150,8 +150,8 @@ def _kept(shards: Shards, folder: Path, names: set[str], compute: Callable[[int]
         samples = shards.digest(number)
         if not _is_of(file, tiles, samples, names):
             began = time.monotonic()
+            made = {k: v.half().contiguous() for k, v in compute(number).items()}
             with whole(file) as unfinished:
-                made = {k: v.half().contiguous() for k, v in compute(number).items()}
                 save_file(made, unfinished, {SAMPLES: samples})
             print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
         parts.append(load_file(file))
@@ -166,8 +166,12 @@ def _is_of(file: Path, tiles: Path, samples: str, names: set[str]) -> bool:
     """
     if not file.exists():
         return False
-    with safe_open(file, "pt") as stored:
-        of, kept = (stored.metadata() or {}).get(SAMPLES), set(stored.keys())
+    try:
+        with safe_open(file, "pt") as stored:
+            of, kept = (stored.metadata() or {}).get(SAMPLES), set(stored.keys())
+    except SafetensorError as error:
+        print(f"{file}: {error}; made again", flush=True)
+        return False
     # Older files do not say what they are of, and go by their age.
     right = of == samples if of else file.stat().st_mtime_ns >= tiles.stat().st_mtime_ns
     return right and kept == names

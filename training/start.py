@@ -93,3 +93,14 @@ def backbone_start(model: AqsNet, checkpoint: Path | None) -> str:
     }
     _take_over(model.backbone, given, checkpoint)
     return checkpoint.stem
+
+
+def beginning(seed: int, warm: Path | None) -> tuple[AqsNet, str]:
+    """The model before its first step, and where its weights came from: the same every time.
+
+    What ImageNet's weights lack is drawn. Unseeded it was another for the cached features than for
+    the run: they were computed anew each time, hours of them, and of a first block not its own.
+    """
+    torch.manual_seed(seed)
+    model = AqsNet()
+    return model, backbone_start(model, warm)

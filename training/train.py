@@ -12,19 +12,22 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from aqs_batch.analysis.checkpoint import save
-from aqs_batch.analysis.model import AqsNet, Logits, mean_of
+from aqs_batch.analysis.model import Logits, mean_of
 from aqs_batch.analysis.transform import transform
+from aqs_batch.errors import CheckpointError
 from training.card import of_run
 from training.command import plainly
 from training.dataset import sampling_weights
@@ -33,7 +36,7 @@ from training.heads import Noise
 from training.judge import Judged, Predicted, judge
 from training.losses import loss
 from training.manifest import FOLDS
-from training.start import backbone_start
+from training.start import beginning
 from training.whole import whole
 
 
@@ -66,6 +69,10 @@ class Progress:
     best_f1: float = 0.0
     best_loss: float = math.inf
     stale: int = 0
+    begun: Mapping[str, Any] = field(default_factory=dict)  # plan and start; older runs do not say
+
+
+MAY_CHANGE = ("hours", "judge_every", "patience")  # in a run that goes on: they shape no step
 
 
 class Run:
@@ -75,9 +82,7 @@ class Run:
         self, folder: Path, plan: Plan, device: torch.device, warm: Path | None = None
     ) -> None:
         self.folder, self.plan, self.device = folder, plan, device
-        torch.manual_seed(plan.seed)
-        self.model = AqsNet()
-        self.start = backbone_start(self.model, warm)
+        self.model, self.start = beginning(plan.seed, warm)
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.jury = list(self.model.jury.parameters())
         self.tuned = [p for block in self._blocks() for p in block.parameters()]
@@ -96,7 +101,7 @@ class Run:
             ]
         )
         self.average = self._weights()
-        self.progress = Progress()
+        self.progress = Progress(begun={**asdict(plan), "start": self.start})
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "progress.json").exists():
             self._resume()
@@ -221,8 +226,22 @@ class Run:
             progress.write_text(json.dumps(asdict(self.progress)))
 
     def _resume(self) -> None:
-        self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))
-        tensors = load_file(self.folder / "state.safetensors", device=str(self.device))
+        """Go on where the run in this folder was; raises CheckpointError where it is another."""
+        asked = self.progress.begun
+        try:
+            self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))
+            tensors = load_file(self.folder / "state.safetensors", device=str(self.device))
+        except (OSError, TypeError, ValueError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{self.folder}: what is left of its run cannot be read: {error}",
+                hint="Delete the folder to begin anew.",
+            ) from error
+        for name, had in self.progress.begun.items():
+            if name not in MAY_CHANGE and had != asked.get(name):
+                raise CheckpointError(
+                    f"{self.folder}: its run was begun with {name} {had}, not {asked.get(name)}",
+                    hint="Go on with that, delete the folder, or name another with --run.",
+                )
 
         def part(of: str) -> dict[str, Tensor]:
             return {k.removeprefix(of): v for k, v in tensors.items() if k.startswith(of)}
@@ -248,6 +267,8 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         log(f"the jury alone: {run.judged(check).line()}")
     blurred, weights, running = Noise(training), sampling_weights(training.truth), 0.0
     last = time.monotonic()
+    if run.share_done == 1.0:
+        log(f"{run.folder} has had its {plan.hours:g} hours: kept (delete it to tune anew)")
     while run.share_done < 1.0:
         chosen = rng.choice(len(training), plan.batch, p=weights)
         value = run.step(training, chosen, blurred)
@@ -285,9 +306,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     plan = Plan(**{name: getattr(args, name) for name in asdict(Plan())})
-    start = AqsNet()
-    backbone_start(start, args.init)
-    start.eval()
+    start = beginning(plan.seed, args.init)[0].eval()
     training, check = gather(start, args.cache, SETS), gather(start, args.cache, FOLDS)
     run = Run(args.run, plan, torch.device(args.device), args.init)
     tune(run, training, check, lambda s: print(s, flush=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from aqs_batch.analysis.checkpoint import inspect
 from aqs_batch.analysis.model import AqsNet
 from aqs_batch.analysis.transform import transform
-from aqs_batch.errors import MediaError
+from aqs_batch.errors import CheckpointError, MediaError
 from aqs_batch.records import Artifact
-from training import dataset, features
-from training.features import Pool, gather
+from training import dataset, features, train
+from training.features import Pool, digests, gather
 from training.train import Plan, Run, tune
 
 SAMPLES = 4
@@ -131,6 +132,13 @@ def test_features_of_another_architecture_are_made_anew(cache: Path, model: AqsN
     assert "older" not in load_file(file)
 
 
+def test_features_that_were_cut_short_are_made_again(cache: Path, model: AqsNet) -> None:
+    before = all_of(gather(model, cache, ["train"]))
+    for file in (cache / "features").glob("*/train/00000.safetensors"):
+        file.write_bytes(file.read_bytes()[:-200])
+    assert torch.equal(all_of(gather(model, cache, ["train"])), before)
+
+
 def test_without_any_samples_it_is_said_how_to_make_some(tmp_path: Path, model: AqsNet) -> None:
     with pytest.raises(MediaError, match=r"has no samples of train, val$") as error:
         gather(model, tmp_path, ["train", "val"])
@@ -167,3 +175,49 @@ def test_a_run_tunes_the_deeper_blocks_alone_and_goes_on_where_it_was(
     }
     # Not the version of what was once shipped: results name their checkpoint by it.
     assert inspect(cache / "run" / "latest.safetensors").card.label == "aqs-b0 unshipped"
+
+
+def test_a_run_is_not_taken_for_one_of_other_settings(cache: Path, model: AqsNet) -> None:
+    """What had been trained at one rate was gone on with, and its card named another."""
+    pool = gather(model, cache, ["train"])
+    tune(Run(cache / "run", ONE_STEP, torch.device("cpu")), pool, pool, lambda line: None)
+    with pytest.raises(CheckpointError, match=r"begun with rate 0\.0008, not 0\.5") as error:
+        Run(cache / "run", replace(ONE_STEP, rate=0.5), torch.device("cpu"))
+    assert "--run" in error.value.hint
+    longer = replace(ONE_STEP, hours=1.0, patience=3)
+    assert Run(cache / "run", longer, torch.device("cpu")).progress.step == 1
+
+
+@pytest.mark.parametrize("name", ["progress.json", "state.safetensors"])
+def test_a_run_of_which_half_is_left_is_named(name: str, cache: Path, model: AqsNet) -> None:
+    pool = gather(model, cache, ["train"])
+    tune(Run(cache / "run", ONE_STEP, torch.device("cpu")), pool, pool, lambda line: None)
+    file = cache / "run" / name
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(CheckpointError, match="what is left of its run") as error:
+        Run(cache / "run", ONE_STEP, torch.device("cpu"))
+    assert "Delete the folder" in error.value.hint
+
+
+def test_a_run_that_has_had_its_time_says_so(cache: Path, model: AqsNet) -> None:
+    pool = gather(model, cache, ["train"])
+    tune(Run(cache / "run", ONE_STEP, torch.device("cpu")), pool, pool, lambda line: None)
+    said: list[str] = []
+    tune(Run(cache / "run", ONE_STEP, torch.device("cpu")), pool, pool, said.append)
+    assert said[0].endswith("kept (delete it to tune anew)")
+
+
+def test_a_run_and_its_cached_features_begin_with_the_same_backbone_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gates were drawn unseeded: a run that was stopped had to compute all features anew, and the
+    first block that made them was another than the run's.
+    """
+    begun: list[tuple[str, str]] = []
+    monkeypatch.setattr(train, "gather", lambda model, *_: begun.append(digests(model)))
+    monkeypatch.setattr(train, "tune", lambda run, *_: begun.append(digests(run.model)))
+    monkeypatch.setattr("sys.argv", ["train", "--device", "cpu", "--run", str(tmp_path / "run")])
+    train.main()
+    train.main()
+    assert len(begun) == 6
+    assert len(set(begun)) == 1
