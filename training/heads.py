@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -197,19 +198,24 @@ def judged_on(juror: Juror, check: Pool) -> Judged:
 def trained(juror: Juror, file: Path, fitted: Callable[[], Judged]) -> None:
     """Train a juror, or take it from `file` where a run that was stopped has left it."""
     if file.exists():
-        print(f"{file}: kept")
-        juror.load_state_dict(load_file(file))
-    else:
-        fitted()
-        with whole(file) as unfinished:
-            save_file(juror.state_dict(), unfinished)
+        try:
+            juror.load_state_dict(load_file(file))
+        except SafetensorError as error:
+            print(f"{file}: {error}; trained again", flush=True)
+        else:
+            print(f"{file}: kept")
+            return
+    fitted()
+    with whole(file) as unfinished:
+        save_file(juror.state_dict(), unfinished)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
-    parser.add_argument("--init", type=Path, help="checkpoint whose backbone to use")
-    parser.add_argument("--further", type=Path, help="checkpoint whose jurors to go on with")
+    start_of = parser.add_mutually_exclusive_group()  # who goes on has a backbone already
+    start_of.add_argument("--init", type=Path, help="checkpoint whose backbone to use")
+    start_of.add_argument("--further", type=Path, help="checkpoint whose jurors to go on with")
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()

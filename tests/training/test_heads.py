@@ -17,12 +17,14 @@ from aqs_batch.analysis.model import (
     SATURATION,
     STAGE_CHANNELS,
     AqsNet,
+    Juror,
     Logits,
     mean_of,
 )
 from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
-from training.heads import Lesson, course
+from training.heads import Lesson, course, main, trained
+from training.judge import Judged
 from training.losses import held, loss
 from training.start import HEADS, backbone_start, further_start
 
@@ -134,3 +136,30 @@ def test_softness_accuses_where_it_is_sure_and_never_speaks_for_a_frame() -> Non
     for told, heard in ((seen.presence, said.presence), (seen.intensity, said.intensity)):
         assert (told >= heard).all() and torch.equal(told[:, others], heard[:, others])
         assert (told > heard)[:, list(BLURS)].any()
+
+
+def test_who_goes_on_has_a_backbone_already(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--init` had been ignored beside `--further`."""
+    monkeypatch.setattr("sys.argv", ["heads", "--init", "a", "--further", "b"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_a_juror_that_was_cut_short_is_trained_again(tmp_path: Path) -> None:
+    file, asked = tmp_path / "juror0.safetensors", []
+    (juror,) = AqsNet(jurors=1).jury
+    assert isinstance(juror, Juror)
+
+    def fitted() -> Judged:
+        asked.append("trained")
+        return Judged(0.0, (), (), (), 0.0)
+
+    trained(juror, file, fitted)
+    trained(juror, file, fitted)
+    assert len(asked) == 1
+    file.write_bytes(file.read_bytes()[:-200])
+    trained(juror, file, fitted)
+    assert len(asked) == 2
