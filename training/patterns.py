@@ -50,7 +50,7 @@ class Pattern(ClipScene):
         self.name = f"pattern-{name}"
 
     @cached_property
-    def _frames(self) -> Frames:
+    def _frames(self) -> Frames:  # type: ignore[override]
         return drawn(f"{self._graph},{self._place}")
 
     @cached_property
