@@ -21,6 +21,7 @@ from aqs_batch.reports.explanations import label
 from aqs_batch.reports.frame_map import QUALITY_STEPS
 from aqs_batch.reports.index_page import index_page
 from aqs_batch.reports.names import is_page_name, visible, visible_name
+from aqs_batch.reports.origin import is_of, marked, origin
 from aqs_batch.reports.summary import Row, row_of
 from aqs_batch.reports.video_page import video_page
 
@@ -32,16 +33,18 @@ def render(output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord) -> Pat
     """Write index.html and a page per video, and return the path of the index.
 
     One pass over `outcomes`, one video in memory at a time. Pages of files that are no longer in
-    the report are removed, pages whose content is the same are not written again. Raises OSError.
+    the report are removed, pages of the same origin are not made again. Raises OSError.
     """
     video_template = _environment().get_template("video.html.j2")
     pages = output_dir / _PAGES
     rows, written = [], []
     for outcome in outcomes:
         row = row_of(outcome)
-        page = video_page(outcome, run.settings)
-        # Not synced each by itself: the disk had been waited for 10,000 times.
-        if replace_text(pages / row.page, video_template.render(page=page), synced=False):
+        of = origin(outcome, run.settings)
+        if not is_of(pages / row.page, of):
+            html = video_template.render(page=video_page(outcome, run.settings))
+            # Not synced each by itself: the disk had been waited for 10,000 times.
+            replace_text(pages / row.page, marked(html, of), synced=False)
             written.append(pages / row.page)
         rows.append(row)
     sync(written)  # before the index leads to them
