@@ -310,9 +310,10 @@ def tell(argv: Sequence[str], text: str, *, timeout_s: float) -> Finished:
 
 
 def run(argv: Sequence[str], *, timeout_s: float | None = None) -> Finished:
-    """Run `argv` to its end, discarding stdout."""
-    with child(argv) as running:
-        sink = memoryview(bytearray(1 << 16))
-        while running.read_into(sink) == len(sink):
-            pass
+    """Run `argv` to its end, with nothing on its stdin and its stdout discarded.
+
+    Raises FfmpegError when it cannot be started or does not end within `timeout_s`.
+    """
+    with child(argv, fed=True) as running:  # whose stdout leads nowhere: nobody has to read it
+        running.close_input()
         return running.wait(timeout_s)

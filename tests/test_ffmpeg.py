@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import ffmpeg
+from aqs_batch.errors import FfmpegError
 
 OnPath = Callable[[str], tuple[Path, ffmpeg.Ffmpeg]]
 
@@ -79,6 +80,17 @@ def test_after_its_time_a_child_ends_like_any_other(ffmpeg_path: str) -> None:
         running.wait(30)  # busy elsewhere meanwhile
         room = memoryview(bytearray(1 << 20))
         assert running.read_into(room) < len(room)
+
+
+def test_a_command_that_hangs_is_ended_when_its_time_is_over() -> None:
+    """Its time began once it had closed its output, which what hangs never does."""
+    with pytest.raises(FfmpegError, match=r"within 0\.2 s"):
+        ffmpeg.run(["/bin/sh", "-c", "exec sleep 20"], timeout_s=0.2)
+
+
+def test_a_command_that_writes_much_is_not_held_up() -> None:
+    argv = ["/bin/sh", "-c", "head -c 1000000 /dev/zero; cat; echo end >&2"]
+    assert ffmpeg.run(argv, timeout_s=20) == ffmpeg.Finished(0, ("end",))
 
 
 def test_a_child_that_will_not_end_is_killed_with_its_own_children(
