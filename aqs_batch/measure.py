@@ -85,13 +85,15 @@ class Forecast:
 
 
 @contextmanager
-def test_clip() -> Iterator[Path]:
+def test_clip(ffmpeg_path: str) -> Iterator[Path]:
     """Eight seconds of 1080p H.264 at 8 Mb/s, moving under noise."""
     with tempfile.TemporaryDirectory(prefix="aqs-bench-") as folder:
-        yield make_clip(Path(folder), f"{WIDTH}x{HEIGHT}")
+        yield make_clip(ffmpeg_path, Path(folder), f"{WIDTH}x{HEIGHT}")
 
 
-def make_clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = False) -> Path:
+def make_clip(
+    ffmpeg_path: str, folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = False
+) -> Path:
     """A noisy moving test picture in H.264, at the rate of everyday video.
 
     A heavy one keeps all of its noise: seven times the rate, so that decoding sets the pace. Raises
@@ -99,7 +101,7 @@ def make_clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = 
     """
     target = folder / f"{size}-{seconds}s{'-heavy' if heavy else ''}.mp4"
     graph = f"testsrc2=size={size}:rate={RATE},noise=alls=8:allf=t"
-    argv = [ffmpeg.find().path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-y", "-f", "lavfi", "-i", graph]
     argv += ["-t", str(seconds), "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
     width, height = map(int, size.split("x"))
     kbps = round(BITS_PER_PIXEL * width * height * RATE / 1000)
@@ -107,7 +109,7 @@ def make_clip(folder: Path, size: str, seconds: int = SECONDS, *, heavy: bool = 
     argv += ["-crf", "20"] if heavy else limited
     finished = ffmpeg.run([*argv, f"file:{target}"], timeout_s=600)
     if finished.returncode:
-        raise AqsError(f"the test clip could not be made: {finished.tail[-1:]}")
+        raise AqsError(f"the test clip could not be made: {' '.join(finished.tail[-1:])}")
     return target
 
 

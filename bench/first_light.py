@@ -90,8 +90,8 @@ def main() -> None:
     settings = load(None, {}, {}).settings
     rows = [start_up()]
     with tempfile.TemporaryDirectory(prefix="aqs-bench-") as scratch:
-        folder = Path(scratch)
-        paths = {name: make_clip(folder, size) for name, size in SIZES.items()}
+        folder, tool = Path(scratch), ffmpeg.find().path
+        paths = {name: make_clip(tool, folder, size) for name, size in SIZES.items()}
         rows += [peak_memory(path, name, folder) for name, path in paths.items()]
         bench = pipeline.set_up(settings, chosen(settings.model.checkpoint))
         rows.append(model_alone(bench))

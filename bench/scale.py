@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aqs_batch import reporting
+from aqs_batch import ffmpeg, reporting
 from aqs_batch.config import load
 from aqs_batch.ingest.probe import probe
 from aqs_batch.measure import SECONDS, test_clip
@@ -124,7 +124,10 @@ def opened(page: Path, folder: Path) -> list[Row]:
 
 def measured(videos: int, per_video: int) -> list[Row]:
     """All figures for `videos` videos of `per_video` sequences each."""
-    with tempfile.TemporaryDirectory(prefix="aqs-scale-") as scratch, test_clip() as clip:
+    with (
+        tempfile.TemporaryDirectory(prefix="aqs-scale-") as scratch,
+        test_clip(ffmpeg.find().path) as clip,
+    ):
         folder = Path(scratch)
         times = tuple(n / 25 for n in range(25 * SECONDS))
         video = replace(probe(clip), frame_times_s=times)

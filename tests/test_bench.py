@@ -70,6 +70,21 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_is_measured(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == [clip.name]
 
 
+def test_the_clip_is_made_by_the_ffmpeg_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "ffmpeg"
+    mine.write_text(
+        "#!/bin/sh\ncase $* in\n*-version) echo 'ffmpeg version 9';;\n"
+        "*lavfi*) echo 'no room here' >&2; exit 1;;\nesac\n"
+    )
+    mine.chmod(0o755)
+    monkeypatch.setenv("AQS_FFMPEG_PATH", str(mine))
+    done = CliRunner().invoke(commands, ["bench"])
+    assert done.exit_code == 1
+    assert done.output == "error: the test clip could not be made: no room here\n"
+
+
 def test_sound_without_a_decoder_does_not_hurry_the_decoding(
     make_clip, tmp_path: Path, ffmpeg_path: str
 ) -> None:

@@ -46,11 +46,12 @@ def bench(
     profile_resources: Path | None,
 ) -> int:
     """Measure this machine; with FOLDER, forecast an audit of it."""
-    from aqs_batch import measure
+    from aqs_batch import ffmpeg, measure
 
     with ExitStack() as stack:
         settings = load(**profile_flags(profile)).settings
-        path = clip or stack.enter_context(measure.test_clip())
+        tool = ffmpeg.find(settings.ffmpeg.path)
+        path = clip or stack.enter_context(measure.test_clip(tool.path))
         parts: dict[str, Any] = {}
         if profile_resources:
             from aqs_batch import resources
