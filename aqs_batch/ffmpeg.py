@@ -147,7 +147,6 @@ class Child:
         fed: bool = False,
         memory_bytes: int = 0,
     ) -> None:
-        self.argv = tuple(argv)
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._on_line = on_line
         self._left = False

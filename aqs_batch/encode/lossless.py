@@ -92,7 +92,7 @@ def encoder_argv(
     video: Video,
     target: Path,
     beside: Sequence[Stream],
-    attached: Sequence[Cover] = (),
+    attached: Sequence[Cover],
 ) -> list[str]:
     """FFV1 of the frames on stdin, with the streams that come along beside it."""
     argv = [*command.quiet(ffmpeg_path), "-y"]

@@ -58,7 +58,7 @@ def render_index(output_dir: Path, rows: Sequence[Row], run: RunRecord) -> Path:
     """Write index.html alone, from the lines of all files, and return its path."""
     index = output_dir / "index.html"
     template = _environment().get_template("index.html.j2")
-    replace_text(index, template.render(page=index_page(rows, run), run=run))
+    replace_text(index, template.render(page=index_page(rows, run)))
     return index
 
 

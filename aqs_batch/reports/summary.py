@@ -24,6 +24,7 @@ from aqs_batch.wording import aqs_words, cut, percent
 CHANGE_MIN = 0.01
 WORST_MOMENTS = 6  # of a video: so many are shown, and so many pictures kept
 _CHANGES_LISTED = 6
+_BINS = 20  # of the histogram
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Row:
     """One file as the index tells it; scores are None where there is none."""
 
     file: str
-    fingerprint: str
     page: str  # the name of its page in videos/
     status: Status
     reason: str
@@ -85,12 +85,11 @@ class Summary:
     """The aggregated facts of one report."""
 
     files: int
-    scored: int
     unchanged: int
     failed: int
     levels: Mapping[QualityLevel, int]  # every level, best first
     artifacts: tuple[tuple[Artifact, int], ...]  # files each was detected in, most common first
-    histogram: tuple[int, ...]  # files per 0.05 of AQS, 20 bins
+    histogram: tuple[int, ...]  # files in each of _BINS equal parts of AQS 0-1
     median_aqs: float | None  # None where the scores must not be pooled
     comparables: int  # distinct checkpoints and settings keys
     new: int
@@ -121,7 +120,6 @@ def row_of(outcome: Outcome) -> Row:
     taken = next((rung for rung in outcome.encodes if rung.recommended), None)
     return Row(
         file=outcome.file,
-        fingerprint=outcome.fingerprint,
         page=page_name(outcome.file),
         status=outcome.status,
         reason=outcome.reason,
@@ -172,7 +170,6 @@ def summarise(rows: Iterable[Row]) -> Summary:
     new = sum(row.delta is None for row in changed)
     return Summary(
         files=len(lines),
-        scored=len(changed),
         unchanged=sum(row.status is Status.UNCHANGED for row in lines),
         failed=sum(row.status is Status.FAILED for row in lines),
         levels={level: levels[level] for level in QualityLevel},
@@ -191,10 +188,10 @@ def summarise(rows: Iterable[Row]) -> Summary:
     )
 
 
-def _histogram(values: Iterable[float], bins: int = 20) -> tuple[int, ...]:
-    counts = [0] * bins
+def _histogram(values: Iterable[float]) -> tuple[int, ...]:
+    counts = [0] * _BINS
     for value in values:
-        counts[min(bins - 1, max(0, int(value * bins)))] += 1
+        counts[min(_BINS - 1, max(0, int(value * _BINS)))] += 1
     return tuple(counts)
 
 

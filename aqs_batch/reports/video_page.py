@@ -43,7 +43,6 @@ class Moment:
 class ArtifactLine:
     """One artifact over the video, in words and 0-1."""
 
-    artifact: Artifact
     text: Explanation
     detected: bool
     probability: float
@@ -147,7 +146,6 @@ def _verdict(outcome: Outcome, score: Score, settings: Mapping[str, Any]) -> Ver
 def _artifact_lines(score: Score) -> tuple[ArtifactLine, ...]:
     lines = [
         ArtifactLine(
-            artifact=artifact,
             text=EXPLANATIONS[artifact],
             detected=artifact in score.detected,
             probability=detail.probability,
