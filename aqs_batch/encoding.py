@@ -179,7 +179,7 @@ class _Work:
             if path is not None and m.files:
                 checks = output.finish(
                     self._order.ffmpeg.path, m.files[0], path, self._order.path, self._held,
-                    m.rung.frames, self._place(), partial(self._tell_check, m.rung),
+                    m.rung.frames, self._wanted.place, partial(self._tell_check, m.rung),
                 )  # fmt: skip
                 left = [f"{words} was left out" for words in self._container.left_out]
                 told = (*m.rung.warnings, *left)
@@ -262,7 +262,7 @@ class _Work:
         for position in made.log.worst():
             picture = choose.side_by_side(
                 self._order.ffmpeg.path, self._wanted.video, self._wanted.plan, made.files,
-                self._place(), made.log, position,
+                self._wanted.place, made.log, position,
             )  # fmt: skip
             worst.append(
                 WorstFrame(
@@ -297,10 +297,6 @@ class _Work:
         whole = _with(self._pictured(whole), recommended=why, warnings=tuple(warnings))
         made[number] = _with(sampled, recommended="")
         return [*made, whole]
-
-    def _place(self) -> int:
-        others = self._wanted.others or ()
-        return sum(index < self._wanted.source.stream_index for index in others)
 
     def _final(self, rung: Rung, key: str) -> Path:
         name = output.kept_name(self._order.path.stem, rung, key, self._container.suffix)

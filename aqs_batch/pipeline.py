@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from aqs_batch import __version__
@@ -16,6 +15,7 @@ from aqs_batch.analysis import tiles
 from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
+from aqs_batch.clock import iso
 from aqs_batch.config import environment
 from aqs_batch.errors import MediaError, RefusedMedia, SettingsError
 from aqs_batch.events import Progress
@@ -158,7 +158,7 @@ def analyse(probed: Probed, bench: Workbench, progress: Progress) -> Analysis:
         provenance=_provenance(bench),
         processing_time_s=probed.spent_s + time.perf_counter() - began,
         warnings=(*video.warnings, *warnings),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=iso(time.time()),
         thresholds=bench.checkpoint.card.threshold,
     )
 

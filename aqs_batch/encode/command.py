@@ -43,10 +43,6 @@ class Target:
     dispositions: tuple[int, ...] = ()  # of every stream of the target, as libav's flags
     covers: tuple[Cover, ...] = ()
 
-    def place(self, video: Video) -> int:
-        """The index of the picture's stream in the target."""
-        return sum(index < video.stream_index for index in self.others or ())
-
 
 @dataclass(frozen=True)
 class Piped:
@@ -149,7 +145,7 @@ def encoder_argv(
     source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")
     filters = piped.shown_as if piped else filter_text(source_filters(video, recipe), window)
     for target in targets:
-        place = target.place(video)
+        place = place_of(video, target.others)
         streams = sorted((*(target.others or ()), video.stream_index))
         for number, index in enumerate(streams):
             is_ours = index == video.stream_index
@@ -188,6 +184,11 @@ def decoder_argv(
     argv += ["-stats_enc_pre:v", input_name(times), "-stats_enc_pre_fmt:v", frame_times.FORMAT]
     argv += ["-f", "rawvideo", "pipe:1"]
     return [*argv, *aside("0", others)] if others else argv
+
+
+def place_of(video: Video, others: Sequence[int] | None) -> int:
+    """The index of the picture's stream in a target that takes `others` along (see `Target`)."""
+    return sum(index < video.stream_index for index in others or ())
 
 
 def tags_of_each(source: str, streams: Sequence[int]) -> list[str]:

@@ -73,6 +73,11 @@ class Wanted:
         return self.original if self.original and self.others is not None else self.video
 
     @property
+    def place(self) -> int:
+        """The index of the picture's stream in the encodes."""
+        return command.place_of(self.source, self.others)
+
+    @property
     def path(self) -> Path:
         """The file that was asked for, whatever is read in its stead."""
         return (self.original or self.video).path
@@ -185,7 +190,7 @@ class LadderMaker:
 
     def _measured(self, crf: float, files: Sequence[Path], encode_fps: float) -> Made:
         wanted = self._wanted
-        place = self._target(crf, 0).place(wanted.source)
+        place = wanted.place
         logs, aligned, size_bytes, libvmaf = [], [], 0, ""
         for window, path in zip(wanted.plan.windows, files, strict=True):
             found = inventory.take(path, place)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.encode import alignment, child
 from aqs_batch.encode.alignment import PICTURE_PX, Alignment, Pictures
-from aqs_batch.encode.command import Filters, opened
+from aqs_batch.encode.command import Filters, opened, quiet
 from aqs_batch.encode.plan import Window
 from aqs_batch.errors import EncodeError, Misaligned
 from aqs_batch.records import Vmaf
@@ -129,8 +129,8 @@ def argv(distorted: Side, reference: Side, measuring: Measuring, folder: Path) -
         at = next(n for n, word in enumerate(command) if command[n : n + 2] == ["-i", name])
         turn = [] if side.upright else ["-noautorotate"]
         command[at : at + 2] = [*turn, *opened(side.path, side.window)]
-    head = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y"]
-    return [command[0], *head, "-progress", "pipe:1", "-stats_period", "1", *command[1:]]
+    head = [*quiet(measuring.ffmpeg_path), "-y", "-progress", "pipe:1", "-stats_period", "1"]
+    return [*head, *command[1:]]
 
 
 def measure(

@@ -19,6 +19,7 @@ from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.wording import without_password
 
 BUSY_TIMEOUT_S = 60.0
+AT_ONCE = 500  # values of a list in one statement: SQLite before 3.32 takes 999
 _RETRY_S = 0.02
 _READING = "aqs_reading"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"

@@ -11,13 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from aqs_batch.records import Stamp
-from aqs_batch.store.database import insert_unless_there
+from aqs_batch.store.database import AT_ONCE, insert_unless_there
 from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, files, jobs, of_content
 
 PAGE = 1000  # places read at a time
 _STAYS = (files.c.missing_since == 0.0) & (files.c.moved_to == b"") & (files.c.problem == "")
-_AT_ONCE = 500  # SQLite allows 999 variables in a statement where it is old
 _AS_BYTES = ("folder", "file", "moved_to")  # names of files need not be text
 
 
@@ -152,8 +151,8 @@ class Places(Jobs):
         todo = [os.fsencode(name) for name in names]
         first = sa.case((files.c.missing_since > 0.0, files.c.missing_since), else_=since)
         values = {"missing_since": first} | ({"audited_missing": True} if told else {})
-        for start in range(0, len(todo), _AT_ONCE):
-            some = files.c.file.in_(todo[start : start + _AT_ONCE])
+        for start in range(0, len(todo), AT_ONCE):
+            some = files.c.file.in_(todo[start : start + AT_ONCE])
             where = (files.c.folder == os.fsencode(folder)) & some & (files.c.moved_to == b"")
             with self._write() as connection:
                 connection.execute(sa.update(files).where(where).values(values))

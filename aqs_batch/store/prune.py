@@ -10,10 +10,9 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from aqs_batch.errors import StoreError
-from aqs_batch.store.database import Database
+from aqs_batch.store.database import AT_ONCE, Database
+from aqs_batch.store.jobs import JobStatus
 from aqs_batch.store.tables import analyses, files, jobs, runs
-
-_AT_ONCE = 500  # of a list in a query; SQLite takes 32,766
 
 
 class Pruning(Database):
@@ -60,13 +59,13 @@ class Pruning(Database):
         placed = sa.select(files.c.fingerprint)
         known = sa.select(analyses.c.fingerprint)
         lone = jobs.c.fingerprint.not_in(placed) & jobs.c.fingerprint.not_in(known)
-        ended = jobs.c.status.in_(["done", "failed"])
+        ended = jobs.c.status.in_([JobStatus.DONE.value, JobStatus.FAILED.value])
         with self._read() as connection:
             rows = connection.execute(sa.select(jobs.c.id, jobs.c.path).where(lone & ended)).all()
         gone = [row.id for row in rows if not os.path.lexists(row.path)]
         return sum(
-            self._prune(jobs, jobs.c.id.in_(gone[first : first + _AT_ONCE]) & lone & ended, dry_run)
-            for first in range(0, len(gone), _AT_ONCE)
+            self._prune(jobs, jobs.c.id.in_(gone[first : first + AT_ONCE]) & lone & ended, dry_run)
+            for first in range(0, len(gone), AT_ONCE)
         )
 
     def room(self) -> tuple[int, int]:

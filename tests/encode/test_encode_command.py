@@ -54,7 +54,7 @@ def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
     assert sorted(w for w in argv if w.split(":")[0] == "-c") == ["-c:0", "-c:1", "-c:2", "-c:3"]
     assert after(argv, "-tag:2") == "hvc1"
     assert after(argv, "-map_chapters") == "0"
-    assert target.place(video) == 2
+    assert command.place_of(video, target.others) == 2
 
 
 def test_a_window_is_sought_between_frames_and_counted_out(video: Video) -> None:
