@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +17,17 @@ import pytest
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
 from aqs_batch.analysis.engine import Engine, Floats
-from aqs_batch.analysis.score import Scoring
+from aqs_batch.analysis.score import Aggregation, Scoring
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.events import Progress
-from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.probe import Limits, probe
 from aqs_batch.lookahead import MOST_SEQUENCES
 from aqs_batch.pipeline import Workbench, WorstMoments, look_ahead, process
 from aqs_batch.records import Video
 from aqs_batch.reports.summary import WORST_MOMENTS
+from aqs_batch.settings import Settings
 
 
 def test_the_pictures_kept_are_those_of_the_worst_moments() -> None:
@@ -85,6 +87,14 @@ def test_a_long_film_that_was_begun_ahead_is_probed_once(
     assert (sorted(probed), scored) == (sorted(films), films)
 
 
+def test_what_holds_without_settings_is_what_the_settings_say() -> None:
+    """Training scores, and the bench probes, without any: they speak of the tool as it is."""
+    said, limits = Settings().analysis, Settings().limits
+    told = Scoring(said.alpha, Aggregation(said.aggregation), said.penalties.vector())
+    assert told == Scoring()
+    assert Limits(limits.max_pixels, limits.max_streams, limits.max_packets) == Limits()
+
+
 class Blank:
     """A backend that knows nothing."""
 
@@ -140,11 +150,19 @@ def test_a_file_that_changes_while_it_is_scored_is_not(make_clip, tmp_path: Path
 
 
 def test_a_decoder_has_no_more_time_than_its_limit(
-    make_clip, monkeypatch: pytest.MonkeyPatch
+    make_clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    hanging = tmp_path / "ffmpeg"  # a real one had at times been quicker than the limit
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
     monkeypatch.setattr(pipeline, "LEAST_DECODE_S", 0.0)
+    bench = bench_for(limits__decode_s_per_s=1e-6)
+    began = time.monotonic()
     with pytest.raises(MediaError, match="no frame could be decoded"):
-        process(make_clip(seconds=1), bench_for(limits__decode_s_per_s=1e-6))
+        process(
+            make_clip(seconds=1), replace(bench, ffmpeg=replace(bench.ffmpeg, path=str(hanging)))
+        )
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.skipif(not ffmpeg.confinement().prlimit, reason="there is no prlimit")
