@@ -84,8 +84,8 @@ class SoftnessHead(Perceptron):
     def accuse(self, softness: Tensor) -> Tensor:
         """What is taken from a frame's quality and added to its blurs: [B,2], from 0 on.
 
-        It never speaks for a frame, and below SURE it keeps silent: of clean frames of
-        validation one in two hundred has more.
+        It can only accuse a frame, never praise it, and is silent up to a logit of SURE, which
+        one clean frame in two hundred of validation exceeds.
         """
         return WEIGHT * F.relu(self.forward(softness) - SURE)
 

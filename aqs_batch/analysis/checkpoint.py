@@ -8,10 +8,13 @@ import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqs_batch.errors import CheckpointError
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
+
+if TYPE_CHECKING:
+    from aqs_batch.analysis.model import AqsNet
 
 CARD_KEY = "model_card"
 SHIPPED = "aqs-b0.safetensors"
@@ -130,7 +133,7 @@ def load_tensors(checkpoint: Checkpoint, architecture: str) -> dict[str, Any]:
     return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
 
 
-def load_model(checkpoint: Checkpoint) -> Any:
+def load_model(checkpoint: Checkpoint) -> AqsNet:
     """The AqsNet of a checkpoint in fp32, ready for inference.
 
     Raises CheckpointError when architecture or tensors do not match this version.

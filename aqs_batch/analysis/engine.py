@@ -42,8 +42,9 @@ def usable_cores() -> int:
 def choose_backend(
     checkpoint: Checkpoint, backend: str, device: str, *, batch: int, cache_dir: Path
 ) -> Backend:
-    """The backend named, or for "auto" CUDA where there is one, else OpenVINO on the CPU.
+    """The backend named, or for "auto" PyTorch on a GPU, else OpenVINO on the CPU.
 
+    The device "auto" is CUDA where there is one, else the CPU; Apple's GPU has to be named.
     Raises SettingsError when the device named is not there.
     """
     if device == "auto":

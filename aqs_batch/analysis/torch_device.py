@@ -26,13 +26,13 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, checkpoint: Checkpoint, device: str, batch: int = 8) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str, batch: int) -> None:
         if not is_there(device):
             raise SettingsError(f"device {device} is not available", hint="Use --device cpu.")
         self.device = device
         self._rows = 1 if device == "cpu" else batch
         model = load_model(checkpoint)
-        self._model = model.to(device=device, memory_format=torch.channels_last)
+        self._model = model.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run(self, tiles: Rows[Tile]) -> tuple[Floats, Floats, Floats]:

@@ -13,6 +13,8 @@ from typing import Any
 import av
 import av.container
 import av.error
+import av.stream
+import av.video.stream
 
 from aqs_batch import colour
 from aqs_batch.containers import LONG_S, Nameless, libav
@@ -168,7 +170,7 @@ def is_remade(stream: Stream, held: Inventory) -> bool:
     return nameless and (is_chapters or "timecode" in stream.tags)
 
 
-def _stream(stream: Any) -> Stream:
+def _stream(stream: av.stream.Stream) -> Stream:
     codec = stream.codec_context
     return Stream(
         stream.index,
@@ -244,7 +246,7 @@ def _decoded(packet: Any) -> list[Any]:
         return []
 
 
-def _is_transparent(stream: Any) -> bool:
+def _is_transparent(stream: av.video.stream.VideoStream) -> bool:
     """By its pixels; of VP8 and VP9, whose pixels do not say so, by a tag.
 
     Transcoding leaves the tag where it was, on an opaque stream of another codec.

@@ -6,8 +6,9 @@ import io
 import itertools
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction as Ratio
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import av
 import av.container
@@ -290,7 +291,7 @@ def _read_packets(
     return _Packets(tuple(times), tuple(sorted(keys)), kbps, last[1], damaged)
 
 
-def _nominal_rate(container: str, stream: av.video.stream.VideoStream) -> Any:
+def _nominal_rate(container: str, stream: av.video.stream.VideoStream) -> Ratio | None:
     """What is said of the rate; a raw stream's demuxer says 25 whatever the stream itself says."""
     said = stream.average_rate, stream.guessed_rate
     first, second = said[::-1] if container in _RAW else said
