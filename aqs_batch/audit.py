@@ -49,7 +49,8 @@ class Audit:
     def run(self, folder: str, *, command: str, until: float = float("inf")) -> Findings:
         """Compare the folder with what was known of it, verify a part, score what is new.
 
-        Raises FolderGone when it is not there, or is empty and was not.
+        `until`: when the night is over, seconds since the epoch. Raises FolderGone when the folder
+        is not there, or is empty and was not.
         """
         self._until = until
         here = self._here = os.path.abspath(folder)

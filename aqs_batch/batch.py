@@ -201,7 +201,7 @@ class Batch:
         """The files after the current one that still have to be scored, each content once."""
         seen = {current}
         for item in self._upcoming:
-            # Told when it is its turn: it had been held against the file in hand.
+            # Its own turn will tell: raised here, it would be held against the file in hand.
             with suppress(MediaError, StoreError):
                 print_ = fingerprint(item.path)
                 if print_ not in seen and self._store.aqs(print_, self.key) is None:

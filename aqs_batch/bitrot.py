@@ -38,7 +38,7 @@ class Reading:
         self._share = math.ceil(len(listed) / nights) if nights else 0
         there = [p for p in known if p.file in listed and not p.problem]
         unchanged = [place for place in there if listed[place.file].text == place.stamp]
-        # What a clock that was ahead had dated first: it had not been read again for years.
+        # Dates in the future, of a clock that was ahead, count as never: else it is years to them.
         self._due = deque(sorted(unchanged, key=lambda p: p.hashed_at * (p.hashed_at <= now_s)))
 
     def go_on(

@@ -43,7 +43,7 @@ Tell = Callable[[str, dict[str, Any]], None]  # kind of event, facts
 
 
 class EncodeJobs:
-    """The re-encodes of one run or watch folder; a no-op where [encode] is off."""
+    """The re-encodes of one run, where [encode] is on, or of one service."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class EncodeJobs:
         if self._settings.encode.replace:
             trash.check(path)
         for rung in self._store.rungs(fingerprint):
-            if rung.output and trash.is_back(path, Path(rung.output)):  # it is no kept encode
+            if rung.output and trash.is_back(path, Path(rung.output)):  # nothing is kept
                 self._store.move_output(fingerprint, rung.output, "")
         queued = self._store.enqueue(fingerprint, self.key, path, force=force)
         if queued.status is JobStatus.DONE and (

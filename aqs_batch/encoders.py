@@ -1,4 +1,4 @@
-"""What encoders are set to by name: their presets, and the parameters that a ladder sets itself."""
+"""What may be asked of encoders: presets, CRFs, and no parameter that a ladder sets itself."""
 
 from __future__ import annotations
 

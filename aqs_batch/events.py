@@ -26,4 +26,4 @@ class Unheard(BaseException):
 
 
 Listener = Callable[[Event], None]
-Progress = Callable[[int, int], None]  # sequences done, sequences planned
+Progress = Callable[[int, int], None]  # sequences (of an encode: frames) done, and planned

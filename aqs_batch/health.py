@@ -82,8 +82,9 @@ def _is_taken(file: Path) -> bool:
 
 
 def _write(file: Path, text: str) -> None:
-    """Replace the file, or where its disk is full, what it holds: that takes no room, and who asks
-    why nothing goes on had been told that nothing was heard of the service.
+    """Replace the file; where its disk is full, overwrite it in place, which takes no room.
+
+    Else monitoring is told that the service is silent, not what it waits for.
     """
     try:
         replace_text(file, text, synced=False)  # what a power cut leaves of it was over anyway
@@ -167,7 +168,9 @@ def _need_prometheus() -> None:
 
 
 def _need_folder(folder: Path) -> None:
-    """What no disk that is full explains: the figures had never come, and nobody was told."""
+    """Raises SettingsError where the figures can never be written: each time that is passed over,
+    for the disk may only be full.
+    """
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SettingsError(
             f"[watch] prometheus_file cannot be written: {folder} is not there or is read-only",

@@ -154,8 +154,8 @@ class Intake:
 
     def _trouble(self, folder: _Folder, text: str, hint: str) -> None:
         if folder.trouble != text:
-            # Not at every look: while a part of a folder cannot be read, all the rest was listened
-            # to anew, and told as found, every minute.
+            # Without an identity the folder is listened to anew, and told as found: once, not at
+            # every look while a part of it cannot be read.
             folder.trouble, folder.identity = text, None
             self._listen(Event("vanished", folder.dir, {"reason": text, "hint": hint}))
 
@@ -163,7 +163,7 @@ class Intake:
         path, key = os.path.join(folder.dir, name), (folder.dir, name)
         waits = self._ready.get(key)
         if folder.known.get(name) == stamp or (waits is not None and waits[1] == stamp):
-            # Or it is waited for for ever: recognised since, and never due for a look again.
+            # Recognised meanwhile, it will not be due again: else it is waited for for ever.
             self._tracker.forget(path)
             return
         self._ready.pop(key, None)  # it went on changing

@@ -20,7 +20,7 @@ def judge(
         return
     if before is None:
         return
-    if had is None:  # one broken copy in between had hidden that the next was a worse one
+    if had is None:  # a broken copy has no score: what came before it is compared
         had = store.aqs(before.previous_fingerprint, before.settings_key)
     if had is None:
         return

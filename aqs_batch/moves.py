@@ -43,8 +43,10 @@ def move(source: Path, folder: Path, name: str, note: Callable[[Path], None]) ->
 
 
 def _is_same(source: Path, target: Path) -> bool:
-    """Whether both are one file, or links to one; a link in the way that leads nowhere is none: it
-    had been taken for a source that is gone, and the file stayed where it was without a word.
+    """Whether both are one file, or links to one.
+
+    A link in the way that leads nowhere is looked at itself: followed, it is "no such file", by
+    which the caller would take the source for gone.
     """
     if source.is_symlink():
         return os.path.realpath(source) == os.path.realpath(target)

@@ -50,7 +50,7 @@ def filters(strength: float) -> Callable[[float], LumaFilter]:
 
 
 def encoder(ffmpeg_path: str, video: Video, recipe: Recipe, strength: float) -> WindowEncoder:
-    """What a ladder encodes its windows with. Raises RefusedMedia for HDR."""
+    """What a ladder encodes its windows with; raises RefusedMedia where `filtered.fits` says no."""
     from aqs_batch.encode.filtered import WindowEncoder
 
     return WindowEncoder(ffmpeg_path, video, recipe, filters(strength))

@@ -17,7 +17,7 @@ from aqs_batch.settings import Settings
 from aqs_batch.store import Store
 from aqs_batch.wording import cut
 
-# What says so now, and what analyses of 0.4 and before said in other words.
+# How warnings of damage begin; the last two in analyses that earlier versions made.
 _DAMAGED = (DAMAGED, "decoder: ", "the container is damaged")
 _NO_VMAF = "no VMAF is valid for HDR, so nothing says how its encode looks"
 _BEFOREHAND = "Nothing was encoded; without --replace it is."

@@ -77,8 +77,8 @@ def _scored(
 ) -> Outcome:
     """What is known of a scored file: its analysis, and its re-encodes if there are any.
 
-    `places`: where it may lie. An encode is not kept there: it had been, until its original was
-    brought back.
+    `places`: where it may lie. An encode that had taken such a place is not there any more: its
+    original was brought back.
     """
     made = [
         replace(rung, output="")

@@ -101,7 +101,7 @@ class Service:
         return self._stop.requested or self._clock.now() >= self._until
 
     def _is_ending(self) -> bool:
-        """Whether the end, which writes a report, comes next: thousands of files had two."""
+        """Whether the end comes next, which writes a report itself: one now would be a second."""
         return self._is_over() or (self._once and self._is_done())
 
     def _is_done(self) -> bool:
@@ -296,7 +296,7 @@ class Service:
         return not self._dirty
 
     def _beat_on(self) -> None:
-        """Monitoring had called a service dead that wrote its report over thousands of files."""
+        """Beat between the files of a report: thousands take longer than monitoring waits."""
         self._vitals.beat("working", why="writing the report")
 
     def _close(self) -> None:

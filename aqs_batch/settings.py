@@ -28,7 +28,7 @@ _VIDEO_EXTENSIONS = (
 )
 
 
-MOMENTS = 2  # which way of choosing moments this is: other moments make other scores
+MOMENTS = 2  # raised when other moments of a file are chosen: they make other scores
 ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
 
 
@@ -68,7 +68,7 @@ class _Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_slip(cls, value: Any, info: ValidationInfo) -> Any:
-        """`tiles = true` would be taken for 1; a path with a NUL ended in a traceback."""
+        """Refuse what pydantic lets pass: `tiles = true` (as 1), and a NUL, which no path holds."""
         if isinstance(value, str) and "\0" in value:
             raise ValueError("must not hold a NUL character")
         if (

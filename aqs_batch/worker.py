@@ -202,14 +202,17 @@ class _Stale(AqsError):
 
 
 def _print_of(path: Path) -> str:
-    """The fingerprint of a file that could be read when it was queued: what hinders may pass."""
+    """The fingerprint of a queued file; "" where it is empty or no plain file any more.
+
+    It could be read when it was queued: what its disk refuses now may pass, and is an AqsError.
+    """
     try:
         return fingerprint(path)
     except MediaError as error:
         _look(path)
         if isinstance(error.__cause__, OSError):
             raise AqsError(str(error), hint="Is its disk or share well?") from error
-        return ""  # empty, or no plain file any more
+        return ""
 
 
 def _look(path: Path) -> Stamp:

@@ -1,4 +1,4 @@
-"""Whether a container shows less of the picture than is coded, which no encode of ours tells on."""
+"""Whether a container shows less of a picture than is coded, which no encode of ours passes on."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ Progress = Callable[[float, float, str], None]  # frames of work done, planned, 
 
 
 class Encoder(Protocol):
-    """What turns one window into a file per target: x265 by default, see `command.Piped`."""
+    """What turns one window into a file per target: by default ffmpeg, see `command.Piped`."""
 
     def __call__(
         self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]

@@ -1,4 +1,4 @@
-"""A filtered copy that loses nothing else: FFV1 in Matroska, for use with any other encoder."""
+"""A filtered copy that loses nothing else: lossless in Matroska, for use with any other encoder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def write(
 
     The source is only read. Written in a temporary folder beside `target` and moved when whole.
     Sound, subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
-    RefusedMedia for HDR and EncodeError when a child fails.
+    RefusedMedia for light that the filter was not trained for, MediaError for a target that cannot
+    be written or a source without a frame, and EncodeError when a child fails.
     """
     filtered.admit(video)
     _check_target(target, video.path)
@@ -94,7 +95,7 @@ def encoder_argv(
     beside: Sequence[Stream],
     attached: Sequence[Cover],
 ) -> list[str]:
-    """FFV1 of the frames on stdin, with the streams that come along beside it."""
+    """FFV1 (x265 for full range) of the frames on stdin, with the streams that come along."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
     argv += input_options(Turn(video.rotation_deg, video.is_mirrored))
     argv += command.opened(video.path, WHOLE)

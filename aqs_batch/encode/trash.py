@@ -83,10 +83,10 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The originals in trash folders at or below `folder` that had their places last.
+    """The originals in trash folders at or below `folder` that can be brought back, newest first.
 
-    The newest first. Not what was there before one of them, back by now or not: an older original
-    had pushed a newer one into the trash, at once or when the command was repeated.
+    Of each place the newest alone, and none where that one is back: an older original would push
+    the newer one into the trash.
     """
     found = _newest_first(folder.rglob(f"{FOLDER}/*/{MANIFEST}"))
     last = {entry.replacement: entry for entry in reversed(found)}
@@ -170,8 +170,8 @@ def _new_folder(original: Path, now_iso: str) -> Path:
 def _bring(encode: Path, copy: Path) -> None:
     """Give a file a second name in the trash: what a kill leaves is found and removed there.
 
-    Moved, a kill had left it hidden beside its original, and the database in the belief that all
-    was done.
+    If it were moved, a kill would leave it hidden beside its original, and a database that says it
+    is done.
     """
     for way in (os.link, Path.rename):  # some file systems know no links
         with suppress(OSError):

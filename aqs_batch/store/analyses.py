@@ -123,7 +123,7 @@ class Analyses(Jobs):
             row.processing_time_s,
             tuple(row.warnings),
             row.created_at,
-            tuple(row.thresholds or ()),  # NULL in rows of before 0005
+            tuple(row.thresholds or ()),  # NULL in rows older than migration 0005
         )
 
     def counts(self) -> dict[str, int]:

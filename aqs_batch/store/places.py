@@ -34,7 +34,7 @@ class Audited:
 
     @property
     def last_print(self) -> str:
-        """What was last read here: a night without rights had made it a changed file."""
+        """What could last be read here, so that a night without rights makes no changed file."""
         return self.fingerprint or self.previous_fingerprint
 
 
@@ -101,9 +101,10 @@ class Places(Jobs):
             before = connection.execute(sa.select(files).where(where)).one()
         if before.fingerprint == place.fingerprint:
             values["previous_fingerprint"] = before.previous_fingerprint
-            # Who wrote to a file meant it, though a large one's fingerprint may not tell.
+            # Of a large file the fingerprint sees samples only: after a write, which is meant, the
+            # hash of all its bytes is no longer known.
             is_same = Stamp.parse(before.stamp).written == Stamp.parse(place.stamp).written
-            # What was read under another name came along with it, and had been lost.
+            # A newer hash is kept: it came along with a file that was renamed.
             if is_same and before.hashed_at >= place.hashed_at:
                 values |= {"content_hash": before.content_hash, "hashed_at": before.hashed_at}
         else:

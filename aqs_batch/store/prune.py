@@ -29,9 +29,9 @@ class Pruning(Database):
         """Forget all but the newest `keep` runs, and what they said of each file.
 
         What goes on is written to until it ends: a service's run for as long as the service, others
-        that have no end and began after `going_since` (as every record keeps time). A process that
-        `is_at_work` may have ended its run and not reported: the report had been empty, the gate
-        passed.
+        that have no end and began after `going_since` (as every record keeps time). A run whose
+        process `is_at_work` stays too: it may have ended and still be read, for its report and its
+        gate.
         """
         newest = sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(keep)
         may_go_on = (runs.c.kind == "watch") | (runs.c.started_at > going_since)

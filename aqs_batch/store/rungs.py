@@ -59,7 +59,7 @@ class Rungs(Jobs):
     def rungs(self, fingerprint: str) -> tuple[Rung, ...]:
         """Every rung of one source, by CRF; of what was made twice, the best: taken, kept, later.
 
-        Versions up to 0.4 knew CRF 22 and CRF 22.0 as two rungs.
+        Earlier versions knew CRF 22 and CRF 22.0 as two rungs.
         """
         found = self._rungs(rungs.c.fingerprint == fingerprint)
         once = {
