@@ -61,10 +61,12 @@ def test_a_bar_takes_names_as_they_are() -> None:
         def isatty(self) -> bool:
             return True
 
-    with console.listener(as_json=False, stream=Terminal()) as listen:
+    terminal = Terminal()
+    with console.listener(as_json=False, stream=terminal) as listen:
         listen(Event("found", "", {"files": 1}))
         listen(Event("started", "in/x[/y].mp4", {"number": 1, "of": 1}))
         listen(Event("progress", "in/x[/y].mp4", {"done": 1, "planned": 2}))
+    assert "in/x[/y].mp4" in terminal.getvalue()
 
 
 def test_a_bar_shows_where_a_long_name_is_cut() -> None:
