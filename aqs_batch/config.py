@@ -22,7 +22,7 @@ FILE_NAME = "aqs.toml"
 ENVIRONMENT_PREFIX = "AQS_"
 
 
-# What --profile sets: fewer or more looks at the same file. An explicit flag beats its profile.
+# What --profile sets, as flags do: fewer or more looks at the same file.
 PROFILES: Mapping[str, Mapping[str, float]] = {
     "quick": {"analysis.interval_s": 5.0, "analysis.tiles": 2, "analysis.max_sequences": 120},
     "standard": {},

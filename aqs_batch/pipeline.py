@@ -40,6 +40,7 @@ from aqs_batch.reports.summary import WORST_MOMENTS
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.settings import LimitSettings, Settings
 from aqs_batch.store import Analysis
+from aqs_batch.wording import count
 
 PICTURE_PX = 320
 LEAST_DECODE_S = 60.0
@@ -250,8 +251,8 @@ def _warnings(
     if (height, width) != (video.height, video.width):
         warnings.append(f"scaled from {video.width}x{video.height} to {width}x{height} first")
     if len(video.frame_times_s) < FRAMES_PER_SEQUENCE:
-        count = len(video.frame_times_s)
-        warnings.append(f"only {count} frame{'s' if count > 1 else ''}: played forth and back")
+        frames = count(len(video.frame_times_s), "frame")
+        warnings.append(f"only {frames}: played forth and back")
     if min(height, width) < TILE_PX:
         warnings.append(f"smaller than a {TILE_PX} px tile: continued by reflection")
     if video.hdr:

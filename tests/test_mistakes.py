@@ -225,11 +225,12 @@ def test_preprocess_says_what_it_cuts_and_which_file_is_wrong(make_clip, tmp_pat
         "odd.mkv",
         source="mandelbrot",
         size="33x71",
-        seconds=1,
+        seconds=0.04,
         options=("-c:v", "ffv1", "-pix_fmt", "yuv420p"),
     )
     done = aqs("preprocess", str(odd), "out.mkv", cwd=tmp_path)
     assert "last row or column is cut off" in done.stderr
+    assert done.stdout == "out.mkv: 1 frame filtered for CRF 28\n"
     gone = aqs("preprocess", "none.mp4", "out.mkv", cwd=tmp_path)
     assert gone.returncode == 2 and "'none.mp4' does not exist" in gone.stderr
     nowhere = aqs("preprocess", str(odd), "no/out.mkv", cwd=tmp_path)

@@ -30,7 +30,7 @@ def preprocess(
     from aqs_batch.errors import EncodeError
     from aqs_batch.ffmpeg import find
     from aqs_batch.ingest.probe import probe
-    from aqs_batch.wording import shown
+    from aqs_batch.wording import count, shown
 
     with plain_errors(debug):
         settings = load(config, None, None).settings
@@ -43,7 +43,7 @@ def preprocess(
         for warning in video.warnings:
             complain(f"{shown(str(source))}: {warning}")
         with count_frames(len(video.frame_times_s)) as on_frame:
-            count, lost = lossless.write(
+            frames, lost = lossless.write(
                 find(settings.ffmpeg.path).path,
                 video,
                 target,
@@ -52,5 +52,5 @@ def preprocess(
             )
         for words in lost:
             complain(f"{shown(str(target))}: {words}")
-        click.echo(f"{shown(str(target))}: {count} frames filtered for CRF {crf:g}")
+        click.echo(f"{shown(str(target))}: {count(frames, 'frame')} filtered for CRF {crf:g}")
     return 0

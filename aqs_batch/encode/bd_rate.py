@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from aqs_batch.errors import AqsError
 from aqs_batch.records import Rung, Vmaf
+from aqs_batch.wording import count
 
 LEAST_RUNGS = 4
 LEAST_OVERLAP = 0.5  # of the range of quality that either ladder covers
@@ -154,8 +155,7 @@ def _points(rungs: Sequence[Rung], measure: str) -> list[tuple[float, float]]:
             points.append((rung.kbps, score.mean))
     points.sort()
     if len(points) < LEAST_RUNGS:
-        rungs_said = "1 rung" if len(points) == 1 else f"{len(points)} rungs"
-        raise Incomparable(f"{rungs_said}, {LEAST_RUNGS} are needed")
+        raise Incomparable(f"{count(len(points), 'rung')}, {LEAST_RUNGS} are needed")
     if any(b[0] <= a[0] or b[1] <= a[1] for a, b in pairwise(points)):
         raise Incomparable(f"{measure} does not rise with the bit rate")
     return points

@@ -20,6 +20,7 @@ from aqs_batch.encode.scratch import scratch
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Video
 from aqs_batch.turning import Turn
+from aqs_batch.wording import count as counted
 
 _FFV1 = ("-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1", "-slices:v:0", "4")
 # FFV1 knows no full range: ffmpeg would squeeze 256 levels into 220 on the way.
@@ -68,7 +69,8 @@ def write(
     lost = [f"{words} was left out: Matroska has none" for words in left]
     lost += [f"{words} was left out" for words in cropping.told(ffmpeg_path, video)]
     if (missing := len(video.frame_times_s) - count) > 0:
-        lost.append(f"{missing} frames of the source do not decode")
+        verb = "does" if missing == 1 else "do"
+        lost.append(f"{counted(missing, 'frame')} of the source {verb} not decode")
     return count, (*lost, *([OPAQUE] if held.picture.transparent else []))
 
 
