@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 from aqs_batch.errors import MediaError
 from aqs_batch.events import Progress
+from aqs_batch.records import Stamp
 
 Probed = TypeVar("Probed")
 Result = TypeVar("Result")
@@ -148,7 +149,6 @@ class Lookahead(Generic[Probed, Result]):
 def stamp(path: Path) -> tuple[int, int]:
     """Size and time of change, by which a file that changes while it is read is noticed."""
     try:
-        info = os.stat(path)
+        return Stamp.of(os.stat(path)).written
     except OSError as error:
         raise MediaError("the file is gone", hint="It vanished while it was being read.") from error
-    return info.st_size, info.st_mtime_ns

@@ -23,7 +23,7 @@ from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
 from aqs_batch.encode.vmaf import Measuring
 from aqs_batch.errors import EncodeError
-from aqs_batch.records import Rung, Video
+from aqs_batch.records import Rung, Stamp, Video
 
 FORMAT = 1  # raised when rungs made before can no longer be compared with those made now
 
@@ -303,7 +303,6 @@ def _groups(crfs: Sequence[float], most: int) -> list[list[float]]:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        info = os.stat(path)
+        return Stamp.of(os.stat(path)).written
     except OSError as error:
         raise EncodeError("the source is gone", hint="It vanished while it was in use.") from error
-    return info.st_size, info.st_mtime_ns

@@ -197,6 +197,7 @@ def _result_row(document: dict[str, Any]) -> list[object]:
 def _encode_cells(encodes: list[dict[str, Any]]) -> list[object]:
     best = next((rung for rung in encodes if rung["recommended"]), None)
     if best is None:
+        # The count is there in any case, and the two BD-rates at the end are no matter of a rung.
         return [len(encodes), *[None] * (len(ENCODE_COLUMNS) - 3)]
     vmaf, neg = best["vmaf"] or {}, best["vmaf_neg"] or {}
     return [
