@@ -79,12 +79,21 @@ def _inspect(path: str, origin: str) -> Ffmpeg:
         filters = _capture([path, "-hide_banner", "-filters"])
         encoders = _capture([path, "-hide_banner", "-encoders"])
     except (OSError, subprocess.SubprocessError) as error:
-        raise FfmpegError(f"ffmpeg at {path} does not run: {error}", hint=hint) from error
+        raise FfmpegError(f"ffmpeg at {path} does not run: {_why(error)}", hint=hint) from error
     match = re.match(r"ffmpeg version (\S+)", version)
     if not match:
         raise FfmpegError(f"{path} is not an ffmpeg", hint=hint)
     missing = tuple(name for name in NEEDED if f" {name} " not in filters + encoders)
     return Ffmpeg(path, match[1], origin, missing)
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a command, in a person's words instead of Python's."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"it ends with {error.returncode}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it does not end within {error.timeout:g} s"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _capture(argv: Sequence[str]) -> str:
@@ -160,7 +169,7 @@ class Child:
                 start_new_session=True,  # so that a kill reaches ffmpeg's own children too
             )
         except OSError as error:
-            raise FfmpegError(f"cannot start {argv[0]}: {error}") from error
+            raise FfmpegError(f"cannot start {argv[0]}: {_why(error)}") from error
         self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
         self._drain.start()
 
@@ -231,9 +240,7 @@ class Child:
         return Finished(code, tuple(self._tail))
 
     def leave(self) -> None:
-        """Say that nobody will read on: a child that waits to write ends at once, not after TERM's
-        grace has passed. Only for the thread that reads.
-        """
+        """Say that its reader, who calls this, reads no more: what waits to write ends at once."""
         self._left = True
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -299,20 +306,15 @@ def tell(argv: Sequence[str], text: str, *, timeout_s: float) -> Finished:
     Raises FfmpegError when it cannot be started or does not end within `timeout_s`.
     """
     try:
-        done = subprocess.run(
-            argv, input=text.encode(), capture_output=True, timeout=timeout_s, check=False
-        )
+        done = subprocess.run(argv, input=text.encode(), capture_output=True, timeout=timeout_s)
     except (OSError, subprocess.SubprocessError) as error:
-        raise FfmpegError(f"{argv[0]}: {error}", hint="Check the command.") from error
+        raise FfmpegError(f"{argv[0]}: {_why(error)}", hint="Check the command.") from error
     tail = done.stderr.decode(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
     return Finished(done.returncode, tuple(tail))
 
 
 def run(argv: Sequence[str], *, timeout_s: float | None = None) -> Finished:
-    """Run `argv` to its end, with nothing on its stdin and its stdout discarded.
-
-    Raises FfmpegError when it cannot be started or does not end within `timeout_s`.
-    """
+    """Run `argv` to its end without stdin and stdout; raises FfmpegError as `tell` does."""
     with child(argv, fed=True) as running:  # whose stdout leads nowhere: nobody has to read it
         running.close_input()
         return running.wait(timeout_s)

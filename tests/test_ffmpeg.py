@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.errors import FfmpegError
+from aqs_batch.errors import FfmpegError, SettingsError
 
 OnPath = Callable[[str], tuple[Path, ffmpeg.Ffmpeg]]
 
@@ -70,6 +70,29 @@ def test_an_ffmpeg_that_cannot_measure_is_not_taken_from_path(
 def test_an_ffmpeg_that_does_not_run_is_not_taken_from_path(on_path: OnPath) -> None:
     mine, found = on_path("echo 'libx265.so.199: cannot open shared object' >&2\nexit 127\n")
     assert f"{mine} does not run" in found.origin
+
+
+@pytest.mark.parametrize(
+    ("script", "why"), [("exit 3", "it ends with 3"), (None, "No such file or directory")]
+)
+def test_an_ffmpeg_that_does_not_run_is_told_in_plain_words(
+    tmp_path: Path, script: str | None, why: str
+) -> None:
+    """Python's own words had been told: "Command '['./mine', '-version']' returned non-zero"."""
+    mine = tmp_path / "mine"
+    if script:
+        mine.write_text(f"#!/bin/sh\n{script}\n")
+        mine.chmod(0o755)
+    with pytest.raises(SettingsError) as caught:
+        ffmpeg.find(str(mine))
+    assert str(caught.value) == f"ffmpeg at {mine} does not run: {why}"
+
+
+def test_a_command_that_cannot_be_told_is_named_in_plain_words() -> None:
+    with pytest.raises(FfmpegError, match=r"^no-mail: No such file or directory$"):
+        ffmpeg.tell(["no-mail"], "", timeout_s=5)
+    with pytest.raises(FfmpegError, match=r"^sleep: it does not end within 0\.1 s$"):
+        ffmpeg.tell(["sleep", "20"], "", timeout_s=0.1)
 
 
 def test_after_its_time_a_child_ends_like_any_other(ffmpeg_path: str) -> None:
