@@ -33,15 +33,18 @@ LOOK_AT = 16  # files after the one in hand, to find the next that is new
 def real_process(
     settings: Settings,
     checkpoint: Checkpoint,
+    listen: Listener,
     upcoming: Callable[[str], Iterator[Path]] = lambda fingerprint: iter(()),
 ) -> Process:
     """The pipeline with its model loaded, ready for one file after another.
 
     `upcoming` gives the files after the one with a fingerprint: the next are begun beside it.
+    `listen` is told where the model has to be converted first.
     """
     from aqs_batch import pipeline  # with torch, half a gigabyte: not before there is work
 
-    ahead = pipeline.look_ahead(pipeline.set_up(settings, checkpoint))
+    bench = pipeline.set_up(settings, checkpoint, lambda: listen(Event("converting")))
+    ahead = pipeline.look_ahead(bench)
 
     def process(path: Path, fingerprint: str, progress: Progress) -> Analysis:
         analysis = ahead.finish(path, progress, upcoming(fingerprint))
@@ -192,7 +195,7 @@ class Batch:
     def _with_model(self) -> Worker[Analysis]:
         """The worker, its model loaded once: before a job is claimed, which would stay in hand."""
         if self._worker is None:
-            process = real_process(self._settings, self._checkpoint, self._unknown)
+            process = real_process(self._settings, self._checkpoint, self._listen, self._unknown)
             task, limits = scoring(self._store, process), self._settings.limits
             self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
         return self._worker

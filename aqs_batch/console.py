@@ -146,6 +146,8 @@ def describe(event: Event) -> str:
     if event.kind == "found":
         none = "" if facts["files"] else ": none has an ending that is in [run] extensions"
         return f"{count(facts['files'], 'file')} to look at{none}"
+    if event.kind == "converting":
+        return "the network is converted for this machine first, once: half a minute or more"
     if event.kind == "waiting":
         return f"{name}  waits for another process that is working on it"
     if event.kind == "failed":

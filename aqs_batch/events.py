@@ -11,9 +11,9 @@ from typing import Any
 class Event:
     """Something that happened, to `file` where it concerns one.
 
-    Kinds of a run: found, started, waiting, progress, scored, unchanged, failed, trouble, report;
-    of re-encodes: encoding, encoded, encode_failed, left, replaced. A watch folder adds watching,
-    queued, later, gate, moved, vanished, returned and stopped.
+    Kinds of a run: found, converting, started, waiting, progress, scored, unchanged, failed,
+    trouble, report; of re-encodes: encoding, encoded, encode_failed, left, replaced. A watch folder
+    adds watching, queued, later, gate, moved, vanished, returned and stopped.
     """
 
     kind: str

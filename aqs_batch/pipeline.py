@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,8 +59,13 @@ class Workbench:
     scoring: Scoring
 
 
-def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
-    """Load the model and find the tools; raises AqsError where one is missing."""
+def set_up(
+    settings: Settings, checkpoint: Checkpoint, on_convert: Callable[[], None] = lambda: None
+) -> Workbench:
+    """Load the model and find the tools; raises AqsError where one is missing.
+
+    `on_convert` is called where the model is converted first, once on every machine.
+    """
     analysis, model = settings.analysis, settings.model
     backend = choose_backend(
         checkpoint,
@@ -68,6 +73,7 @@ def set_up(settings: Settings, checkpoint: Checkpoint) -> Workbench:
         model.device,
         batch=model.batch,
         cache_dir=cache_of(settings),
+        on_convert=on_convert,
     )
     return Workbench(
         settings=settings,

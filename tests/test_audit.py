@@ -118,7 +118,7 @@ def _only(analysis: Analysis, aqs: float) -> Analysis:
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     house = Archive(tmp_path)
 
-    def process_for(settings, checkpoint, upcoming):
+    def process_for(settings, checkpoint, listen, upcoming):
         house.key = settings.key(checkpoint.digest)
         return house.process
 

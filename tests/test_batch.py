@@ -37,7 +37,7 @@ class House:
         self.batch = Batch(self.store, self.settings, self.events.append, self.clock)
 
     def _process_for(
-        self, _: object, __: object, upcoming: Callable[[str], Iterator[Path]]
+        self, _: object, __: object, ___: object, upcoming: Callable[[str], Iterator[Path]]
     ) -> Callable[..., object]:
         def process(path: Path, print_: str, progress: Callable[[int, int], None]) -> object:
             self.ahead[path.name] = [next_.name for next_ in upcoming(print_)]

@@ -7,6 +7,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from concurrent.futures import Future
 from pathlib import Path
@@ -40,11 +41,18 @@ def usable_cores() -> int:
 
 
 def choose_backend(
-    checkpoint: Checkpoint, backend: str, device: str, *, batch: int, cache_dir: Path
+    checkpoint: Checkpoint,
+    backend: str,
+    device: str,
+    *,
+    batch: int,
+    cache_dir: Path,
+    on_convert: Callable[[], None] = lambda: None,
 ) -> Backend:
     """The backend named, or for "auto" PyTorch on a GPU, else OpenVINO on the CPU.
 
     The device "auto" is CUDA where there is one, else the CPU; Apple's GPU has to be named.
+    `on_convert` is called before a network is converted, which takes half a minute and more.
     Raises SettingsError when the device named is not there.
     """
     if device == "auto":
@@ -60,7 +68,7 @@ def choose_backend(
         return TorchBackend(checkpoint, device, batch)
     from aqs_batch.analysis.openvino_cpu import OpenVinoBackend
 
-    return OpenVinoBackend(checkpoint, cache_dir, usable_cores())
+    return OpenVinoBackend(checkpoint, cache_dir, usable_cores(), on_convert)
 
 
 def _has_cuda() -> bool:

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +52,16 @@ class OpenVinoBackend:
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, checkpoint: Checkpoint, cache_dir: Path, cores: int) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        cache_dir: Path,
+        cores: int,
+        on_convert: Callable[[], None] = lambda: None,
+    ) -> None:
         core = ov.Core()
         kept = cache_dir / _key(checkpoint)
-        graphs = _converted(core, checkpoint, kept)
+        graphs = _converted(core, checkpoint, kept, on_convert)
         config = {
             # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/015).
             "INFERENCE_PRECISION_HINT": "f32",
@@ -151,10 +158,16 @@ class _Graphs:
     jury: Any
 
 
-def _converted(core: ov.Core, checkpoint: Checkpoint, kept: Path) -> _Graphs:
-    """The network as OpenVINO reads it: from its place, else converted, which takes seconds."""
-    if not _is_whole(kept) and not _made_apart(checkpoint, kept):
-        return _convert(checkpoint)  # a read-only home costs the seconds each time, nothing else
+def _converted(
+    core: ov.Core, checkpoint: Checkpoint, kept: Path, on_convert: Callable[[], None] = lambda: None
+) -> _Graphs:
+    """The network as OpenVINO reads it: from its place, else converted, which takes half a minute
+    and more; `on_convert` may tell a person.
+    """
+    if not _is_whole(kept):
+        on_convert()
+        if not _made_apart(checkpoint, kept):
+            return _convert(checkpoint)  # a read-only home costs the time at every start
     return _Graphs(*(core.read_model(kept / name) for name in (_FEATURES, _WHOLE, _JURY)))
 
 

@@ -66,7 +66,7 @@ def serve(settings: Settings, *, once: bool) -> int:
                 store,
                 settings,
                 settings.key(checkpoint.digest),
-                lambda: real_process(settings, checkpoint),
+                lambda: real_process(settings, checkpoint, listen),
                 listen,
                 clock,
                 stop,

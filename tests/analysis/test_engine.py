@@ -145,11 +145,14 @@ def test_the_converted_network_is_kept_and_read_back(
 def test_a_kept_network_that_lost_a_part_is_made_again(
     checkpoint: Checkpoint, openvino: Backend, tmp_path: Path, tiles: list[Tile]
 ) -> None:
-    OpenVinoBackend(checkpoint, tmp_path, 1)
+    told: list[str] = []
+    OpenVinoBackend(checkpoint, tmp_path, 1, lambda: told.append("first"))
     (kept,) = tmp_path.glob("openvino-*")
     (kept / "jury.xml").unlink()
-    again = OpenVinoBackend(checkpoint, tmp_path, 1)
+    again = OpenVinoBackend(checkpoint, tmp_path, 1, lambda: told.append("again"))
     assert (kept / "jury.xml").exists()
+    OpenVinoBackend(checkpoint, tmp_path, 1, lambda: told.append("though it is there"))
+    assert told == ["first", "again"]
     for one, two in zip(openvino.run(tiles[:1]), again.run(tiles[:1]), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
