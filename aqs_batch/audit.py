@@ -12,7 +12,7 @@ from pathlib import Path
 from aqs_batch.batch import ELSEWHERE, Batch
 from aqs_batch.bitrot import Reading
 from aqs_batch.clock import Clock, iso
-from aqs_batch.errors import FolderGone, MediaError
+from aqs_batch.errors import FolderGone, MediaError, reason_of
 from aqs_batch.events import Event, Listener
 from aqs_batch.findings import Findings
 from aqs_batch.identity import is_at_work, is_gone, own_name
@@ -226,7 +226,7 @@ class Audit:
             print_ = fingerprint(path)
             mounted = is_mounted(self._here, os.stat(path).st_dev)
         except (MediaError, OSError) as error:  # it may go at any moment
-            problem = str(error)
+            problem = reason_of(error)
         place = Place(
             self._here, name, stamp.text, print_, self._batch.key, problem=problem, mounted=mounted
         )

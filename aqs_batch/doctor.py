@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
-from aqs_batch.errors import AqsError
+from aqs_batch.errors import AqsError, reason_and_place
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store, missing_file
 from aqs_batch.wording import count
@@ -45,7 +45,7 @@ def examine(settings: Settings) -> list[Diagnosis]:
         except AqsError as error:
             findings.append(Diagnosis(name, False, f"{error} {error.hint}".strip()))
         except OSError as error:  # a folder that may not be entered had ended all other checks
-            findings.append(Diagnosis(name, False, f"{error.strerror}: {error.filename}"))
+            findings.append(Diagnosis(name, False, reason_and_place(error)))
     return findings
 
 

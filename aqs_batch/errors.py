@@ -1,5 +1,9 @@
 """The few errors a person meets: each says what happened, to which file, and what to do."""
 
+from __future__ import annotations
+
+import os
+
 
 class AqsError(Exception):
     """A failure with a reason a person can act on; `hint` says what to do about it."""
@@ -55,3 +59,15 @@ class LostJob(StoreError):
 
 class FolderGone(AqsError):
     """A watched or audited folder is not there, or its mount is not: never an empty archive."""
+
+
+def reason_of(error: Exception) -> str:
+    """What the system refused, without Python's number and quotes; of other errors the message."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def reason_and_place(error: Exception) -> str:
+    """The same with the files that the system names, for a message that does not name them."""
+    names = (getattr(error, name, None) for name in ("filename", "filename2"))
+    files = [os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)]
+    return ": ".join([reason_of(error), *([" -> ".join(files)] if files else [])])

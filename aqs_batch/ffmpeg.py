@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
-from aqs_batch.errors import FfmpegError, SettingsError
+from aqs_batch.errors import FfmpegError, SettingsError, reason_of
 
 STDERR_TAIL_LINES = 40
 STDERR_LIMIT_BYTES = 64 << 20
@@ -93,7 +93,7 @@ def _why(error: Exception) -> str:
         return f"it ends with {error.returncode}"
     if isinstance(error, subprocess.TimeoutExpired):
         return f"it does not end within {error.timeout:g} s"
-    return getattr(error, "strerror", None) or str(error)
+    return reason_of(error)
 
 
 def _capture(argv: Sequence[str]) -> str:

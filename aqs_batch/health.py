@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aqs_batch.clock import iso
-from aqs_batch.errors import SettingsError
+from aqs_batch.errors import SettingsError, reason_of
 from aqs_batch.identity import is_at_work, own_name
 from aqs_batch.reports.atomic import replace_text
 
@@ -141,7 +141,7 @@ def _beat(file: Path) -> _Beat:
         quarantined = int(dict(said["jobs"]).get("quarantined", 0))
         return _Beat(file, str(said["state"]), why, at, float(said["at_s"]), quarantined)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return _Beat(file, unread=str(error))
+        return _Beat(file, unread=reason_of(error) if isinstance(error, OSError) else "damaged")
 
 
 def notify(text: str) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from aqs_batch.errors import AqsError
+from aqs_batch.errors import AqsError, reason_and_place
 from aqs_batch.events import Event, Listener
 from aqs_batch.intake import Intake
 from aqs_batch.moves import move
@@ -106,9 +106,10 @@ class Onward:
         except FileNotFoundError:
             return  # another process of ours was here first
         except (AqsError, OSError) as error:
-            self._stuck[_known_as(place)] = (place, folder, str(error))
-            if str(error) != told:  # not four times a minute
-                facts = {"reason": f"not moved: {error}", "hint": getattr(error, "hint", "")}
+            why = reason_and_place(error)
+            self._stuck[_known_as(place)] = (place, folder, why)
+            if why != told:  # not four times a minute
+                facts = {"reason": f"not moved: {why}", "hint": getattr(error, "hint", "")}
                 self._listen(Event("trouble", str(place.path), facts))
             return
         self._intake.forget(place.folder, place.file)

@@ -17,7 +17,7 @@ from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
 from aqs_batch.clock import iso
 from aqs_batch.config import environment
-from aqs_batch.errors import MediaError, RefusedMedia, SettingsError
+from aqs_batch.errors import MediaError, RefusedMedia, SettingsError, reason_and_place
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ffmpeg import find as find_ffmpeg
@@ -102,7 +102,7 @@ def cache_of(settings: Settings) -> Path:
         (place / "any").exists()  # raises where the folder may not be entered
     except (OSError, RuntimeError) as error:
         raise SettingsError(
-            f"no folder to keep the converted network in: {error}",
+            f"no folder to keep the converted network in: {reason_and_place(error)}",
             hint="Set [model] cache_dir, or HOME, to a folder of your own.",
         ) from error
     return place

@@ -9,7 +9,7 @@ from typing import Any
 
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode_jobs import EncodeJobs
-from aqs_batch.errors import StoreError
+from aqs_batch.errors import StoreError, reason_and_place
 from aqs_batch.events import Event, Listener
 from aqs_batch.health import BEAT_S, notify
 from aqs_batch.identity import is_gone, own_name
@@ -286,7 +286,7 @@ class Service:
             raise
         except OSError as error:
             self._dirty = True
-            reason = f"the report could not be written: {error}"
+            reason = f"the report could not be written: {reason_and_place(error)}"
             then = "Mend that and run `aqs-batch report`" if is_last else "It is tried again"
             hint = f"{then}; what was scored is in the database."
             self._listen(Event("trouble", facts={"reason": reason, "hint": hint}))

@@ -22,6 +22,7 @@ from aqs_batch.errors import (
     RefusedRow,
     SettingsError,
     StoreError,
+    reason_and_place,
 )
 from aqs_batch.events import Event, Listener, Progress, Unheard
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -129,6 +130,9 @@ class Worker(Generic[T]):
             return Ended(End.FAILED, str(error), error.hint), None
         except AqsError as error:
             return Ended(unexpected, str(error), error.hint), None
+        except OSError as error:  # a disk that is full is no fault of the program's to be reported
+            hint = "Is a disk full, or a folder not to be written to?"
+            return Ended(unexpected, reason_and_place(error), hint), None
         except Exception as error:  # the job boundary: one bad file must not end the run
             _LOG.debug("%s met an internal error", job.path, exc_info=True)  # shown by --debug
             reason = f"internal error: {type(error).__name__}: {error}"

@@ -56,6 +56,14 @@ def test_wrong_settings_exit_2_and_blame_no_file(
     assert "Traceback" not in done.stderr and "FAILED" not in done.stdout
 
 
+def test_an_output_folder_that_is_a_file_is_told_without_pythons_number(
+    clip: Path, tmp_path: Path
+) -> None:
+    done = aqs("run", "in", "--output_dir", "in/a.mp4", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"File exists: {clip}\n" in done.stderr and "Errno" not in done.stderr
+
+
 def test_what_stands_in_the_way_of_a_report_is_named(clip: Path, tmp_path: Path) -> None:
     """Our temporary file had been named, which nobody finds."""
     (tmp_path / "out" / "results.csv").mkdir(parents=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from dataclasses import replace
@@ -180,6 +182,17 @@ def test_an_error_of_ours_fails_the_file_alone_and_its_traceback_is_in_the_log(
     assert "--debug" in ended.hint
     assert "Traceback" in caplog.text and 'raise ZeroDivisionError("of no use")' in caplog.text
     assert {record.levelname for record in caplog.records} == {"DEBUG"}
+
+
+def test_a_full_disk_is_no_error_of_ours(store: Store, tmp_path: Path) -> None:
+    """It was "internal error: OSError: [Errno 28]", and to be reported."""
+
+    def process(path: Path, print_: str, progress):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/out/.scratch")
+
+    ended = worker(store, process).work(claimed(store, tmp_path / "a.mp4"), quiet, patient=False)
+    assert (ended.end, ended.reason) == (End.FAILED, "No space left on device: /out/.scratch")
+    assert "report" not in ended.hint
 
 
 def test_media_that_fail_while_being_written_are_not_condemned(

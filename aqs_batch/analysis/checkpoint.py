@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqs_batch.errors import CheckpointError
+from aqs_batch.errors import CheckpointError, reason_of
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ def inspect(path: Path) -> Checkpoint:
         return Checkpoint(path, ModelCard(**known), hashlib.sha256(raw).hexdigest()[:12])
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}: nothing is scored", hint=hint) from error
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise CheckpointError(
-            f"{path} is not an aqs-batch checkpoint: {error}", hint=hint
-        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {reason_of(error)}", hint=hint) from error
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise CheckpointError(f"{path} is not an aqs-batch checkpoint", hint=hint) from error
 
 
 def load_tensors(checkpoint: Checkpoint, architecture: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def load_tensors(checkpoint: Checkpoint, architecture: str) -> dict[str, Any]:
     try:
         tensors = load_file(checkpoint.path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{checkpoint.path}: {error}") from error
+        raise CheckpointError(f"{checkpoint.path}: {reason_of(error)}") from error
     return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
 
 

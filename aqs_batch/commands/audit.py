@@ -120,12 +120,13 @@ def _night(settings: Settings, folder: str) -> int:
 def _report(store: Store, found: Findings, settings: Settings, listen: Listener) -> bool:
     """Write the reports; False when they could not be: the next night does not tell it again."""
     from aqs_batch import reporting
+    from aqs_batch.errors import reason_and_place
     from aqs_batch.events import Event
 
     try:
         written = reporting.write_reports(store, store.run(found.run), settings)
     except OSError as error:
-        reason = f"the report could not be written: {error.strerror or error}"
+        reason = f"the report could not be written: {reason_and_place(error)}"
         hint = "`aqs-batch report` writes it from the database."
         listen(Event("trouble", facts={"reason": reason, "hint": hint}))
         return False

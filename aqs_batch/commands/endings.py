@@ -64,10 +64,11 @@ def plain_errors(debug: bool) -> Iterator[None]:
 
 def _of_system(error: OSError) -> str:
     """What the system refused, and where it says so: a full disk has no name."""
+    from aqs_batch.errors import reason_and_place
     from aqs_batch.wording import shown
 
     if error.filename:
-        return f"{error.strerror}: {shown(str(error.filename))}"
+        return shown(reason_and_place(error))
     try:
         Path.cwd()
     except FileNotFoundError:

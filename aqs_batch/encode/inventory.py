@@ -20,7 +20,7 @@ from aqs_batch import colour
 from aqs_batch.containers import LONG_S, Nameless, libav
 from aqs_batch.encode.command import ATTACHED_PIC
 from aqs_batch.encode.pixels import are_as_fine
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.records import Check
 from aqs_batch.turning import UPRIGHT, Turn, turn_of
 
@@ -110,7 +110,7 @@ def take(path: Path, video_stream: int | None = None) -> Inventory:
             name = container.format.name
             return Inventory(name, streams, chapters, tags, _picture(container, main), start)
     except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise EncodeError(f"{path} cannot be read back: {error}") from error
+        raise EncodeError(f"{path} cannot be read back: {reason_of(error)}") from error
 
 
 def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:

@@ -22,7 +22,7 @@ from aqs_batch.encode.frame_log import FrameLog, joined
 from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
 from aqs_batch.encode.vmaf import Measuring
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import EncodeError, reason_and_place
 from aqs_batch.records import Rung, Stamp, Video
 
 FORMAT = 1  # raised when rungs made before can no longer be compared with those made now
@@ -272,7 +272,8 @@ class LadderMaker:
             log.write(self._tools.logs / _log_name(rung.crf, wanted, key), facts)
         except OSError as error:
             raise EncodeError(
-                f"the VMAF log cannot be written: {error}", hint="Free disk space and run again."
+                f"the VMAF log cannot be written: {reason_and_place(error)}",
+                hint="Free disk space, or make the folder writable, and run again.",
             ) from error
 
     def _check_source(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aqs_batch.encode import child, command, covers, inventory
 from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.inventory import Inventory, Stream
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.records import Check, Rung
 
 _MP4_FAMILY = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov"}
@@ -115,7 +115,7 @@ def finish(
         part.replace(final)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise EncodeError(f"{final} cannot be written: {error}") from error
+        raise EncodeError(f"{final} cannot be written: {reason_of(error)}") from error
     except EncodeError:
         part.unlink(missing_ok=True)
         raise

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from aqs_batch.errors import EncodeError
+from aqs_batch.errors import EncodeError, reason_and_place, reason_of
 from aqs_batch.identity import ABANDONED_AFTER_S
 
 FOLDER = ".aqs-trash"
@@ -75,7 +75,8 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
             raise
         where = entry.kept if entry.kept.exists() else "where it was"
         raise EncodeError(
-            f"{original} could not be replaced: {error}", hint=f"The original is {where}."
+            f"{original} could not be replaced: {reason_and_place(error)}",
+            hint=f"The original is {where}.",
         ) from error
     with suppress(OSError):
         encode.unlink()
@@ -131,7 +132,7 @@ def restore(entry: Entry) -> Path:
     except OSError as error:
         _undo_restore(entry, aside)
         raise EncodeError(
-            f"{entry.original} cannot be restored: {error.strerror}", hint=f"It is {entry.kept}."
+            f"{entry.original} cannot be restored: {reason_of(error)}", hint=f"It is {entry.kept}."
         ) from error
     return entry.original
 
@@ -162,7 +163,9 @@ def _new_folder(original: Path, now_iso: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise EncodeError(f"no trash folder can be made beside {original}: {error}") from error
+            raise EncodeError(
+                f"no trash folder can be made beside {original}: {reason_of(error)}"
+            ) from error
         return folder
     raise EncodeError(f"no trash folder can be made beside {original}")
 

@@ -6,7 +6,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from aqs_batch.errors import MediaError
+from aqs_batch.errors import MediaError, reason_of
 
 SAMPLE_BYTES = 1 << 20
 SAMPLES = 16
@@ -22,7 +22,7 @@ def regular_size(path: Path) -> int:
     except FileNotFoundError as error:
         raise MediaError("the file is gone", hint="It vanished before it was read.") from error
     except OSError as error:
-        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+        raise MediaError(f"cannot be read: {reason_of(error)}") from error
     if not stat.S_ISREG(info.st_mode):
         raise MediaError("not a regular file", hint="Only plain files are read.")
     if info.st_size == 0:
@@ -48,7 +48,7 @@ def fingerprint(path: Path) -> str:
     except FileNotFoundError as error:
         raise MediaError("the file is gone", hint="It vanished before it was read.") from error
     except OSError as error:
-        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+        raise MediaError(f"cannot be read: {reason_of(error)}") from error
     return digest.hexdigest()
 
 
@@ -64,5 +64,5 @@ def content_hash(path: Path) -> str:
             while block := handle.read(8 * SAMPLE_BYTES):
                 digest.update(block)
     except OSError as error:
-        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+        raise MediaError(f"cannot be read: {reason_of(error)}") from error
     return digest.hexdigest()

@@ -16,7 +16,7 @@ import av.error
 
 from aqs_batch import colour
 from aqs_batch.containers import Nameless, libav
-from aqs_batch.errors import MediaError, RefusedMedia
+from aqs_batch.errors import MediaError, RefusedMedia, reason_of
 from aqs_batch.ingest import duration, keyframes, wholeness
 from aqs_batch.ingest.fields import Mpeg2Fields
 from aqs_batch.ingest.fingerprint import regular_size
@@ -88,7 +88,7 @@ def probe(path: Path, limits: Bounds = Limits()) -> Video:
     except av.error.FFmpegError as error:
         raise _unreadable(path, error) from error
     except OSError as error:
-        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+        raise MediaError(f"cannot be read: {reason_of(error)}") from error
 
 
 def _refuse_playlist(handle: io.BufferedReader, path: Path) -> None:
@@ -102,7 +102,7 @@ def _refuse_playlist(handle: io.BufferedReader, path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> MediaError:
-    text = str(getattr(error, "strerror", "") or error)
+    text = reason_of(error)
     hint = "Play it with another tool; if that works, please report the file."
     if wholeness.lacks_index(path):
         text = "its index, the moov box, is missing: it was cut short or never finished"

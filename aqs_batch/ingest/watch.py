@@ -22,7 +22,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
-from aqs_batch.errors import FolderGone
+from aqs_batch.errors import FolderGone, reason_of
 from aqs_batch.ingest.files import Rules, walk
 from aqs_batch.records import Stamp
 
@@ -110,7 +110,7 @@ class Events:
                 self._observer.unschedule(self._watches.pop(folder))
             self._watches[folder] = self._observer.schedule(self._hints, folder, recursive=True)
         except (OSError, KeyError) as error:  # not there, or max_user_watches is used up
-            return getattr(error, "strerror", None) or str(error)
+            return reason_of(error)
         return ""
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from aqs_batch.errors import RefusedRow, SettingsError, StoreError
+from aqs_batch.errors import RefusedRow, SettingsError, StoreError, reason_and_place
 from aqs_batch.wording import without_password
 
 BUSY_TIMEOUT_S = 60.0
@@ -280,4 +280,4 @@ def _code(error: Exception) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return reason_and_place(getattr(error, "orig", None) or error).splitlines()[0]
