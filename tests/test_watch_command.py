@@ -62,6 +62,8 @@ def test_status_lists_what_could_not_be_read_and_has_no_job(place: Path) -> None
         assert "zero.mp4: " in said
         facts = json.loads(aqs("status", "--json", "--output_dir", command[0], cwd=place).stdout)
         assert [Path(f["file"]).name for f in facts["unreadable"]] == ["zero.mp4"]
+        (failed,) = facts["open"]  # what to do was shown once, when it happened
+        assert failed["hint"] and f"({failed['hint']})" in said
 
 
 def test_the_daemon_scores_what_is_dropped_and_the_report_shows_it(place: Path) -> None:

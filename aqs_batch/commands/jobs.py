@@ -87,7 +87,8 @@ def _line(job: Job) -> str:
     from aqs_batch.wording import shown
 
     reason = f": {shown(job.reason)}" if job.reason else ""
-    return f"{job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}"
+    hint = f" ({shown(job.hint)})" if job.hint else ""
+    return f"{job.status.value}  {_work_of(job)}  {shown(str(job.path))}{reason}{hint}"
 
 
 def _as_json(
@@ -110,6 +111,7 @@ def _as_json(
                 "work": _work_of(job),
                 "status": job.status.value,
                 "reason": job.reason,
+                "hint": job.hint,
             }
             for job in jobs
         ],
