@@ -17,13 +17,20 @@ import click
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, count, cut, shown
+from aqs_batch.wording import aqs_words, count, cut, none_recommended, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 QUIET_S = 60.0
+# What becomes of a job that was neither finished nor failed, by the event's `end`.
+_LATER = {
+    "later": "is tried again later",
+    "stale": "left for now",
+    "lost": "let go",
+    "released": "waits for the next start",
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -177,7 +184,8 @@ def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
         return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{_hint(facts)}"
     if kind == "encoded":
         lines = [_rung_words(rung) for rung in facts["rungs"]]
-        lines += _none_taken(facts["rungs"])
+        if (none := _none_taken(facts["rungs"])) not in facts["warnings"]:
+            lines += filter(None, [none])
         lines += [f"WARNING {shown(words)}" for words in facts["warnings"]]
         return "\n".join(f"{name}  {words}" for words in lines)
     if kind == "left":
@@ -195,7 +203,8 @@ def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
         how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
         return f"watching {name}: {count(facts['files'], 'file')}, {how}"
     if kind == "later":
-        return f"{name}  {facts['end']}{': ' if why else ''}{why}{hint}"
+        how = _LATER.get(facts["end"], facts["end"])
+        return f"{name}  {how}{': ' if why else ''}{why}{hint}"
     if kind == "gate":
         aqs = cut(facts["aqs_score"], 3)
         return f"{name}  below the gate: AQS {aqs} < {facts['fail_under']:g}"
@@ -221,13 +230,11 @@ def _rung_words(rung: Mapping[str, Any]) -> str:
     return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")
 
 
-def _none_taken(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why no rung is the one to take, as the page says it; silence had looked like a fault."""
+def _none_taken(rungs: Sequence[Mapping[str, Any]]) -> str:
+    """Why no rung is the one to take, "" where one is; silence had looked like a fault."""
     if any(rung["recommended"] for rung in rungs):
-        return []
-    is_measured = any(rung["vmaf"] is not None for rung in rungs)
-    why = "none of them saves bytes" if is_measured else "no VMAF was measured to choose by"
-    return [f"no rung is recommended: {why}"]
+        return ""
+    return none_recommended(any(rung["vmaf"] is not None for rung in rungs))
 
 
 def log_listener(form: str, stream: TextIO) -> Callable[[Event], None]:

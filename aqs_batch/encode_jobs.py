@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aqs_batch import encoding
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import choose, trash, trial
+from aqs_batch.encode import trash, trial
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.errors import (
     AqsError,
@@ -21,6 +21,7 @@ from aqs_batch.errors import (
     SettingsError,
     StoreError,
     TargetError,
+    reason_and_place,
 )
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
@@ -31,6 +32,7 @@ from aqs_batch.replacing import Replacing
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
+from aqs_batch.wording import none_recommended
 from aqs_batch.worker import End, Ended, Task, Worker
 
 if TYPE_CHECKING:
@@ -188,7 +190,9 @@ class EncodeJobs:
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
             except OSError as error:  # it vanished meanwhile, say: the run had ended with it
-                return Ended(End.FAILED, f"the original could not be replaced: {error}")
+                return Ended(
+                    End.FAILED, f"the original could not be replaced: {reason_and_place(error)}"
+                )
         return ended
 
     def _own(self, fingerprint: str) -> list[Rung]:
@@ -199,8 +203,8 @@ class EncodeJobs:
     def _facts(self, rungs: Sequence[Rung]) -> dict[str, Any]:
         """What an event says of the rungs of this request, each warning once."""
         warnings = [words for rung in rungs for words in rung.warnings]
-        if self._settings.encode.keeps == "best":
-            warnings += filter(None, [choose.none_kept(rungs)])
+        if self._settings.encode.keeps == "best" and not any(r.recommended for r in rungs):
+            warnings.append(none_recommended(any(r.vmaf for r in rungs)))
         return {"rungs": [_rung_facts(r) for r in rungs], "warnings": list(dict.fromkeys(warnings))}
 
     def _order(

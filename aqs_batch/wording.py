@@ -45,6 +45,16 @@ def count(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def none_recommended(is_measured: bool) -> str:
+    """Why no rung is the one to take, and what is kept then; `is_measured`: some have a VMAF."""
+    if is_measured:
+        why, then = "none of them saves bytes", ""
+    else:
+        why = "no VMAF was measured to choose by"
+        then = "; --max-kbps, --max-bytes or --keep all do"
+    return f"no rung is recommended: {why}, so --keep best keeps none{then}"
+
+
 def video_time(seconds: float) -> str:
     """A time in a video: 0:07.5 below a minute, 12:34 below an hour, 1:02:03 above."""
     if not math.isfinite(seconds) or seconds < 0:

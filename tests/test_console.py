@@ -15,6 +15,7 @@ from aqs_batch import console
 from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
 from aqs_batch.wording import aqs_words, cut, without_password
+from aqs_batch.worker import End
 
 
 def test_long_work_says_how_far_it_is_once_a_minute() -> None:
@@ -157,6 +158,17 @@ def test_where_no_rung_is_recommended_it_says_why() -> None:
         ([rung | {"vmaf": None}], "no VMAF was measured to choose by"),
     ):
         lines = console.describe(Event("encoded", "a.mp4", {"rungs": told, "warnings": []}))
-        assert lines.splitlines()[-1] == f"a.mp4  no rung is recommended: {why}"
+        (*_, last) = lines.splitlines()
+        assert last.startswith(f"a.mp4  no rung is recommended: {why}, so --keep best keeps none")
     taken = {"rungs": [rung | {"recommended": "the smallest"}], "warnings": []}
     assert "no rung" not in console.describe(Event("encoded", "a.mp4", taken))
+
+
+def test_a_job_that_is_put_off_says_what_becomes_of_it() -> None:
+    """It had been "a.mp4  stale: ..." and "a.mp4  released", which are words of the program's."""
+    for end in End:
+        if end in (End.SAVED, End.FAILED, End.GAVE_UP):  # told as scored and failed
+            continue
+        facts = {"end": end.value, "reason": "the file changed", "hint": ""}
+        (words, why) = console.describe(Event("later", "a.mp4", facts)).split(": ")
+        assert " " in words.removeprefix("a.mp4  ") and why == "the file changed"

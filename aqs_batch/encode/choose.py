@@ -40,16 +40,6 @@ def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None
     return number, f"of the CRFs asked for {why}; this comes nearest and saves bytes"
 
 
-def none_kept(rungs: Sequence[Rung]) -> str:
-    """Why a request for the best keeps nothing, and what would be kept; "" where one is taken."""
-    if any(rung.recommended for rung in rungs):
-        return ""
-    if any(rung.vmaf for rung in rungs):
-        return "nothing was kept: no encode is smaller than its source"
-    why = "no VMAF is valid for HDR, so no encode is known to be the best"
-    return f"nothing was kept: {why}; ask for --max-kbps, --max-bytes or --keep all"
-
-
 def side_by_side(
     ffmpeg_path: str,
     video: Video,

@@ -96,6 +96,7 @@ def _environment() -> Environment:
         label=label,
         counted=wording.count,
         cut=wording.cut,
+        none_recommended=wording.none_recommended,
     )
     return environment
 

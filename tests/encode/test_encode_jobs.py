@@ -618,6 +618,7 @@ def test_a_log_that_cannot_be_written_is_told_as_such(film: Path, tmp_path: Path
     (tmp_path / "out" / "vmaf").touch()
     with pytest.raises(EncodeError, match="the VMAF log cannot be written") as caught:
         encoding.encode(order_for(film, settings))
+    assert str(caught.value).endswith(f"File exists: {tmp_path / 'out' / 'vmaf'}")
     assert "disk space" in caught.value.hint
     assert not leftovers(tmp_path)
 
@@ -734,9 +735,10 @@ def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None
     for _ in range(2):  # the second time all is known
         told: dict[str, dict] = {}
         jobs_for(store, settings).after(film, entry, lambda k, f, t=told: t.update({k: f}))
-        (words,) = [w for w in told["encoded"]["warnings"] if w.startswith("nothing was kept")]
+        (words,) = [w for w in told["encoded"]["warnings"] if "keeps none" in w]
         assert "--max-kbps" in words
-        assert f"WARNING {words}" in describe(Event("encoded", "hdr.mkv", told["encoded"]))
+        lines = describe(Event("encoded", "hdr.mkv", told["encoded"]))
+        assert f"WARNING {words}" in lines and lines.count("no rung is recommended") == 1
     store.close()
 
 
