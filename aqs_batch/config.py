@@ -66,7 +66,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     """
     values: dict[str, Any] = {}
     origins = {key: "default" for key, _ in flatten(Settings().model_dump(mode="json"))}
-    if file is None and Path(FILE_NAME).is_file():
+    if file is None and os.path.lexists(FILE_NAME):  # a link that leads nowhere is no default
         file = Path(FILE_NAME)
     if file is not None:
         _take(values, origins, dict(flatten(_read(file))), str(file))
@@ -130,7 +130,11 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        hint = "Save the file as UTF-8, which TOML asks for."
+        raise SettingsError(f"{file}: line {line} is not UTF-8", hint=hint) from error
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file}: {error}", hint="The file is not valid TOML.") from error
 
 

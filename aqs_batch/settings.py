@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os.path
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -43,6 +44,7 @@ def _of_form(pattern: str, form: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_Place = Annotated[str, AfterValidator(os.path.expanduser)]  # or a folder named ~ was made
 _Device = Annotated[
     str, _of_form(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N (a number) or mps")
 ]
@@ -71,10 +73,8 @@ class _Section(BaseModel):
         """Refuse what pydantic lets pass: `tiles = true` (as 1), and a NUL, which no path holds."""
         if isinstance(value, str) and "\0" in value:
             raise ValueError("must not hold a NUL character")
-        if (
-            isinstance(value, bool)
-            and cls.model_fields[info.field_name or ""].annotation is not bool
-        ):
+        is_switch = cls.model_fields[info.field_name or ""].annotation is bool
+        if isinstance(value, bool) and not is_switch:
             raise ValueError(f"{str(value).lower()} is for settings that are on or off")
         return value
 
@@ -82,7 +82,7 @@ class _Section(BaseModel):
 class Output(_Section):
     """Where results go."""
 
-    dir: str = Field("reports", min_length=1)  # "" is a variable never set, not this folder
+    dir: _Place = Field("reports", min_length=1)  # "" is a variable never set, not this folder
     db: str = ""
     export: tuple[Literal["json", "csv", "html"], ...] = Field(
         ("json", "csv", "html"), min_length=1
@@ -98,17 +98,17 @@ class Output(_Section):
 class FfmpegSettings(_Section):
     """Which ffmpeg."""
 
-    path: str = ""
+    path: _Place = ""
 
 
 class Model(_Section):
     """Which weights, and where they run."""
 
-    checkpoint: str = ""
+    checkpoint: _Place = ""
     backend: Literal["auto", "openvino", "torch"] = "auto"
     device: _Device = "auto"
     batch: int = Field(8, ge=1, le=512)
-    cache_dir: str = ""
+    cache_dir: _Place = ""
 
 
 class Penalties(_Section):
@@ -248,11 +248,11 @@ class LimitSettings(_Section):
 class WatchFolder(_Section):
     """One watched folder and its profile."""
 
-    dir: str = Field(min_length=1)
+    dir: _Place = Field(min_length=1)
     fail_under: float = Field(0.0, ge=0, le=1)
     encode: Literal["inherit", "on", "off"] = "inherit"
-    move_done: str = ""
-    move_failed: str = ""
+    move_done: _Place = ""
+    move_failed: _Place = ""
 
 
 class Watch(_Section):
@@ -267,7 +267,7 @@ class Watch(_Section):
     stop_grace_s: float = Field(4.0, ge=0)
     queue_limit: int = Field(10_000, ge=1)
     check_s: float = Field(300.0, gt=0)
-    prometheus_file: str = ""
+    prometheus_file: _Place = ""
 
     @field_validator("folders", mode="before")
     @classmethod

@@ -189,3 +189,32 @@ def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
     assert says in str(caught.value)
     for fine, crf in ((_AV1, (1.0, 63.0)), ({}, (0.0, 22.5, 51.0))):
         assert load(None, {}, fine | {"encode.crf": crf}).settings.encode.crf == crf
+
+
+def test_a_home_folder_is_meant_by_its_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of the name ~ was made; shells put in the home of neither --output_dir=~/reports
+    nor of a setting.
+    """
+    monkeypatch.setenv("HOME", str(tmp_path))
+    flags = {"output.dir": "~/reports", "watch.folders": [{"dir": "~/in", "move_done": "~/done"}]}
+    found = load(None, {"AQS_MODEL_CACHE_DIR": "~/cache"}, flags).settings
+    assert (found.output.dir, found.model.cache_dir) == (f"{tmp_path}/reports", f"{tmp_path}/cache")
+    (folder,) = found.watch.folders
+    assert (folder.dir, folder.move_done) == (f"{tmp_path}/in", f"{tmp_path}/done")
+
+
+def test_settings_that_are_there_but_cannot_be_read_are_never_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to settings whose disk was not mounted had meant the built-in ones, without a word."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "aqs.toml"
+    file.symlink_to("nowhere.toml")
+    with pytest.raises(SettingsError, match=r"aqs\.toml: cannot be read: No such file"):
+        load(None, {}, {})
+    file.unlink()
+    file.write_bytes(b"[output]\ndir = '\xfcber'\n")
+    with pytest.raises(SettingsError, match=r"aqs\.toml: line 2 is not UTF-8$"):
+        load(None, {}, {})
