@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -200,3 +201,15 @@ def test_resources_are_sampled_summed_up_and_drawn() -> None:
     assert summary(made)["peak_mb"] == 120.0
     assert "GPU %" in page(made, "title")
     assert summary([]) == {} and "<svg" in page([], "nothing")
+
+
+def test_a_terminal_is_told_at_once_what_takes_minutes(tmp_path: Path) -> None:
+    """Not a word for two minutes had looked like a hang."""
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "aqs_batch", "bench", "--clip", "a.mp4"]
+    subprocess.run(argv, cwd=tmp_path, stderr=theirs, stdout=subprocess.PIPE, timeout=120)
+    os.close(theirs)
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert said.startswith("decoding a clip") and "a.mp4: not a readable video" in said

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aqs_batch.commands.endings import naming
+from aqs_batch.commands.endings import announce, naming
 from aqs_batch.commands.flags import CHECKPOINT, PROFILE, Load, profile_flags, settings_flags
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def bench(
     with ExitStack() as stack:
         settings = load(**profile_flags(profile)).settings
         tool = ffmpeg.find(settings.ffmpeg.path)
+        announce("decoding a clip, scoring it twice, then the network alone: some minutes")
         path = clip or stack.enter_context(measure.test_clip(tool.path))
         parts: dict[str, Any] = {}
         if profile_resources:
@@ -123,6 +124,7 @@ def inspect_model(load: Load, checkpoint: str | None, as_json: bool) -> int:
 
     settings = load(**{"model.checkpoint": checkpoint}).settings
     found = chosen(settings.model.checkpoint)
+    announce("asking the network what it goes by, and each layer for its time: up to two minutes")
     anatomy_of = anatomy.examine(found)
     layers = measure.layer_times(found, settings)
     named_above = dict(zip(found.card.artifacts, found.card.threshold, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,12 @@ def complain(words: str) -> None:
     """Say what went wrong on standard error; where that is full or gone, the exit code says it."""
     with suppress(OSError):
         click.echo(words, err=True)
+
+
+def announce(words: str) -> None:
+    """Say on a terminal what takes minutes before its first word; a log needs no such line."""
+    if sys.stderr.isatty():
+        complain(words)
 
 
 def tell(error: AqsError) -> None:
