@@ -111,6 +111,19 @@ def _unknown(origin: str, name: str, known: Iterable[str], hint: str) -> Setting
     return SettingsError(f"{origin}: unknown setting {name}", hint=meant + hint)
 
 
+def _misplaced(origin: str, key: str, known: Iterable[str]) -> SettingsError:
+    """A key that is no setting: a section that got a value, a setting that got others, or none."""
+    above = key.rpartition(".")[0]
+    if any(name.startswith(f"{key}.") for name in known):
+        hint = f"Write [{key}] on a line of its own, and its settings below."
+        return SettingsError(f"{origin}: {key} is a section, not a setting", hint=hint)
+    if above in known:
+        how = f"[[{above}]]" if above == "watch.folders" else f"{above} = ..."
+        return SettingsError(f"{origin}: {above} is no section", hint=f"Write {how} instead.")
+    hint = "`aqs-batch config` lists every setting; is it in the right [section]?"
+    return _unknown(origin, key, known, hint)
+
+
 def _dotted(parts: Iterable[str | int]) -> str:
     return ".".join(str(part) for part in parts)
 
@@ -120,8 +133,7 @@ def _take(
 ) -> None:
     for key, value in found.items():
         if key not in origins:
-            hint = "`aqs-batch config` lists every setting; is it in the right [section]?"
-            raise _unknown(origin, key, origins, hint)
+            raise _misplaced(origin, key, origins)
         values[key], origins[key] = value, origin
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -218,3 +219,23 @@ def test_settings_that_are_there_but_cannot_be_read_are_never_passed_over(
     file.write_bytes(b"[output]\ndir = '\xfcber'\n")
     with pytest.raises(SettingsError, match=r"aqs\.toml: line 2 is not UTF-8$"):
         load(None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "hint"),
+    [
+        ("run = 3", "run is a section, not a setting", "[run]"),
+        ("[analysis]\npenalties = 3", "analysis.penalties is a section", "[analysis.penalties]"),
+        ("[watch.folders]\ndir = '/in'", "watch.folders is no section", "[[watch.folders]]"),
+        ("[run.extensions]\na = 1", "run.extensions is no section", "run.extensions ="),
+    ],
+)
+def test_a_section_and_a_setting_are_told_apart(
+    text: str, words: str, hint: str, tmp_path: Path
+) -> None:
+    """[watch.folders] in single brackets had been "Is watch.folders meant?"."""
+    file = tmp_path / "aqs.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(words)) as caught:
+        load(file, {}, {})
+    assert hint in caught.value.hint
