@@ -69,8 +69,8 @@ def encode(order: Order) -> Result:
     Raises AqsError when the file cannot be encoded, an encode is not what its source is, or the
     target is out of reach; of the last two, which would come again, finished rungs are spared.
     """
-    asked = order.settings.encode
-    video = probe(order.path, order.settings.limits)
+    asked, limits = order.settings.encode, order.settings.limits
+    video = probe(order.path, limits)
     held = inventory.take(order.path, video.stream_index)
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
@@ -80,7 +80,7 @@ def encode(order: Order) -> Result:
     output_dir = Path(order.settings.output.dir)
     remove_abandoned(output_dir / LOGS, now_s=time.time())
     with scratch(output_dir) as folder:
-        seen = seekable(order.ffmpeg.path, video, folder, order.settings.limits)
+        seen = seekable(order.ffmpeg.path, video, folder, limits, order.progress)
         is_whole = asked.full or asked.keeps == "all"
         chosen = plan.whole(seen) if is_whole else (
             plan.samples(seen, asked.samples, asked.sample_s)
@@ -91,7 +91,9 @@ def encode(order: Order) -> Result:
             original=None if seen is video else video,
         )  # fmt: skip
         if asked.keeps != "none":
-            own = covers.take_out(order.ffmpeg.path, order.path, container.covers, folder)
+            own = covers.take_out(
+                order.ffmpeg.path, order.path, container.covers, folder, limits.stall_s
+            )
             wanted = replace(wanted, covers=own)
             wanted = _complete(wanted, container) if chosen.full else wanted
         work = _Work(order, wanted, container, held, folder, warnings)
@@ -180,6 +182,7 @@ class _Work:
                 checks = output.finish(
                     self._order.ffmpeg.path, m.files[0], path, self._order.path, self._held,
                     m.rung.frames, self._wanted.place, partial(self._tell_check, m.rung),
+                    self._order.settings.limits.stall_s,
                 )  # fmt: skip
                 left = [f"{words} was left out" for words in self._container.left_out]
                 told = (*m.rung.warnings, *left)
@@ -200,8 +203,9 @@ class _Work:
             scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
             scratch.mkdir(exist_ok=True)
             encoder = preprocessing.encoder(
-                order.ffmpeg.path, wanted.source, wanted.recipe, self._asked.strength
-            )
+                order.ffmpeg.path, wanted.source, wanted.recipe, self._asked.strength,
+                order.settings.limits.stall_s,
+            )  # fmt: skip
         cores = os.cpu_count() or 1
         video = wanted.video
         big = video.coded_width * video.coded_height > _UHD_PIXELS

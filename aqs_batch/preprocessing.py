@@ -49,11 +49,13 @@ def filters(strength: float) -> Callable[[float], LumaFilter]:
     return for_crf
 
 
-def encoder(ffmpeg_path: str, video: Video, recipe: Recipe, strength: float) -> WindowEncoder:
+def encoder(
+    ffmpeg_path: str, video: Video, recipe: Recipe, strength: float, stall_s: float
+) -> WindowEncoder:
     """What a ladder encodes its windows with; raises RefusedMedia where `filtered.fits` says no."""
     from aqs_batch.encode.filtered import WindowEncoder
 
-    return WindowEncoder(ffmpeg_path, video, recipe, filters(strength))
+    return WindowEncoder(ffmpeg_path, video, recipe, filters(strength), stall_s)
 
 
 def applies(video: Video, asked: Encode) -> bool:

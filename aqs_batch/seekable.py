@@ -6,26 +6,39 @@ began 35 frames late, and a long file measured in parts had other frames than it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command
 from aqs_batch.encode.plan import WHOLE
-from aqs_batch.ingest.probe import Bounds, probe
+from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stream_time import STARTS_OVER
 from aqs_batch.records import Video
+from aqs_batch.settings import LimitSettings
 
 
-def seekable(ffmpeg_path: str, video: Video, folder: Path, limits: Bounds) -> Video:
+def seekable(
+    ffmpeg_path: str,
+    video: Video,
+    folder: Path,
+    limits: LimitSettings,
+    progress: Callable[[float, float, str], None] = lambda done, planned, what: None,
+) -> Video:
     """The video itself, or a copy of its packets in Matroska in `folder`, as large as they are.
 
-    Raises EncodeError when the copy fails.
+    `progress` is told of frames. Raises EncodeError when the copy fails or stands still.
     """
     if video.container not in STARTS_OVER:
         return video
     copy = folder / "source.mkv"
-    child.run(copy_argv(ffmpeg_path, video, copy), f"copying the picture of {video.path.name}")
+    frames, what = len(video.frame_times_s), f"copying the picture of {video.path.name}"
+
+    def count(frame: int) -> None:
+        progress(frame, frames, "copying the picture")
+
+    child.run(copy_argv(ffmpeg_path, video, copy), what, count, limits.stall_s)
     found = probe(copy, limits)
     # What the copy's container does not say, and what it says in its own way.
     return replace(
@@ -37,7 +50,7 @@ def seekable(ffmpeg_path: str, video: Video, folder: Path, limits: Bounds) -> Vi
 
 def copy_argv(ffmpeg_path: str, video: Video, target: Path) -> list[str]:
     """The command that copies the picture alone, frame by frame as it is."""
-    argv = [*command.quiet(ffmpeg_path), "-y"]
+    argv = [*command.quiet(ffmpeg_path), "-y", "-progress", "pipe:1"]
     argv += ["-fflags", "+genpts", *command.opened(video.path, WHOLE)]
     argv += ["-map", f"0:{video.stream_index}", "-c", "copy", "-map_metadata", "-1"]
     return [*argv, "-f", "matroska", input_name(target)]

@@ -49,6 +49,7 @@ def preprocess(
                 target,
                 preprocessing.filters(strength)(crf),
                 on_frame,
+                settings.limits.stall_s,
             )
         for words in lost:
             complain(f"{shown(str(target))}: {words}")

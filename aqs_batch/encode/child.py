@@ -24,6 +24,10 @@ _ECHOES = (
 )  # fmt: skip
 
 
+class Stalled(EncodeError):
+    """A command stood still: that says nothing of what it was to read."""
+
+
 def run(
     argv: Sequence[str],
     what: str,
@@ -32,41 +36,41 @@ def run(
 ) -> int:
     """Run a command that writes `-progress` to stdout; returns the frames it says it wrote.
 
-    `on_frame` sees the running count. Raises EncodeError as `check` does, and when the count stands
-    still for `stall_s`; whatever happens, no process is left.
+    `on_frame` sees the running count. Raises EncodeError as `check` does, and Stalled when that
+    count and the time it has come to (sound alone has no frames) stand still for `stall_s`;
+    whatever happens, no process is left.
     """
     frames = 0
-    with child(argv) as running, _Watch(running, stall_s) as watch:
+    with child(argv) as running, Watch((running,), stall_s) as watch:
         for line in running.lines():
             key, _, value = line.partition("=")
             if key == "frame" and value.strip().isdigit():
-                watch.frames = frames = int(value)
+                frames = int(value)
                 on_frame(frames)
+            elif key == "out_time_us":
+                watch.at = frames, value
         finished = running.wait(timeout_s=60.0)
-    if watch.has_ended_it:
-        raise EncodeError(
-            f"{what}: ffmpeg made no progress for {stall_s:g} s and was ended",
-            hint="Is the disk or share well? [limits] stall_s says how long it is waited for.",
-        )
+    watch.check(what)
     check(what, argv, finished)
     return frames
 
 
-class _Watch(threading.Thread):
-    """Ends a child whose frames stand still: one whose threads wait for each other had held up a
-    service for ever.
+class Watch(threading.Thread):
+    """Ends children that stand still: one whose threads wait for each other had held up a service
+    for ever.
 
-    It counts looks, not the time: who was asleep or stopped together with its child has missed
-    none.
+    `at` is where they are, told by whoever runs them. It counts looks, not the time: who was asleep
+    or stopped together with its child has missed none.
     """
 
-    def __init__(self, running: Child, longest_s: float) -> None:
+    def __init__(self, running: Sequence[Child], longest_s: float) -> None:
         super().__init__(name="stall", daemon=True)
-        self.frames, self.has_ended_it = 0, False
-        self._running, self._every_s = running, longest_s / _LOOKS
+        self.at: object = None
+        self._running, self._longest_s, self._has_ended_them = running, longest_s, False
+        self._every_s = longest_s / _LOOKS
         self._over = threading.Event()
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> Watch:
         if self._every_s < threading.TIMEOUT_MAX:
             self.start()
         return self
@@ -75,14 +79,23 @@ class _Watch(threading.Thread):
         self._over.set()
 
     def run(self) -> None:
-        seen, still = -1, 0
+        seen, still = self.at, 0
         while still < _LOOKS:
             if self._over.wait(self._every_s):
                 return
-            still = still + 1 if self.frames == seen else 0
-            seen = self.frames
-        self.has_ended_it = True
-        self._running.end()
+            still = still + 1 if self.at == seen else 0
+            seen = self.at
+        self._has_ended_them = True
+        for running in self._running:
+            running.end()
+
+    def check(self, what: str) -> None:
+        """Raises Stalled where it had to end them."""
+        if self._has_ended_them:
+            raise Stalled(
+                f"{what}: ffmpeg made no progress for {self._longest_s:g} s and was ended",
+                hint="Is the disk or share well? [limits] stall_s says how long it is waited for.",
+            )
 
 
 def check(what: str, argv: Sequence[str], finished: Finished) -> None:

@@ -26,10 +26,14 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def take_out(
-    ffmpeg_path: str, source: Path, streams: Sequence[Stream], folder: Path
+    ffmpeg_path: str,
+    source: Path,
+    streams: Sequence[Stream],
+    folder: Path,
+    stall_s: float = float("inf"),
 ) -> tuple[Cover, ...]:
     """Write each cover as it is to a file in `folder`; raises EncodeError when that fails."""
-    return tuple(_taken_out(ffmpeg_path, source, stream, folder) for stream in streams)
+    return tuple(_taken_out(ffmpeg_path, source, stream, folder, stall_s) for stream in streams)
 
 
 def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]:
@@ -39,8 +43,11 @@ def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]
     return [*said, "-f", "data", input_name(target)]
 
 
-def _taken_out(ffmpeg_path: str, source: Path, stream: Stream, folder: Path) -> Cover:
+def _taken_out(
+    ffmpeg_path: str, source: Path, stream: Stream, folder: Path, stall_s: float
+) -> Cover:
     path = folder / f"cover-{stream.index}"
-    child.run(argv(ffmpeg_path, source, stream.index, path), f"reading the cover of {source.name}")
+    what = f"reading the cover of {source.name}"
+    child.run(argv(ffmpeg_path, source, stream.index, path), what, stall_s=stall_s)
     mime, name = KINDS[stream.codec]
     return Cover(path, {"mimetype": mime, "filename": name, **stream.tags})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aqs_batch.encode import codec, command
-from aqs_batch.encode.child import check
+from aqs_batch.encode.child import Watch, check
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
 from aqs_batch.encode.frame_times import noted_s
@@ -32,8 +32,6 @@ from aqs_batch.errors import RefusedMedia
 from aqs_batch.ffmpeg import Child, child
 from aqs_batch.records import Video
 from aqs_batch.turning import Turn
-
-_END_WAIT_S = 600.0  # an encoder may still have a long lookahead to work off
 
 
 class Decoding(Protocol):
@@ -71,10 +69,11 @@ class WindowEncoder:
         video: Video,
         recipe: Recipe,
         filter_for: Callable[[float], LumaFilter],
+        stall_s: float = float("inf"),
     ) -> None:
         admit(video)
         self._ffmpeg_path, self._video, self._recipe = ffmpeg_path, video, recipe
-        self._filter_for = filter_for
+        self._filter_for, self._stall_s = filter_for, stall_s
 
     def __call__(
         self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
@@ -99,7 +98,7 @@ class WindowEncoder:
                 on_frame((before + frame) // len(targets))
 
             luma_filter, folder = self._filter_for(target.crf), target.path.parent
-            done += run(decoder, encoder, raw, luma_filter, folder, count)
+            done += run(decoder, encoder, raw, luma_filter, folder, count, self._stall_s)
 
 
 def run(
@@ -109,15 +108,18 @@ def run(
     luma_filter: LumaFilter,
     scratch: Path,
     on_frame: Callable[[int], None] = lambda count: None,
+    stall_s: float = float("inf"),
 ) -> int:
     """Feed the decoder's frames through the filter to the encoder; returns how many there were.
 
     Chroma and times go through untouched; the times are noted in `scratch` on their way. Raises
-    EncodeError when either side fails, with its last lines; no child is left whatever happens.
+    EncodeError when either side fails, with its last lines, or no frame goes through for `stall_s`;
+    no child is left whatever happens.
     """
     with tempfile.TemporaryDirectory(prefix="aqs-times-", dir=scratch) as folder:
         noted = Path(folder) / "times"
-        return _run(decoder_argv(times=noted), encoder_argv, raw, luma_filter, noted, on_frame)
+        decoding = decoder_argv(times=noted)
+        return _run(decoding, encoder_argv, raw, luma_filter, noted, on_frame, stall_s)
 
 
 def _run(
@@ -127,16 +129,25 @@ def _run(
     luma_filter: LumaFilter,
     noted: Path,
     on_frame: Callable[[int], None],
+    stall_s: float,
 ) -> int:
     with child(decoder_argv) as decoder, child(encoder_argv, fed=True) as encoder:
         frames = in_order(
             read_frames(decoder, raw), luma_filter, raw.bit_depth, os.cpu_count() or 1
         )
-        with closing(frames):
-            count = _feed(encoder, zip(frames, noted_s(noted), strict=False), raw, on_frame)
-        encoder.close_input()
-        check("encoding the filtered frames", encoder_argv, encoder.wait(_END_WAIT_S))
-        check("decoding the source", decoder_argv, decoder.wait(_END_WAIT_S))
+        with Watch((decoder, encoder), stall_s) as watch:
+
+            def moved(frame: int) -> None:
+                watch.at = frame
+                on_frame(frame)
+
+            with closing(frames):
+                count = _feed(encoder, zip(frames, noted_s(noted), strict=False), raw, moved)
+            encoder.close_input()
+            ends = encoder.wait(), decoder.wait()  # a long lookahead may still be worked off
+        watch.check("encoding the filtered frames")
+        check("encoding the filtered frames", encoder_argv, ends[0])
+        check("decoding the source", decoder_argv, ends[1])
     return count
 
 

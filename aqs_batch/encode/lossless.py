@@ -35,13 +35,14 @@ def write(
     target: Path,
     luma_filter: LumaFilter,
     on_frame: Callable[[int], None] = lambda count: None,
+    stall_s: float = float("inf"),
 ) -> tuple[int, tuple[str, ...]]:
     """Filter `video` into `target` (.mkv); its frames, and what the copy lacks in words.
 
     The source is only read. Written in a temporary folder beside `target` and moved when whole.
     Sound, subtitles (MP4's as SubRip), chapters, attachments, tags and times are kept. Raises
     RefusedMedia for light that the filter was not trained for, MediaError for a target that cannot
-    be written or a source without a frame, and EncodeError when a child fails.
+    be written or a source without a frame, and EncodeError when a child fails or stands still.
     """
     filtered.admit(video)
     _check_target(target, video.path)
@@ -58,9 +59,9 @@ def write(
     with scratch(target.parent) as folder:  # a name beside it may be too long, or another call's
         partial = folder / "copy.mkv"
         pictures = [s for s in taken if s.is_cover]
-        attached = covers.take_out(ffmpeg_path, video.path, pictures, folder)
+        attached = covers.take_out(ffmpeg_path, video.path, pictures, folder, stall_s)
         encoding = encoder_argv(ffmpeg_path, video, partial, copied, attached)
-        count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame)
+        count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame, stall_s)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
         _check_target(target, video.path)  # another call may have been quicker

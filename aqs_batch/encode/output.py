@@ -91,6 +91,7 @@ def finish(
     frames: int,
     place: int,
     on_frame: Callable[[int], None] = lambda frame: None,
+    stall_s: float = float("inf"),
 ) -> list[Check]:
     """Prove that a finished encode is whole, then give it its name; returns the table of changes.
 
@@ -98,7 +99,7 @@ def finish(
     and what it holds is compared with its source. Raises EncodeError, the file then being gone.
     """
     try:
-        decoded, sounds = _decoded(ffmpeg_path, part, source, place, final.name, on_frame)
+        decoded, sounds = _decoded(ffmpeg_path, part, source, place, final.name, on_frame, stall_s)
         after = inventory.take(part, place)
         if not decoded == after.picture.frames == frames:
             raise EncodeError(
@@ -129,6 +130,7 @@ def _decoded(
     place: int,
     name: str,
     on_frame: Callable[[int], None],
+    stall_s: float,
 ) -> tuple[int, bool]:
     """Frames of a finished file that decode, and whether its sound does; raises EncodeError.
 
@@ -138,17 +140,22 @@ def _decoded(
     what = f"decoding the finished {name}"
     try:
         argv = command.decode_check_argv(ffmpeg_path, part, str(place), "a?")
-        return child.run(argv, what, on_frame), True
+        return child.run(argv, what, on_frame, stall_s), True
+    except child.Stalled:
+        raise
     except EncodeError:
-        if _sound_decodes(ffmpeg_path, source):
+        if _sound_decodes(ffmpeg_path, source, stall_s):
             raise
     argv = command.decode_check_argv(ffmpeg_path, part, str(place))
-    return child.run(argv, what, on_frame), False
+    return child.run(argv, what, on_frame, stall_s), False
 
 
-def _sound_decodes(ffmpeg_path: str, path: Path) -> bool:
+def _sound_decodes(ffmpeg_path: str, path: Path, stall_s: float) -> bool:
+    argv = command.decode_check_argv(ffmpeg_path, path, "a")
     try:
-        child.run(command.decode_check_argv(ffmpeg_path, path, "a"), "decoding the sound")
+        child.run(argv, "decoding the sound", stall_s=stall_s)
+    except child.Stalled:
+        raise
     except EncodeError:
         return False
     return True

@@ -572,14 +572,25 @@ def test_a_fault_leaves_nothing_behind_and_says_what_failed(
     assert not (tmp_path / "out" / "encodes").exists()
 
 
-@pytest.mark.parametrize(("work", "sign"), [("encoding", "libx265"), ("measuring", "libvmaf")])
-def test_what_hangs_is_ended(work: str, sign: str, film: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("work", "sign", "stall_s"),
+    [
+        ("encoding", "libx265", 0.6),
+        ("copying the picture", "genpts", 0.6),
+        ("measuring", "libvmaf", 3),  # what goes before it is real
+        ("decoding the finished", "explode", 3),
+    ],
+)
+def test_what_hangs_is_ended(
+    work: str, sign: str, stall_s: float, make_clip, tmp_path: Path
+) -> None:
     """An ffmpeg whose threads waited for each other had held up its run for ever."""
+    film = make_clip("film.ts" if "copying" in work else "film.mp4", seconds=1.2)
     hanging = pretend(tmp_path, "echo frame=7; exec sleep 600\n", sign)
-    settings = asked(tmp_path, crf=(30,))
-    limits = settings.limits.model_copy(update={"stall_s": 0.6})
+    settings = asked(tmp_path, crf=(30,), keep="all")
+    limits = settings.limits.model_copy(update={"stall_s": stall_s})
     settings = settings.model_copy(update={"limits": limits})
-    with pytest.raises(EncodeError, match=f"{work} .*no progress for 0.6 s") as caught:
+    with pytest.raises(EncodeError, match=f"{work}.* no progress for {stall_s:g} s") as caught:
         encoding.encode(order_for(film, settings, ffmpeg=hanging))
     assert "stall_s" in caught.value.hint
     assert not leftovers(tmp_path)

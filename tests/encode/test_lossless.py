@@ -17,7 +17,7 @@ from aqs_batch import ffmpeg, preprocessing
 from aqs_batch.cli import commands
 from aqs_batch.encode import inventory, lossless
 from aqs_batch.encode.raw_frames import Luma
-from aqs_batch.errors import AqsError, MediaError, RefusedMedia
+from aqs_batch.errors import AqsError, EncodeError, MediaError, RefusedMedia
 from aqs_batch.ingest.probe import probe
 
 Make = Callable[..., Path]
@@ -284,6 +284,22 @@ def test_nothing_is_left_when_the_filter_fails(
     with pytest.raises(AqsError, match="broke"):
         lossless.write(ffmpeg_path, probe(make_clip()), tmp_path / "o.mkv", broken)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("side", ["stats_enc_pre", "ivf"])
+def test_a_filter_between_children_that_hang_is_ended(
+    side: str, make_clip: Make, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "ffmpeg"
+    hanging.write_text(
+        f'#!/bin/sh\ncase "$*" in *{side}*) exec sleep 600 ;; esac\nexec "{ffmpeg_path}" "$@"\n'
+    )
+    hanging.chmod(0o755)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(EncodeError, match=r"no progress for 0\.6 s"):
+        lossless.write(str(hanging), probe(make_clip()), folder / "o.mkv", identity, stall_s=0.6)
+    assert list(folder.iterdir()) == []
 
 
 def test_the_command_filters_and_never_touches_the_source(make_clip: Make, tmp_path: Path) -> None:
