@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ENCODES = "encodes"  # the folder of kept encodes in the output folder
+DATABASE = "aqs.db"  # lies there too, unless it was given another place
 PARTIAL_SUFFIXES = (".part", ".tmp", ".crdownload", ".partial", ".download", "~")
 
 
@@ -55,14 +56,21 @@ class Rules:
         *folders, name = Path(os.path.relpath(path, folder)).parts
         if not self.takes(name) or any(part.startswith(".") for part in folders):
             return False
-        return not self._skipped or not any(
-            os.path.realpath(os.path.join(folder, *folders[:depth])) in self._skipped
-            for depth in range(1, len(folders) + 1)
-        )
+        below = (os.path.join(folder, *folders[:depth]) for depth in range(1, len(folders) + 1))
+        return all(self._is_free(os.path.realpath(place)) for place in below)
 
     def enters(self, real_path: str, name: str) -> bool:
         """Whether the files below a folder of this name and real path are looked at."""
-        return not name.startswith(".") and real_path not in self._skipped
+        return not name.startswith(".") and self._is_free(real_path)
+
+    def _is_free(self, real_path: str) -> bool:
+        """Whether a folder is none of ours; another output folder's encodes are not taken either.
+
+        They had been scored, and encoded once more, by a run that has another database.
+        """
+        above, name = os.path.split(real_path)
+        is_kept = name == ENCODES and Path(above, DATABASE).is_file()
+        return real_path not in self._skipped and not is_kept
 
 
 def gather(

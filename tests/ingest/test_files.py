@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.errors import MediaError
-from aqs_batch.ingest.files import base_of, find_videos, gather
+from aqs_batch.ingest.files import Rules, base_of, find_videos, gather
 from aqs_batch.ingest.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
 from aqs_batch.ingest.probe import probe
 from aqs_batch.settings import Run
@@ -105,6 +105,22 @@ def test_our_own_encodes_are_no_input_where_results_lie_beside_videos(tmp_path: 
         (tmp_path / name).touch()
     found = gather([str(tmp_path)], ["mp4"], follow_symlinks=False, skip=tmp_path)
     assert [item.file for item in found] == ["a.mp4"]
+
+
+def test_encodes_of_another_output_folder_are_no_input_either(tmp_path: Path) -> None:
+    """A trial's encodes had been scored, and encoded again, as if they were the archive's."""
+    kept, own = "trial/encodes/1a2b/a.x265-crf30.mp4", "mine/encodes/a.mp4"
+    for name in (kept, "trial/aqs.db", own):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    assert names(tmp_path, skip=tmp_path / "reports") == [own]
+    rules = Rules(("mp4",))
+    assert [rules.takes_path(str(tmp_path), str(tmp_path / n)) for n in (kept, own)] == [
+        False,
+        True,
+    ]
+    named = [str(tmp_path / "trial" / "encodes")]  # is meant
+    assert len(gather(named, ["mp4"], follow_symlinks=False, skip=tmp_path / "reports")) == 1
 
 
 def test_two_folders_lose_no_file_whatever_their_names(tmp_path: Path, monkeypatch) -> None:
