@@ -157,8 +157,13 @@ def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
 
 
 def met(rung: Rung, asked: Encode) -> str:
-    """Why the rung that was looked for is taken; one that saves nothing says so."""
-    words = " and ".join(goal.words for goal, _ in goals(asked))
+    """Why the rung that was looked for is taken; one that saves nothing says so, and so does a
+    whole file that does not keep what its samples did.
+    """
+    words = " and ".join(
+        goal.words + ("" if goal.keeps(value(rung)) else " by its samples, though not as a whole")
+        for goal, value in goals(asked)
+    )
     return words + (", though it is no smaller than its source" if rung.ratio >= 1 else "")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aqs_batch.encode.choose import recommend
 from aqs_batch.encode.ladder import Made
-from aqs_batch.encode.search import MOST_STEPS, Goal, broken, search, together, within
+from aqs_batch.encode.search import MOST_STEPS, Goal, broken, met, search, together, within
 from aqs_batch.errors import TargetError
 from aqs_batch.records import Rung, Vmaf
 from aqs_batch.settings import Encode
@@ -95,6 +95,10 @@ def test_a_whole_file_that_looks_worse_than_its_samples_says_so() -> None:
     def rung(vmaf: float) -> Rung:
         return Rung(24, "slow", None, 10, 1.0, Vmaf(vmaf, vmaf, vmaf, vmaf), None, 40, "exact")
 
+    assert met(rung(94), Encode(target_vmaf=93)) == "VMAF of at least 93"
+    assert met(rung(91), Encode(target_vmaf=93)) == (
+        "VMAF of at least 93 by its samples, though not as a whole"
+    )
     asked = Encode(good_vmaf=93)
     assert broken(rung(91), rung(94), asked) == [
         "the whole file has VMAF 91.00, its samples promised 93"
