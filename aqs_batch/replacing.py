@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import trash
-from aqs_batch.encode.codec import odd_size
+from aqs_batch.encode import codec, cropping, inventory, output, trash
+from aqs_batch.encode.codec import Codec
+from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.encoding import Result
 from aqs_batch.errors import EncodeError, RefusedMedia
+from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import DAMAGED, Rung, Video
@@ -43,7 +45,7 @@ class Replacing:
         video = probe(path, self._settings.limits)
         if video.hdr:
             raise RefusedMedia(f"the original stays: {_NO_VMAF}", hint=_BEFOREHAND)
-        if lost := [*self._damage(video, fingerprint), *_cut(video)]:
+        if lost := [*self._damage(video, fingerprint), *_cut(video), *self._lacks(video)]:
             raise RefusedMedia(
                 f"the original stays, for its encode would hold less: {'; '.join(lost)}",
                 hint=_BEFOREHAND,
@@ -91,11 +93,27 @@ class Replacing:
         said = [*video.warnings, *(analysis.warnings if analysis else ())]
         return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
 
+    def _lacks(self, video: Video) -> list[str]:
+        """What the encoder that is asked for, or every container, will leave out."""
+        kind = Codec(self._settings.encode.codec)
+        held = inventory.take(video.path, video.stream_index)
+        container = output.container_for(video.path, held, video.stream_index, kind)
+        crop = cropping.told(find_ffmpeg(self._settings.ffmpeg.path).path, video)
+        lost = output.losses((), (*container.left_out, *crop))
+        if held.picture.transparent:
+            lost.append("transparency")
+        coded = codec.pixel_format(video, kind)
+        if not are_as_fine(coded, video.pixel_format):
+            lost.append(f"{video.pixel_format} would become {coded}")
+        if kind is Codec.SVTAV1 and "A53_CC" in held.picture.shown_with:
+            lost.append("captions in the picture")
+        return lost
+
 
 def _cut(video: Video) -> list[str]:
     """What no encode holds of a whole original."""
     scan = ["half of the moments in time of an interlaced picture"] if video.interlaced else []
-    return [*scan, *filter(None, [odd_size(video)])]
+    return [*scan, *filter(None, [codec.odd_size(video)])]
 
 
 def _check_looks(taken: Rung, floor: float, encode: Path) -> None:

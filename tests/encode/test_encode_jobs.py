@@ -301,6 +301,27 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_hours_of_work(
     assert f"{film.parent} cannot be written to" in what_keeps(film, settings, beforehand=True)
 
 
+UNTAKEN = ("-map", "0:v", "-map", "1:a", "-c:a", "pcm_s16le_planar", "-f", "nut")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "codec", "says"),
+    [
+        ("clear.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuva444p"), "x265", "less: transparency"),
+        ("fine.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuv422p"), "svtav1", "become yuv420p"),
+        ("sound.nut", ("-c:v", "ffv1", *UNTAKEN), "x265", "fits no container"),
+    ],
+)
+def test_what_no_encode_holds_is_told_before_hours_of_work(
+    name: str, options: tuple[str, ...], codec: str, says: str, make_clip, tmp_path: Path
+) -> None:
+    source = make_clip(name, inputs=("-f", "lavfi", "-t", "1", "-i", "sine"), options=options)
+    film = Path(shutil.copy(source, tmp_path / name))
+    preset = {"svtav1": "13"}.get(codec, "ultrafast")
+    settings = asked(tmp_path, crf=(24,), replace=True, codec=codec, preset=preset)
+    assert says in what_keeps(film, settings, beforehand=True)
+
+
 def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
     before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)
