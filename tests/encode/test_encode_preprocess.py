@@ -93,7 +93,7 @@ def test_worst_frames_of_an_encode_that_lacks_the_first_are_beside_their_own(
 ) -> None:
     """Each had been shown beside the one two frames on, as if all differed there."""
 
-    def lacking(path: str, video: Video, recipe: Recipe, strength: float) -> Encoder:
+    def lacking(path: str, video: Video, recipe: Recipe, *_: float) -> Encoder:
         def late(
             window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
         ) -> None:
