@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -158,9 +158,7 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
         sorted((s for s in side.streams if not is_remade(s, side)), key=lambda s: s.is_cover)
         for side in (before, after)
     )
-    for number, stream in enumerate(ours):
-        lines.append(_stream_line(stream, theirs[number] if number < len(theirs) else None))
-    return lines
+    return [*lines, *(_stream_line(*pair) for pair in _paired(ours, theirs))]
 
 
 def is_remade(stream: Stream, held: Inventory) -> bool:
@@ -295,16 +293,26 @@ def _tag_line(what: str, before: Mapping[str, str], after: Mapping[str, str]) ->
     return Check(what, str(len(before)), words, not lost)
 
 
+def _paired(ours: list[Stream], theirs: list[Stream]) -> Iterator[tuple[Stream, Stream | None]]:
+    """Each stream with its copy; behind one that was left out, all had been told as changed."""
+    waiting, lost = list(theirs), len(ours) - len(theirs)
+    for stream in ours:
+        is_lost = not waiting or (lost > 0 and not _is_copy(stream, waiting[0]))
+        lost -= is_lost
+        yield stream, None if is_lost else waiting.pop(0)
+
+
+def _is_copy(before: Stream, after: Stream) -> bool:
+    return before.kind == after.kind and (before.kind == "video" or before.codec == after.codec)
+
+
 def _stream_line(before: Stream, after: Stream | None) -> Check:
     what = f"stream {before.index}"
     ours = f"{before.kind} {before.codec} {before.language}".strip()
     if after is None:
         return Check(what, ours, "missing", False)
     theirs = f"{after.kind} {after.codec} {after.language}".strip()
-    same = (before.kind, before.language, before.disposition) == (
-        after.kind, after.language, after.disposition
-    )  # fmt: skip
-    copied = before.kind == "video" or before.codec == after.codec
+    same = (before.language, before.disposition) == (after.language, after.disposition)
     lost = [k for k, v in before.tags.items() if after.tags.get(k) != v]
     words = theirs + (f", lost tags {lost}" if lost else "")
-    return Check(what, ours, words, same and copied and not lost)
+    return Check(what, ours, words, same and _is_copy(before, after) and not lost)

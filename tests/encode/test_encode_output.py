@@ -233,6 +233,17 @@ def test_a_stream_that_no_container_takes_is_named(rich: dict[str, Path]) -> Non
     assert output.losses([], found.left_out)
 
 
+def test_what_lies_behind_a_stream_that_was_left_out_is_not_told_as_lost(
+    rich: dict[str, Path],
+) -> None:
+    """A phone's AMR sound comes first: its picture had been told as missing."""
+    held = inventory.take(rich[".mkv"])
+    sound = Stream(-1, "audio", "amrnb", "eng", 0, {})
+    before = replace(held, streams=(sound, *held.streams))
+    (lost,) = [c for c in inventory.compare(before, held, held.picture.frames) if not c.kept]
+    assert (lost.before, lost.after) == ("audio amrnb eng", "missing")
+
+
 def test_the_own_container_is_kept_where_it_takes_everything(
     rich: dict[str, Path], make_clip: Callable[..., Path]
 ) -> None:
