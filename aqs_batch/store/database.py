@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError, reason_and_place
-from aqs_batch.wording import without_password
+from aqs_batch.wording import size, without_password
 
 BUSY_TIMEOUT_S = 60.0
 AT_ONCE = 500  # values of a list in one statement: SQLite before 3.32 takes 999
@@ -62,7 +62,7 @@ class Database:
         except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError) as error:
             raise StoreError(
                 f"cannot open the database {self.url}: {_first_line(error)}",
-                hint=_damage(error)
+                hint=_advice(error)
                 or "Check that the folder exists, is writable and has free space.",
             ) from error
 
@@ -86,14 +86,29 @@ class Database:
             _upgrade(connection)
 
     def _back_up(self, path: Path, target: Path) -> None:
+        """Keep a copy, or raise StoreError; what is left of a copy that was not made goes."""
+        what = f"the database {self.url} is of an earlier version and has to be upgraded"
+        if _is_for_reading(path):
+            raise StoreError(
+                f"{what}, but it or its folder is read-only",
+                hint="Once a user who may write there has opened it, it can be read again.",
+            )
         part = target.with_name(f".{target.name}.part")
         part.unlink(missing_ok=True)
-        source = sqlite3.connect(path)
         try:
-            source.execute("VACUUM INTO ?", (str(part),))
+            with closing(sqlite3.connect(path)) as source:
+                source.execute("VACUUM INTO ?", (str(part),))
+            part.replace(target)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{what}, but no copy of it could be made first: {error}",
+                hint=_damage(error)
+                or f"{path.parent} needs {size(path.stat().st_size)} of free space for the copy; "
+                "nothing was changed.",
+            ) from error
         finally:
-            source.close()
-        part.replace(target)
+            for rest in (part, part.with_name(f"{part.name}-journal")):
+                rest.unlink(missing_ok=True)  # half a copy had filled the disk for good
 
     def close(self) -> None:
         self._engine.dispose()
@@ -272,6 +287,15 @@ def _damage(error: Exception) -> str:
     if _code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return ""
     return "The file is damaged. Put a copy of it back, or move it away: all is then scored anew."
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a file that cannot be opened, where its folder is not to blame."""
+    if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "Another program is at work in it, upgrading it or making it smaller: wait for it."
+    if _code(error) == sqlite3.SQLITE_IOERR:  # SQLite's word for a disk without a byte left, too
+        return "Is its disk full? Then free some space; nothing was changed."
+    return _damage(error)
 
 
 def _code(error: Exception) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
 import threading
 from contextlib import closing
@@ -463,6 +465,52 @@ def test_an_upgrade_that_cannot_be_backed_up_does_not_happen(tmp_path: Path) -> 
         Store(f"sqlite:///{file}")
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+def test_half_a_copy_does_not_stay_on_a_disk_that_was_too_small_for_it(tmp_path: Path) -> None:
+    """Of a database of 1.3 GB it had kept 500 MB, hidden, and spoken of a disk I/O error."""
+    file = tmp_path / "aqs.db"
+    older(file)
+    size = file.stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE more AS SELECT zeroblob(300000) AS content")
+    connection.close()
+    Store(f"sqlite:///{tmp_path / 'other.db'}").close()  # imports, which may write byte code
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(StoreError, match="no copy of it could be made first") as caught:
+            Store(f"sqlite:///{file}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "kB of free space" in caught.value.hint
+    assert not [path for path in tmp_path.iterdir() if "before" in path.name]
+    Store(f"sqlite:///{file}").close()
+    assert (tmp_path / f"aqs.db.before-{database.HEAD}").exists()
+
+
+def test_an_older_database_that_may_only_be_read_says_that_it_must_be_upgraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hidden file had been named, which could not be opened."""
+    file = tmp_path / "aqs.db"
+    older(file)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(StoreError, match=r"has to be upgraded.* read-only") as caught:
+        Store(f"sqlite:///{file}")
+    assert "may write there" in caught.value.hint
+
+
+def test_who_waited_in_vain_for_a_database_is_not_told_to_look_at_its_folder(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "aqs.db"
+    older(file)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked") as caught:
+            Store(f"sqlite:///{file}", busy_timeout_s=0.1)
+    assert "wait for it" in caught.value.hint
 
 
 def test_a_damaged_database_is_called_so_and_left_as_it_is(tmp_path: Path) -> None:
