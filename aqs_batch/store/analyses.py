@@ -16,10 +16,20 @@ import sqlalchemy as sa
 
 from aqs_batch.records import Fraction, Provenance, SequenceScore, TileScores, Video
 from aqs_batch.store.jobs import Job, Jobs
-from aqs_batch.store.tables import analyses, of_content, runs, sequences, videos
+from aqs_batch.store.tables import ITS_AQS, analyses, asked_for, of_content, runs, sequences, videos
 
 _Table = npt.NDArray[Any]
 _TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
+_KNOWN = (
+    sa.select(analyses, videos.c.probe)
+    .join(videos, videos.c.fingerprint == analyses.c.fingerprint)
+    .where(asked_for(analyses))
+)
+_OF_IT = sequences.c.analysis_id == sa.bindparam("its_id")
+_ALL = sa.select(sequences).where(_OF_IT).order_by(sequences.c.number)
+_GIST = _ALL.with_only_columns(
+    sequences.c.tiles, sequences.c.quality, sequences.c.artifact_component
+)
 
 
 @dataclass(frozen=True)
@@ -79,21 +89,20 @@ class Analyses(Jobs):
 
     def aqs(self, fingerprint: str, settings_key: str) -> float | None:
         """The AQS of one content under one settings key; None: not analysed."""
-        query = sa.select(analyses.c.aqs).where(of_content(analyses, fingerprint, settings_key))
+        asked = {"its_print": fingerprint, "its_key": settings_key}
         with self._read() as connection:
-            found: float | None = connection.execute(query).scalar()
+            found: float | None = connection.execute(ITS_AQS, asked).scalar()
             return found
 
     def analysis(self, fingerprint: str, settings_key: str) -> Analysis | None:
         """The saved result of one content under one settings key."""
-        return self._analysis(fingerprint, settings_key, sa.select(sequences), _sequences)
+        return self._analysis(fingerprint, settings_key, _ALL, _sequences)
 
     def gist(self, fingerprint: str, settings_key: str) -> Analysis | None:
         """The same with the mean of its sequences in their place: to say in a line what is known of
         a film took a good part of what its page takes.
         """
-        columns = (sequences.c.tiles, sequences.c.quality, sequences.c.artifact_component)
-        return self._analysis(fingerprint, settings_key, sa.select(*columns), _mean_sequence)
+        return self._analysis(fingerprint, settings_key, _GIST, _mean_sequence)
 
     def _analysis(
         self,
@@ -102,18 +111,12 @@ class Analyses(Jobs):
         select: sa.Select[Any],
         read: Callable[[Rows[Any], float], Iterable[SequenceScore]],
     ) -> Analysis | None:
-        query = (
-            sa.select(analyses, videos.c.probe)
-            .join(videos, videos.c.fingerprint == analyses.c.fingerprint)
-            .where(of_content(analyses, fingerprint, settings_key))
-        )
+        asked = {"its_print": fingerprint, "its_key": settings_key}
         with self._read() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_KNOWN, asked).first()
             if row is None:
                 return None
-            parts = connection.execute(
-                select.where(sequences.c.analysis_id == row.id).order_by(sequences.c.number)
-            ).all()
+            parts = connection.execute(select, {"its_id": row.id}).all()
         return Analysis(
             fingerprint,
             settings_key,

@@ -10,8 +10,11 @@ import sqlalchemy as sa
 
 from aqs_batch.records import Check, Rung, Vmaf, WorstFrame
 from aqs_batch.store.jobs import Job, Jobs
-from aqs_batch.store.tables import rung_frames, rungs
+from aqs_batch.store.tables import ITS_KEY, ITS_PRINT, rung_frames, rungs
 
+_BY_CRF = sa.select(rungs).order_by(rungs.c.crf, rungs.c.id)
+_OF_KEY = _BY_CRF.where(rungs.c.rung_key == ITS_KEY)
+_OF_SOURCE = _BY_CRF.where(rungs.c.fingerprint == ITS_PRINT)
 _POOLED = ("vmaf", "vmaf_neg", "vmaf_v1")
 
 
@@ -53,7 +56,7 @@ class Rungs(Jobs):
 
     def rung(self, key: str) -> Rung | None:
         """The rung made before with the same key, None where there is none."""
-        found = self._rungs(rungs.c.rung_key == key)
+        found = self._rungs(_OF_KEY, {"its_key": key})
         return found[0] if found else None
 
     def rungs(self, fingerprint: str) -> tuple[Rung, ...]:
@@ -61,7 +64,7 @@ class Rungs(Jobs):
 
         Earlier versions knew CRF 22 and CRF 22.0 as two rungs.
         """
-        found = self._rungs(rungs.c.fingerprint == fingerprint)
+        found = self._rungs(_OF_SOURCE, {"its_print": fingerprint})
         once = {
             (r.crf, r.codec, r.preset, r.params, r.preprocess, r.plan, r.frames, r.model): r
             for r in sorted(found, key=lambda r: (bool(r.recommended), bool(r.output)))
@@ -83,11 +86,9 @@ class Rungs(Jobs):
         with self._read() as connection:
             return bool(fingerprint) and connection.execute(query).first() is not None
 
-    def _rungs(self, where: sa.ColumnElement[bool]) -> list[Rung]:
+    def _rungs(self, query: sa.Select[Any], asked: dict[str, str]) -> list[Rung]:
         with self._read() as connection:
-            rows = connection.execute(
-                sa.select(rungs).where(where).order_by(rungs.c.crf, rungs.c.id)
-            ).all()
+            rows = connection.execute(query, asked).all()
             if not rows:
                 return []
             frames = connection.execute(

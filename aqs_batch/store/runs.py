@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from aqs_batch.records import Status
 from aqs_batch.store.database import Database
-from aqs_batch.store.tables import analyses, of_content, run_files, runs
+from aqs_batch.store.tables import ITS_AQS, ITS_KEY, run_files, runs
 from aqs_batch.wording import without_password
 
 
@@ -127,27 +127,38 @@ class Runs(Database):
 
     def previous_aqs(self, run_id: int, entry: RunFile) -> float | None:
         """AQS that the same file name had in an earlier run of the same folder and settings key."""
-        folder = sa.select(runs.c.input_dir).where(runs.c.id == run_id).scalar_subquery()
-        # From run to run, each asked for the file by its key: to begin with the files of all runs
-        # took a quarter of a second a file in an archive of 10,000 after a hundred runs.
-        earlier = (
-            sa.select(run_files.c.fingerprint)
-            .join(runs, runs.c.id == run_files.c.run_id)
-            .where(
-                (runs.c.id < run_id)
-                & (runs.c.input_dir == folder)
-                & (run_files.c.file == os.fsencode(entry.file))
-                & (run_files.c.settings_key == entry.settings_key)
-                & (run_files.c.status != Status.FAILED.value)
-            )
-            .order_by(runs.c.id.desc())
-            .limit(1)
-        )
+        key = entry.settings_key
+        its = {"its_run": run_id, "its_file": os.fsencode(entry.file), "its_key": key}
         with self._read() as connection:
-            found = connection.execute(earlier).scalar()
-            where = of_content(analyses, found, entry.settings_key)
-            query = sa.select(analyses.c.aqs).where(where)
-            return connection.execute(query).scalar() if found else None
+            found = connection.execute(_EARLIER, its).scalar()
+            asked = {"its_print": found, "its_key": key}
+            return connection.execute(ITS_AQS, asked).scalar() if found else None
+
+
+def _earlier() -> sa.Select[str]:
+    """The content that a file name had in the newest run of the same folder before another.
+
+    From run to run, each asked for the file by its key: to begin with the files of all runs took a
+    quarter of a second a file in an archive of 10,000 after a hundred runs.
+    """
+    run_id = sa.bindparam("its_run", type_=sa.Integer)
+    folder = sa.select(runs.c.input_dir).where(runs.c.id == run_id).scalar_subquery()
+    return (
+        sa.select(run_files.c.fingerprint)
+        .join(runs, runs.c.id == run_files.c.run_id)
+        .where(
+            (runs.c.id < run_id)
+            & (runs.c.input_dir == folder)
+            & (run_files.c.file == sa.bindparam("its_file", type_=sa.LargeBinary))
+            & (run_files.c.settings_key == ITS_KEY)
+            & (run_files.c.status != Status.FAILED.value)
+        )
+        .order_by(runs.c.id.desc())
+        .limit(1)
+    )
+
+
+_EARLIER = _earlier()
 
 
 def _run(row: Any) -> RunRow:
