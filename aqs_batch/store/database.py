@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -17,6 +18,8 @@ import sqlalchemy as sa
 
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError, reason_and_place
 from aqs_batch.wording import size, without_password
+
+_LOG = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 60.0
 AT_ONCE = 500  # values of a list in one statement: SQLite before 3.32 takes 999
@@ -95,6 +98,11 @@ class Database:
             )
         part = target.with_name(f".{target.name}.part")
         part.unlink(missing_ok=True)
+        room = size(path.stat().st_size)
+        # Heard on standard error, whatever the command: of a large one it takes minutes.
+        _LOG.warning(
+            "upgrading the database %s; a copy of its %s is kept as %s", self.url, room, target.name
+        )
         try:
             with closing(sqlite3.connect(path)) as source:
                 source.execute("VACUUM INTO ?", (str(part),))
@@ -103,8 +111,7 @@ class Database:
             raise StoreError(
                 f"{what}, but no copy of it could be made first: {error}",
                 hint=_damage(error)
-                or f"{path.parent} needs {size(path.stat().st_size)} of free space for the copy; "
-                "nothing was changed.",
+                or f"{path.parent} needs {room} of free space for the copy; nothing was changed.",
             ) from error
         finally:
             for rest in (part, part.with_name(f"{part.name}-journal")):

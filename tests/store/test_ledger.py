@@ -368,10 +368,15 @@ def older(file: Path, version: str = "0001") -> None:
     engine.dispose()
 
 
-def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
+def test_an_older_database_is_upgraded_and_a_copy_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "aqs.db"
     older(file)
     store = Store(f"sqlite:///{file}")
+    (told,) = caplog.messages  # of a large one it takes minutes, in which nothing had been said
+    assert told.startswith("upgrading the database")
+    assert f"kept as aqs.db.before-{database.HEAD}" in told
     (job,) = store.open_jobs()
     assert (job.path, job.retry_at) == (Path("/a"), 0.0)
     with store._read() as connection:
@@ -382,8 +387,9 @@ def test_an_older_database_is_upgraded_and_a_copy_kept(tmp_path: Path) -> None:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
     copy.unlink()
+    caplog.clear()
     Store(f"sqlite:///{file}").close()
-    assert not copy.exists()  # what is up to date needs no copy
+    assert not (copy.exists() or caplog.messages)  # what is up to date needs no copy
 
 
 @pytest.mark.parametrize("by", ["its runs", "what it read"])
