@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from aqs_batch import preprocessing
+from aqs_batch.atomic import remove_abandoned
 from aqs_batch.encode import admission, choose, covers, cropping, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
@@ -23,7 +24,6 @@ from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, WorstFrame
-from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.reports.thumbnail import jpeg
 from aqs_batch.seekable import seekable
 from aqs_batch.settings import Encode, Settings

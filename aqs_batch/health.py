@@ -10,10 +10,10 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aqs_batch.atomic import replace_text
 from aqs_batch.clock import iso
 from aqs_batch.errors import SettingsError, reason_of
 from aqs_batch.identity import is_at_work, own_name
-from aqs_batch.reports.atomic import replace_text
 
 HEARTBEAT_FILE = "heartbeat.json"  # of a second service of one folder heartbeat-2.json, and so on
 BEAT_S = 10.0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aqs_batch.atomic import remove_abandoned
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import StoreError, reason_and_place
@@ -16,7 +17,6 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
 from aqs_batch.onward import Onward, is_encoding
 from aqs_batch.reporting import joined, thresholds_of, told, write_reports
-from aqs_batch.reports.atomic import remove_abandoned
 from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Analysis, Job, JobStatus, Place, Store

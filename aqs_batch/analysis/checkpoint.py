@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aqs_batch.atomic import unfinished
 from aqs_batch.errors import CheckpointError, reason_of
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Artifact
 
@@ -80,10 +81,8 @@ def save(path: Path, tensors: Mapping[str, Any], card: ModelCard) -> None:
         for name, t in tensors.items()
     }
     assert all(isinstance(t, torch.Tensor) for t in half.values())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    save_file(half, partial, metadata={CARD_KEY: json.dumps(asdict(card), indent=1)})
-    partial.replace(path)
+    with unfinished(path) as temporary:
+        save_file(half, temporary, metadata={CARD_KEY: json.dumps(asdict(card), indent=1)})
 
 
 def inspect(path: Path) -> Checkpoint:

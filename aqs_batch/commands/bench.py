@@ -56,7 +56,7 @@ def bench(
         parts: dict[str, Any] = {}
         if profile_resources:
             from aqs_batch import resources
-            from aqs_batch.reports.atomic import atomic_file
+            from aqs_batch.atomic import atomic_file
 
             # Opened first: that it cannot be written had shown after all was measured.
             with atomic_file(profile_resources) as page:

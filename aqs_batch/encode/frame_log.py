@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch.atomic import unfinished
 from aqs_batch.encode.vmaf import CELLS, Series
 
 STRIP_BINS = 600
@@ -33,7 +33,7 @@ class FrameLog:
     offset: int = 0
 
     def write(self, path: Path, facts: Mapping[str, object]) -> None:
-        """Write gzipped JSON under a temporary name, then rename it; the same bytes every time."""
+        """Write gzipped JSON, the same bytes every time; raises OSError."""
         columns = {name: np.round(series, 4).tolist() for name, series in self.scores.items()}
         document = {
             **facts,
@@ -41,15 +41,9 @@ class FrameLog:
             "t_s": np.round(self.times_s, 6).tolist(),
             **columns,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            raw = json.dumps(document, allow_nan=False).encode()
+        raw = json.dumps(document, allow_nan=False).encode()
+        with unfinished(path) as temporary:
             temporary.write_bytes(gzip.compress(raw, 6, mtime=0))
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def strip(self) -> tuple[float, ...]:
         """VMAF over time in at most STRIP_BINS values, each the lowest of its frames."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from aqs_batch import __version__
+from aqs_batch.atomic import atomic_file, remove_abandoned
 from aqs_batch.records import Artifact, Outcome, RunRecord
-from aqs_batch.reports.atomic import atomic_file, remove_abandoned
 from aqs_batch.reports.video_json import json_value, video_json
 
 ARTIFACT_COLUMNS = tuple(artifact.value for artifact in Artifact)

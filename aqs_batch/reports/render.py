@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aqs_batch import __version__, wording
+from aqs_batch.atomic import remove_abandoned, replace_text, sync
 from aqs_batch.records import Artifact, Outcome, QualityLevel, RunRecord
 from aqs_batch.reports import svg
-from aqs_batch.reports.atomic import remove_abandoned, replace_text, sync
 from aqs_batch.reports.charts import severity_bars
 from aqs_batch.reports.explanations import label
 from aqs_batch.reports.frame_map import QUALITY_STEPS

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from aqs_batch.atomic import atomic_file, remove_abandoned, replace_text
 from aqs_batch.records import Outcome, RunRecord
-from aqs_batch.reports.atomic import atomic_file, remove_abandoned, replace_text
 from aqs_batch.reports.export import exporting
 from aqs_batch.reports.render import render
 

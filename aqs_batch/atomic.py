@@ -12,20 +12,16 @@ from aqs_batch.identity import ABANDONED_AFTER_S
 
 
 @contextmanager
-def atomic_file(target: Path, *, synced: bool = True) -> Iterator[TextIO]:
-    """A UTF-8 stream that becomes `target` when the block ends well.
+def unfinished(target: Path) -> Iterator[Path]:
+    """Where to write what becomes `target` when the block ends well.
 
     On any error (a full disk, an interrupt) `target` keeps its old content, nothing is left
-    beside it, and the error goes on to the caller. Not `synced`, a power cut may leave it empty.
+    beside it, and the error goes on to the caller.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            if synced:
-                os.fsync(stream.fileno())
+        yield temporary
         temporary.replace(target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -35,6 +31,22 @@ def atomic_file(target: Path, *, synced: bool = True) -> Iterator[TextIO]:
             if place is not None:
                 raise OSError(error.errno, error.strerror, str(place)) from error
         raise
+
+
+@contextmanager
+def atomic_file(target: Path, *, synced: bool = True) -> Iterator[TextIO]:
+    """A UTF-8 stream that becomes `target`, as `unfinished` does.
+
+    Not `synced`, a power cut may leave it empty.
+    """
+    with (
+        unfinished(target) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        yield stream
+        stream.flush()
+        if synced:
+            os.fsync(stream.fileno())
 
 
 def replace_text(target: Path, text: str, *, synced: bool = True) -> bool:
