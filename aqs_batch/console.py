@@ -17,7 +17,7 @@ import click
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, count, cut, none_recommended, shown
+from aqs_batch.wording import aqs_words, count, cut, none_recommended, shown, without_password
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -303,8 +303,11 @@ def _end_of(text: str, most: int) -> str:
 
 
 def show_settings(loaded: Loaded, *, as_json: bool) -> None:
-    """Every setting with its value and origin."""
-    rows = list(flatten(loaded.settings.model_dump(mode="json")))
+    """Every setting with its value, passwords of URLs starred out, and its origin."""
+    rows = [
+        (key, without_password(value) if isinstance(value, str) else value)
+        for key, value in flatten(loaded.settings.model_dump(mode="json"))
+    ]
     if as_json:
         parts = {k: {"value": v, "origin": loaded.origins[k]} for k, v in rows}
         click.echo(json.dumps(parts, indent=1))

@@ -276,6 +276,13 @@ def test_config_says_where_values_come_from(tmp_path: Path) -> None:
     assert settings["analysis.alpha"] == {"value": 0.6, "origin": "default"}
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_config_shows_no_password(tmp_path: Path, flags: list[str]) -> None:
+    done = aqs("config", *flags, cwd=tmp_path, AQS_OUTPUT_DB="postgresql://me:secret@host/aqs")
+    assert "secret" not in done.stdout
+    assert "postgresql://me:***@host/aqs" in done.stdout
+
+
 def test_the_last_line_counts_re_encodes_that_failed(make_clip, tmp_path: Path) -> None:
     """It had been "1 scored, 0 failed", with exit code 1."""
     options = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
