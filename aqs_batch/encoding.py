@@ -285,9 +285,9 @@ class _Work:
         kind = sampled.rung.preprocess
         wanted = replace(self._wanted, plan=plan.whole(self._wanted.video), preprocess=kind)
         self._wanted = wanted = _complete(wanted, self._container)
-        ladder, highest = self._ladder(wanted), crf_range(wanted.recipe.codec)[1]
+        ladder, bounds = self._ladder(wanted), crf_range(wanted.recipe.codec)
         crf = sampled.rung.crf
-        whole = self._scored(within(lambda at: ladder.climb([at])[0], self._asked, crf, highest))
+        whole = self._scored(within(lambda at: ladder.climb([at])[0], self._asked, crf, *bounds))
         warnings = list(sampled.rung.warnings)
         # In the whole file's own figures: its samples were smaller, or looked better.
         if self._asked.searches:  # who asks for a quality gets it at any size
@@ -300,7 +300,8 @@ class _Work:
         warnings += broken(whole.rung, sampled.rung, self._asked)
         whole = _with(self._pictured(whole), recommended=why, warnings=tuple(warnings))
         made[number] = _with(sampled, recommended="")
-        return [*made, whole]
+        tries = [self._told(m) for m in ladder.made if m.key != whole.key]  # why it is not theirs
+        return [*made, *tries, whole]
 
     def _final(self, rung: Rung, key: str) -> Path:
         name = output.kept_name(self._order.path.stem, rung, key, self._container.suffix)

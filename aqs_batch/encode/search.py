@@ -14,8 +14,9 @@ from aqs_batch.wording import cut
 
 MOST_STEPS = 10
 GUESSES = 3
-_MOST_WHOLE = 5  # whole encodes until one keeps the size that was asked for
+_MOST_WHOLE = 5  # whole encodes until one keeps what was asked for
 _CRF_TO_HALVE = 6.0  # CRF steps that about halve the bytes
+_VMAF_A_STEP = 2.0  # what a CRF step takes, about
 
 
 @dataclass(frozen=True)
@@ -121,25 +122,38 @@ def _unmet(known: dict[int, float], goal: Goal, crf_of: Callable[[int], float]) 
     )
 
 
-def within(climb: Callable[[float], Made], asked: Encode, crf: float, highest: float) -> Made:
-    """The whole file at the CRF that samples promised, or the next that keeps the size asked.
+def within(
+    climb: Callable[[float], Made], asked: Encode, crf: float, lowest: float, highest: float
+) -> Made:
+    """The whole file at the CRF that samples promised, or the next that keeps what was asked.
 
-    What was not sampled may be harder to encode. Raises TargetError when no CRF is found.
+    What was not sampled may be harder to encode, and samples look a little better than the whole.
+    Raises TargetError when no CRF is found.
     """
-    bounds = [pair for pair in goals(asked) if not pair[0].at_least]
-    for _ in range(_MOST_WHOLE):
+    missed: list[tuple[Goal, float]] = []
+    tried: set[float] = set()  # never twice: a film is encoded for hours
+    while crf not in tried and len(tried) < _MOST_WHOLE:
         whole = climb(crf)
-        over = max((value(whole.rung) / goal.bound for goal, value in bounds), default=0.0)
-        if over <= 1:
+        tried.add(crf)
+        values = [(goal, value(whole.rung)) for goal, value in goals(asked)]
+        missed = [(goal, value) for goal, value in values if not goal.keeps(value)]
+        if not missed:
             return whole
-        if crf >= highest:  # or the same file would be encoded again, for hours
-            break
-        crf = min(crf + math.ceil(_CRF_TO_HALVE * math.log2(over)), highest)
-    told = " and ".join(goal.words for goal, _ in bounds)
+        steps = [_steps(goal, value) for goal, value in missed]
+        if min(steps) * max(steps) > 0:  # else quality asks for one way and size for the other
+            crf = min(max(crf + max(steps, key=abs), lowest), highest)
+    told = " and ".join(goal.words for goal, _ in missed)
     raise TargetError(
         f"the whole file does not keep {told}, though its samples did",
-        hint="Search with --full, ask for more bytes, or a slower preset.",
+        hint="Search with --full, ask for less quality or more bytes, or for a slower preset.",
     )
+
+
+def _steps(goal: Goal, value: float) -> int:
+    """How many steps of CRF from a value that breaks its bound to one that keeps it, about."""
+    if goal.at_least:
+        return -math.ceil((goal.bound - value) / _VMAF_A_STEP)
+    return math.ceil(_CRF_TO_HALVE * math.log2(value / goal.bound))
 
 
 def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
@@ -157,24 +171,19 @@ def goals(asked: Encode) -> list[tuple[Goal, Callable[[Rung], float]]]:
 
 
 def met(rung: Rung, asked: Encode) -> str:
-    """Why the rung that was looked for is taken; one that saves nothing says so, and so does a
-    whole file that does not keep what its samples did.
-    """
-    words = " and ".join(
-        goal.words + ("" if goal.keeps(value(rung)) else " by its samples, though not as a whole")
-        for goal, value in goals(asked)
-    )
+    """Why the rung that was looked for is taken; one that saves nothing says so."""
+    words = " and ".join(goal.words for goal, _ in goals(asked))
     return words + (", though it is no smaller than its source" if rung.ratio >= 1 else "")
 
 
 def broken(whole: Rung, samples: Rung, asked: Encode) -> list[str]:
-    """What a whole file does not keep, though its samples did."""
-    bounds = goals(asked) or [(Goal("VMAF", asked.good_vmaf, True), _vmaf_of)]
+    """What the whole file of a ladder's rung does not keep, though its samples did."""
+    goal = Goal("VMAF", asked.good_vmaf, True)
+    if asked.searches or not goal.keeps(_vmaf_of(samples)) or goal.keeps(_vmaf_of(whole)):
+        return []
     return [
-        f"the whole file has {goal.what} {goal.shown(value(whole))}, "
+        f"the whole file has {goal.what} {goal.shown(_vmaf_of(whole))}, "
         f"its samples promised {_plain(goal.bound)}"
-        for goal, value in bounds
-        if goal.keeps(value(samples)) and not goal.keeps(value(whole))
     ]
 
 

@@ -188,6 +188,17 @@ def test_a_kept_file_is_told_of_in_its_own_figures(mixed: Path, tmp_path: Path) 
     assert f"{1 - whole.ratio:.0%} smaller" in whole.recommended
 
 
+def test_a_whole_file_keeps_the_target_that_its_samples_kept(mixed: Path, tmp_path: Path) -> None:
+    """At the CRF of its samples it had 86.6, was kept with a warning, and could replace nothing."""
+    settings = asked(tmp_path, target_vmaf=88.0, samples=3, sample_s=1.0, keep="best")
+    rungs = [stored.rung for stored in encoding.encode(order_for(mixed, settings)).rungs]
+    whole = [rung for rung in rungs if rung.plan == "full"]
+    (taken,) = [rung for rung in rungs if rung.recommended]
+    assert taken in whole and taken.output and taken.vmaf.mean >= 88
+    assert all(r.vmaf.mean < 88 and not r.output for r in whole if r is not taken)
+    assert max(r.crf for r in rungs if r.plan != "full" and r.vmaf.mean >= 88) > taken.crf
+
+
 def test_a_target_is_found_or_named_as_out_of_reach(film: Path, tmp_path: Path) -> None:
     settings = asked(tmp_path, target_vmaf=85.0)
     rungs = [stored.rung for stored in encoding.encode(order_for(film, settings)).rungs]
@@ -477,7 +488,8 @@ def test_a_size_that_was_asked_for_is_kept_by_the_whole_file(mixed: Path, tmp_pa
     )
     result = encoding.encode(order_for(mixed, settings))
     assert result.best is not None
-    (whole,) = [stored.rung for stored in result.rungs if stored.rung.plan == "full"]
+    (whole,) = [stored.rung for stored in result.rungs if stored.rung.recommended]
+    assert whole.plan == "full"
     assert whole.size_bytes <= 400_000
     assert any(  # at the CRF that the samples chose it would not have been
         stored.rung.size_bytes <= 400_000 and stored.rung.crf < whole.crf
