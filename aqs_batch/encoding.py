@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aqs_batch import preprocessing
 from aqs_batch.atomic import remove_abandoned
-from aqs_batch.encode import admission, choose, covers, cropping, inventory, output, plan, vmaf
+from aqs_batch.encode import admission, choose, covers, inventory, output, plan, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import LadderMaker, Made, Progress, Tools, Wanted
@@ -74,9 +74,7 @@ def encode(order: Order) -> Result:
     held = inventory.take(order.path, video.stream_index)
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
-    container = output.container_for(order.path, held, video.stream_index, recipe.codec)
-    lacks = (*container.left_out, *cropping.told(order.ffmpeg.path, video))
-    container = replace(container, left_out=lacks)
+    container = output.container_of(order.ffmpeg.path, video, held, recipe.codec)
     output_dir = Path(order.settings.output.dir)
     remove_abandoned(output_dir / LOGS, now_s=time.time())
     with scratch(output_dir) as folder:
@@ -300,7 +298,8 @@ class _Work:
         warnings += broken(whole.rung, sampled.rung, self._asked)
         whole = _with(self._pictured(whole), recommended=why, warnings=tuple(warnings))
         made[number] = _with(sampled, recommended="")
-        tries = [self._told(m) for m in ladder.made if m.key != whole.key]  # why it is not theirs
+        # Beside it those that missed what was asked, or nothing tells why it has another CRF.
+        tries = [self._told(m) for m in ladder.made if m.key != whole.key]
         return [*made, *tries, whole]
 
     def _final(self, rung: Rung, key: str) -> Path:

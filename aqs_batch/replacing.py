@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import codec, cropping, inventory, output, trash
+from aqs_batch.encode import codec, inventory, output, trash
 from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.encoding import Result
@@ -97,9 +97,8 @@ class Replacing:
         """What the encoder that is asked for, or every container, will leave out."""
         kind = Codec(self._settings.encode.codec)
         held = inventory.take(video.path, video.stream_index)
-        container = output.container_for(video.path, held, video.stream_index, kind)
-        crop = cropping.told(find_ffmpeg(self._settings.ffmpeg.path).path, video)
-        lost = output.losses((), (*container.left_out, *crop))
+        tool = find_ffmpeg(self._settings.ffmpeg.path).path
+        lost = output.losses((), output.container_of(tool, video, held, kind).left_out)
         if held.picture.transparent:
             lost.append("transparency")
         coded = codec.pixel_format(video, kind)

@@ -77,7 +77,10 @@ class Speed:
 
     @cached_property
     def clip(self) -> Path:
-        return make_clip(ffmpeg.find().path, self.folder, self.sizes.picture, self.sizes.seconds)
+        return self._made(self.sizes.picture, self.sizes.seconds)
+
+    def _made(self, size: str, seconds: int, *, heavy: bool = False) -> Path:
+        return make_clip(ffmpeg.find().path, self.folder, size, seconds, heavy=heavy)
 
     @cached_property
     def bench(self) -> pipeline.Workbench:
@@ -148,9 +151,7 @@ class Speed:
         yield Row("1080p at the default sampling", self.sizes.seconds / spent, "x real time", 4)
         in_a_row = IN_A_ROW * self.sizes.seconds / self._in_a_row()
         yield Row("the same, file after file as `run` takes them", in_a_row, "x real time", 4)
-        path = make_clip(
-            ffmpeg.find().path, self.folder, self.sizes.picture, self.sizes.seconds, heavy=True
-        )
+        path = self._made(self.sizes.picture, self.sizes.seconds, heavy=True)
         alone = decoding_s(probe(path), self.bench.ffmpeg.path)
         spent = _second_time(path, self.bench).processing_time_s
         yield Row("the same, seven times the rate", self.sizes.seconds / spent, "x real time")
@@ -169,16 +170,14 @@ class Speed:
 
     def decode(self) -> Iterator[Row]:
         seconds = self.sizes.long_seconds
-        path = make_clip(ffmpeg.find().path, self.folder, self.sizes.picture, seconds, heavy=True)
+        path = self._made(self.sizes.picture, seconds, heavy=True)
         bench = self._bench("quick")
         alone = decoding_s(probe(path), bench.ffmpeg.path)
         quick = _second_time(path, bench)
         yield Row("quick profile / ffmpeg -f null", alone / quick.processing_time_s, "x", 0.8)
 
     def memory(self) -> Iterator[Row]:
-        path = make_clip(
-            ffmpeg.find().path, self.folder, self.sizes.large_picture, self.sizes.seconds
-        )
+        path = self._made(self.sizes.large_picture, self.sizes.seconds)
         row = first_light.peak_memory(path, "2160p", self.folder)
         yield Row("peak resident memory, 2160p", row.value * 2**20 / 1e9, "GB", 2, at_least=False)
 

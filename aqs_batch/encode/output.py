@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aqs_batch.encode import child, command, covers, inventory
+from aqs_batch.encode import child, command, covers, cropping, inventory
 from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.inventory import Inventory, Stream
 from aqs_batch.errors import EncodeError, reason_of
-from aqs_batch.records import Check, Rung
+from aqs_batch.records import Check, Rung, Video
 
 _MP4_FAMILY = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov"}
 _SUBTITLES = {
@@ -71,6 +71,12 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
         flags = tuple(s.disposition for s in held.streams if s.index in {*copied, video_stream})
         found.append(Container(name, ending, copied, flags, lost, attached))
     return min(found, key=lambda c: len(c.left_out))
+
+
+def container_of(ffmpeg_path: str, video: Video, held: Inventory, codec: Codec) -> Container:
+    """The container for all that a video holds; what it shows less of is named as left out, too."""
+    found = container_for(video.path, held, video.stream_index, codec)
+    return replace(found, left_out=(*found.left_out, *cropping.told(ffmpeg_path, video)))
 
 
 def kept_name(stem: str, rung: Rung, key: str, suffix: str) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aqs_batch import __version__, wording
-from aqs_batch.atomic import remove_abandoned, replace_text, sync
+from aqs_batch.atomic import atomic_file, remove_abandoned, replace_text, sync
 from aqs_batch.records import Artifact, Outcome, QualityLevel, RunRecord
 from aqs_batch.reports import svg
 from aqs_batch.reports.charts import severity_bars
@@ -44,7 +44,8 @@ def render(output_dir: Path, outcomes: Iterable[Outcome], run: RunRecord) -> Pat
         if not is_of(pages / row.page, of):
             html = video_template.render(page=video_page(outcome, run.settings))
             # Not synced each by itself: the disk had been waited for 10,000 times.
-            replace_text(pages / row.page, marked(html, of), synced=False)
+            with atomic_file(pages / row.page, synced=False) as page:
+                page.write(marked(html, of))
             written.append(pages / row.page)
         rows.append(row)
     sync(written)  # before the index leads to them

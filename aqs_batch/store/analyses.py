@@ -16,14 +16,23 @@ import sqlalchemy as sa
 
 from aqs_batch.records import Fraction, Provenance, SequenceScore, TileScores, Video
 from aqs_batch.store.jobs import Job, Jobs
-from aqs_batch.store.tables import ITS_AQS, analyses, asked_for, of_content, runs, sequences, videos
+from aqs_batch.store.tables import (
+    ITS_AQS,
+    ITS_KEY,
+    ITS_PRINT,
+    analyses,
+    of_content,
+    runs,
+    sequences,
+    videos,
+)
 
 _Table = npt.NDArray[Any]
 _TILE_NUMBERS = 23  # x, y, quality, ten probabilities, ten intensities
 _KNOWN = (
     sa.select(analyses, videos.c.probe)
     .join(videos, videos.c.fingerprint == analyses.c.fingerprint)
-    .where(asked_for(analyses))
+    .where(of_content(analyses, ITS_PRINT, ITS_KEY))
 )
 _OF_IT = sequences.c.analysis_id == sa.bindparam("its_id")
 _ALL = sa.select(sequences).where(_OF_IT).order_by(sequences.c.number)

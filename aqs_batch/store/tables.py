@@ -5,10 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
-ITS_PRINT, ITS_KEY = (
-    sa.bindparam("its_print", type_=sa.String),
-    sa.bindparam("its_key", type_=sa.String),
-)
+# The content and the settings key of a statement that is made once, given when it is asked.
+ITS_PRINT = sa.bindparam("its_print", type_=sa.String)
+ITS_KEY = sa.bindparam("its_key", type_=sa.String)
 
 
 class Words(sa.TypeDecorator[str]):
@@ -149,18 +148,15 @@ rung_frames = sa.Table(
 )
 
 
-def of_content(table: sa.Table, fingerprint: str | None, key: str) -> sa.ColumnElement[bool]:
+def of_content(
+    table: sa.Table,
+    fingerprint: str | sa.BindParameter[str],
+    key: str | sa.BindParameter[str],
+) -> sa.ColumnElement[bool]:
     """The row of one content under one settings key, of jobs or analyses."""
     return (table.c.fingerprint == fingerprint) & (table.c.settings_key == key)
 
 
-def asked_for(table: sa.Table) -> sa.ColumnElement[bool]:
-    """The same, of the content `its_print` and the key `its_key` that are given when it is asked.
-
-    A statement is made once: for a report or a night over thousands of known files, to make them
-    anew for each had taken as long as to ask them.
-    """
-    return (table.c.fingerprint == ITS_PRINT) & (table.c.settings_key == ITS_KEY)
-
-
-ITS_AQS = sa.select(analyses.c.aqs).where(asked_for(analyses))
+# Made once: for a report or a night over thousands of known files, to make statements anew for each
+# had taken as long as to ask them.
+ITS_AQS = sa.select(analyses.c.aqs).where(of_content(analyses, ITS_PRINT, ITS_KEY))
