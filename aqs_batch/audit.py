@@ -13,7 +13,7 @@ from aqs_batch.batch import ELSEWHERE, Batch
 from aqs_batch.bitrot import Reading
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import FolderGone, MediaError, reason_of
-from aqs_batch.events import Event, Listener
+from aqs_batch.events import Event, EventKind, Listener
 from aqs_batch.findings import Findings
 from aqs_batch.identity import is_at_work, is_gone, own_name
 from aqs_batch.ingest.files import Found, Rules, is_lost
@@ -24,7 +24,7 @@ from aqs_batch.judgement import judge
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
-from aqs_batch.store import Audited, Finding, Place, RunFile, Store
+from aqs_batch.store import Audited, Finding, FindingKind, Place, RunFile, RunKind, Store
 from aqs_batch.turnover import Turnover
 
 
@@ -59,15 +59,15 @@ class Audit:
         listed = self._list(here)
         began = self._clock.steady()
         self._run_id = self._store.start_run(
-            iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"), "audit",
-            own_name(),
+            iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"),
+            RunKind.AUDIT, own_name(),
         )  # fmt: skip
         self._entries.run_id = self._run_id
         self._store.expect(self._run_id, len(listed))
         self._store.inherit(self._run_id, is_at_work)
         limits = self._settings.limits
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
-        self._listen(Event("found", facts={"files": len(listed)}))
+        self._listen(Event(EventKind.FOUND, facts={"files": len(listed)}))
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
         found.unreachable = sorted(self._unread - self._known.keys())
@@ -95,7 +95,7 @@ class Audit:
         self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings
     ) -> None:
         nights = self._settings.audit.verify_nights
-        rotten = {one.file for one in found.kinds.get("corrupt", ())}
+        rotten = {one.file for one in found.kinds.get(FindingKind.CORRUPT, ())}
         known = (place for name, place in self._known.items() if name not in rotten)
         now = self._clock.now()
         reading = Reading(known, listed, nights, self._store, now)
@@ -149,7 +149,7 @@ class Audit:
             if unread or not is_lost(self._here, name, mounted=place.mounted):
                 found.unreachable.append(name)
             elif name in self._audited:
-                lost[name] = Finding("missing", name)
+                lost[name] = Finding(FindingKind.MISSING, name)
         return lost
 
     def _compare(
@@ -192,7 +192,7 @@ class Audit:
         until then it is to be compared with what it was. What came from elsewhere is not compared.
         """
         name, was, news = place.file, turnover.was(place.file), turnover.news(place.file)
-        if [one.kind for one in news] == ["changed"]:
+        if [one.kind for one in news] == [FindingKind.CHANGED]:
             self._tell(found, *news)
             return
         if was:
@@ -237,13 +237,13 @@ class Audit:
 
     def _corrupt(self, place: Place, found: Findings, why: str) -> None:
         """Report rot every night until the file is restored, or touched to say that it is meant."""
-        self._tell(found, Finding("corrupt", place.file, why))
+        self._tell(found, Finding(FindingKind.CORRUPT, place.file, why))
         hint = "Restore it from a backup; `touch` it if the change was meant."
         entry = RunFile(
             place.file, place.fingerprint, self._batch.key, Status.FAILED, f"corrupt: {why}", hint
         )
         self._entries.add(entry)
-        self._listen(Event("failed", place.file, {"reason": entry.reason, "hint": hint}))
+        self._listen(Event(EventKind.FAILED, place.file, {"reason": entry.reason, "hint": hint}))
 
     def _went(self, place: Place, todo: dict[str, Place], found: Findings) -> bool:
         """Whether a file went while we were at work: by itself, which tomorrow's look tells, or
@@ -270,7 +270,7 @@ class Audit:
             if self._went(place, todo, found):
                 continue
             where = {"number": number, "of": len(files)}
-            self._listen(Event("started", name, where))
+            self._listen(Event(EventKind.STARTED, name, where))
             began = self._clock.steady()
             item = Found(Path(self._here, name), name, place.problem)
             entry = self._batch.one(item, print_=place.fingerprint, again=False)
@@ -300,6 +300,6 @@ class Audit:
         self._store.settle(self._run_id, place, *news)
 
 
-def gates(found: Findings, fail_on: Iterable[str]) -> list[str]:
+def gates(found: Findings, fail_on: Iterable[str]) -> list[FindingKind]:
     """The kinds of findings that were to fail the audit, and were found."""
-    return [kind for kind in fail_on if found.kinds.get(kind)]
+    return [kind for kind in map(FindingKind, fail_on) if found.kinds.get(kind)]

@@ -13,7 +13,7 @@ from aqs_batch.clock import Clock, SystemClock, iso
 from aqs_batch.encode_jobs import EncodeJobs, Tell
 from aqs_batch.entries import Entries
 from aqs_batch.errors import AqsError, CheckpointError, MediaError, SettingsError, StoreError
-from aqs_batch.events import Event, Listener, Progress
+from aqs_batch.events import Event, EventKind, Listener, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
@@ -43,7 +43,7 @@ def real_process(
     """
     from aqs_batch import pipeline  # with torch, half a gigabyte: not before there is work
 
-    bench = pipeline.set_up(settings, checkpoint, lambda: listen(Event("converting")))
+    bench = pipeline.set_up(settings, checkpoint, lambda: listen(Event(EventKind.CONVERTING)))
     ahead = pipeline.look_ahead(bench)
 
     def process(path: Path, fingerprint: str, progress: Progress) -> Analysis:
@@ -90,7 +90,7 @@ class Batch:
         self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
         files = list(found)
         self._store.expect(run_id, len(files))
-        self._listen(Event("found", facts={"files": len(files)}))
+        self._listen(Event(EventKind.FOUND, facts={"files": len(files)}))
         try:
             self._go_through(files, force)
         finally:  # who interrupts a run finds in it all that was told
@@ -103,7 +103,7 @@ class Batch:
         for number, item in enumerate(files, start=1):
             place = {"number": number, "of": len(files)}
             self._upcoming = [f for f in files[number : number + LOOK_AT] if not f.problem]
-            self._listen(Event("started", item.file, place))
+            self._listen(Event(EventKind.STARTED, item.file, place))
             entry = self.one(item, force=force)
             if entry.reason == ELSEWHERE:
                 elsewhere.append((item, place))
@@ -126,7 +126,7 @@ class Batch:
         limits, told = self._settings.limits, False
         while (entry := self.one(item)).reason == ELSEWHERE:
             if not told:
-                self._listen(Event("waiting", item.file))
+                self._listen(Event(EventKind.WAITING, item.file))
                 told = True
             self._clock.wait(POLL_S)
             self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
@@ -141,7 +141,7 @@ class Batch:
             facts |= {"reason": entry.reason, "hint": entry.hint}
         else:
             facts |= told(self._store, entry.fingerprint, entry.settings_key, self._thresholds)
-        self._listen(Event(entry.status.value, entry.file, facts))
+        self._listen(Event(EventKind(entry.status.value), entry.file, facts))
 
     def one(
         self, item: Found, *, print_: str = "", force: bool = False, again: bool = True
@@ -180,7 +180,7 @@ class Batch:
             self._upcoming = []
 
         def progress(done: int, of: int) -> None:
-            self._listen(Event("progress", item.file, {"done": done, "planned": of}))
+            self._listen(Event(EventKind.PROGRESS, item.file, {"done": done, "planned": of}))
 
         ended = worker.work(job, progress, patient=not again)
         if ended.end is End.SAVED:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from aqs_batch.config import Loaded, flatten
-from aqs_batch.events import Event, Unheard
+from aqs_batch.events import Event, EventKind, Unheard
 from aqs_batch.records import QualityLevel
 from aqs_batch.wording import aqs_words, count, cut, none_recommended, shown, without_password
 
@@ -132,7 +132,7 @@ class _Plain:
 
     def __call__(self, event: Event) -> None:
         line = describe(event)
-        if not line and event.kind in ("progress", "encoding"):
+        if not line and event.kind in (EventKind.PROGRESS, EventKind.ENCODING):
             line = self._how_far(event) if self._now() - self._said >= QUIET_S else ""
         if line:
             self._said = self._now()
@@ -150,22 +150,23 @@ def describe(event: Event) -> str:
     if "of" in facts:
         place = f"[{facts['number']}/{facts['of']}] "
     name = shown(event.file)
-    if event.kind == "found":
+    if event.kind is EventKind.FOUND:
         none = "" if facts["files"] else ": none has an ending that is in [run] extensions"
         return f"{count(facts['files'], 'file')} to look at{none}"
-    if event.kind == "converting":
+    if event.kind is EventKind.CONVERTING:
         return "the network is converted for this machine first, once: half a minute or more"
-    if event.kind == "waiting":
+    if event.kind is EventKind.WAITING:
         return f"{name}  waits for another process that is working on it"
-    if event.kind == "failed":
+    if event.kind is EventKind.FAILED:
         return f"{place}{name}  FAILED: {shown(facts['reason'])}{_hint(facts)}"
-    if event.kind in ("scored", "unchanged"):
+    if event.kind in (EventKind.SCORED, EventKind.UNCHANGED):
         seen = ", ".join(facts["detected"]) or "no artifact"
-        spent = "known" if event.kind == "unchanged" else f"{facts['processing_time']:.1f} s"
+        is_known = event.kind is EventKind.UNCHANGED
+        spent = "known" if is_known else f"{facts['processing_time']:.1f} s"
         level = QualityLevel(facts["quality_level"])
         verdict = f"AQS {aqs_words(facts['aqs_score'], level)} {level.value}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"
-    if event.kind == "report":
+    if event.kind is EventKind.REPORT:
         counts = ", ".join(f"{n:,} {status}" for status, n in facts.get("counts", {}).items())
         if lost := facts.get("encodes_failed"):  # their files are scored, but not all is well
             counts += f", {count(lost, 're-encode')} failed"
@@ -178,45 +179,45 @@ def _hint(facts: Mapping[str, Any]) -> str:
     return f" ({shown(facts['hint'])})" if facts.get("hint") else ""
 
 
-def _describe_encode(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+def _describe_encode(kind: EventKind, name: str, facts: Mapping[str, Any]) -> str:
     """One line about a re-encode, or one a rung."""
-    if kind == "encode_failed":
+    if kind is EventKind.ENCODE_FAILED:
         return f"{name}  RE-ENCODE FAILED: {shown(facts['reason'])}{_hint(facts)}"
-    if kind == "encoded":
+    if kind is EventKind.ENCODED:
         lines = [_rung_words(rung) for rung in facts["rungs"]]
         if (none := _none_taken(facts["rungs"])) not in facts["warnings"]:
             lines += filter(None, [none])
         lines += [f"WARNING {shown(words)}" for words in facts["warnings"]]
         return "\n".join(f"{name}  {words}" for words in lines)
-    if kind == "left":
+    if kind is EventKind.LEFT:
         return f"{name}  {facts['reason']}{_hint(facts)}"
-    if kind == "replaced":
+    if kind is EventKind.REPLACED:
         return f"{name}  replaced by {shown(facts['by'])}; the original is {shown(facts['kept'])}"
     return ""
 
 
-def _describe_service(kind: str, name: str, facts: Mapping[str, Any]) -> str:
+def _describe_service(kind: EventKind, name: str, facts: Mapping[str, Any]) -> str:
     """One line about what only a service meets."""
     why = shown(facts.get("reason", ""))
     hint = _hint(facts)
-    if kind == "watching":
+    if kind is EventKind.WATCHING:
         how = f"by looking only: {facts['silent']}" if facts["silent"] else "events are on"
         return f"watching {name}: {count(facts['files'], 'file')}, {how}"
-    if kind == "later":
+    if kind is EventKind.LATER:
         how = _LATER.get(facts["end"], facts["end"])
         return f"{name}  {how}{': ' if why else ''}{why}{hint}"
-    if kind == "gate":
+    if kind is EventKind.GATE:
         aqs = cut(facts["aqs_score"], 3)
         return f"{name}  below the gate: AQS {aqs} < {facts['fail_under']:g}"
-    if kind == "moved":
+    if kind is EventKind.MOVED:
         return f"{name}  moved to {shown(facts['to'])}"
-    if kind == "vanished":
+    if kind is EventKind.VANISHED:
         return f"WARNING {why}{hint}; what was known of it is kept"
-    if kind == "returned":
+    if kind is EventKind.RETURNED:
         return f"{name} is there again"
-    if kind == "trouble":
+    if kind is EventKind.TROUBLE:
         return f"WARNING {name + '  ' if name else ''}{why}{hint}"
-    if kind == "stopped":
+    if kind is EventKind.STOPPED:
         return f"stopped: {facts['scored']} scored, {facts['failed']} failed"
     return ""
 
@@ -262,25 +263,25 @@ class _Bar:
         self._encoded = math.inf  # frames at the last word of a ladder: fewer are of another one
 
     def __call__(self, event: Event) -> None:
-        if event.kind == "found":
+        if event.kind is EventKind.FOUND:
             self._task = self._progress.add_task("scoring", total=event.facts["files"], rate="")
         line = describe(event)
         if line:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if self._task is None:
             return
-        if event.kind == "started":
+        if event.kind is EventKind.STARTED:
             self._progress.update(self._task, description=_end_of(shown(event.file), 40))
-        elif event.kind == "progress":
+        elif event.kind is EventKind.PROGRESS:
             self._sequences += event.facts["done"] > 0
             spent = self._progress.tasks[0].elapsed or 0.0
             rate = f"{self._sequences / spent:.1f} seq/s" if spent > 1 else ""
             whole = self._progress.tasks[0].completed // 1
             part = whole + min(event.facts["done"] / event.facts["planned"], 0.99)
             self._progress.update(self._task, completed=part, rate=rate)
-        elif event.kind == "encoding":
+        elif event.kind is EventKind.ENCODING:
             self._encoding(event)
-        elif event.kind in ("scored", "unchanged", "failed"):
+        elif event.kind in (EventKind.SCORED, EventKind.UNCHANGED, EventKind.FAILED):
             self._progress.update(self._task, completed=event.facts["number"])
 
     def _encoding(self, event: Event) -> None:

@@ -23,7 +23,7 @@ from aqs_batch.errors import (
     TargetError,
     reason_and_place,
 )
-from aqs_batch.events import Progress
+from aqs_batch.events import EventKind, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.probe import probe
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SCORED_SEQUENCES = 8  # of every rung, spread over its samples
 LASTING = (MediaError, Misaligned, TargetError)  # these would come again
 
-Tell = Callable[[str, dict[str, Any]], None]  # kind of event, facts
+Tell = Callable[[EventKind, dict[str, Any]], None]
 
 
 class EncodeJobs:
@@ -82,14 +82,14 @@ class EncodeJobs:
         if not asked.enabled or not entry.fingerprint or entry.reason:
             return entry
         if self._store.is_encode(entry.fingerprint):
-            tell("left", {"reason": "is an encode of ours and is not encoded again"})
+            tell(EventKind.LEFT, {"reason": "is an encode of ours and is not encoded again"})
             return entry
         try:
             self._now(path, entry.fingerprint, tell, force)
         except (StoreError, SettingsError):
             raise
         except AqsError as error:
-            tell("encode_failed", {"reason": str(error), "hint": error.hint})
+            tell(EventKind.ENCODE_FAILED, {"reason": str(error), "hint": error.hint})
             return replace(entry, reason=f"{RE_ENCODE}{error}", hint=error.hint)
         return entry
 
@@ -107,10 +107,10 @@ class EncodeJobs:
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
         if queued.status is JobStatus.DONE:
-            tell("encoded", self._facts(self._own(fingerprint)) | {"known": True})
+            tell(EventKind.ENCODED, self._facts(self._own(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
                 why = "stays where it is: this content was dealt with before with these settings"
-                tell("left", {"reason": why, "hint": "--force tries it again."})
+                tell(EventKind.LEFT, {"reason": why, "hint": "--force tries it again."})
             return
         now, limits = self._clock.now(), self._settings.limits
         job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
@@ -183,10 +183,11 @@ class EncodeJobs:
         if ended.end is not End.SAVED:
             return ended
         rungs = [stored.rung for stored in made[-1].rungs]
-        tell("encoded", self._facts(rungs) | {"known": False})
+        tell(EventKind.ENCODED, self._facts(rungs) | {"known": False})
         if self._settings.encode.replace:
             try:
-                tell("replaced", self._replacing.replace(job.path, job.fingerprint, made[-1]))
+                done = self._replacing.replace(job.path, job.fingerprint, made[-1])
+                tell(EventKind.REPLACED, done)
             except AqsError as error:
                 return Ended(End.FAILED, str(error), error.hint)
             except OSError as error:  # it vanished meanwhile, say: the run had ended with it
@@ -212,7 +213,7 @@ class EncodeJobs:
     ) -> encoding.Order:
         def progress(done: float, planned: float, what: str) -> None:
             moved(int(done), max(int(planned), 1))
-            tell("encoding", {"done": done, "planned": planned, "what": what})
+            tell(EventKind.ENCODING, {"done": done, "planned": planned, "what": what})
 
         return encoding.Order(
             path=path,

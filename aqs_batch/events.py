@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
+
+
+class EventKind(StrEnum):
+    """What can happen; the values are what `--json` prints, a public interface."""
+
+    # of any run
+    FOUND = "found"
+    CONVERTING = "converting"  # the network, for this machine
+    STARTED = "started"
+    WAITING = "waiting"  # for another process that has the file in hand
+    PROGRESS = "progress"
+    SCORED = "scored"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    TROUBLE = "trouble"
+    REPORT = "report"
+    # of re-encodes
+    ENCODING = "encoding"
+    ENCODED = "encoded"
+    ENCODE_FAILED = "encode_failed"
+    LEFT = "left"
+    REPLACED = "replaced"
+    # of a watch folder
+    WATCHING = "watching"
+    QUEUED = "queued"
+    LATER = "later"
+    GATE = "gate"
+    MOVED = "moved"
+    VANISHED = "vanished"
+    RETURNED = "returned"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, to `file` where it concerns one.
+    """Something that happened, to `file` where it concerns one."""
 
-    Kinds of a run: found, converting, started, waiting, progress, scored, unchanged, failed,
-    trouble, report; of re-encodes: encoding, encoded, encode_failed, left, replaced. A watch folder
-    adds watching, queued, later, gate, moved, vanished, returned and stopped.
-    """
-
-    kind: str
+    kind: EventKind
     file: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 

@@ -6,26 +6,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aqs_batch.store import Finding
+from aqs_batch.store import Finding, FindingKind
 from aqs_batch.wording import count, moment, shown, size
 
-KINDS = (
-    "new",
-    "changed",
-    "renamed",
-    "missing",
-    "degraded",
-    "corrupt",
-    "failed",
-    "re-scored",
-)
-_NAMED = ("corrupt", "degraded", "missing", "failed", "renamed", "changed", "new")
+_NAMED = (
+    FindingKind.CORRUPT,
+    FindingKind.DEGRADED,
+    FindingKind.MISSING,
+    FindingKind.FAILED,
+    FindingKind.RENAMED,
+    FindingKind.CHANGED,
+    FindingKind.NEW,
+)  # and not what was only scored anew
 _MOST_NAMED = 10
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:
     """Findings in the order in which a person wants to hear of them."""
-    return sorted(found, key=lambda one: (*_NAMED, "re-scored").index(one.kind))
+    return sorted(found, key=lambda one: (*_NAMED, FindingKind.RESCORED).index(one.kind))
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Findings:
     files: int = 0
     bytes: int = 0
     unchanged: int = 0
-    kinds: dict[str, list[Finding]] = field(default_factory=dict)
+    kinds: dict[FindingKind, list[Finding]] = field(default_factory=dict)
     unreachable: list[str] = field(
         default_factory=list
     )  # files and folders: gone with a mount, or not to be read
@@ -52,7 +50,7 @@ class Findings:
     spent_s: float = 0.0
 
     def add(self, *found: Finding) -> None:
-        """Add findings, each of one of KINDS."""
+        """Add findings, each to those of its kind."""
         for one in found:
             self.kinds.setdefault(one.kind, []).append(one)
 
@@ -67,9 +65,9 @@ class Findings:
         per_byte = self.scoring_s / max(self.scored_bytes, 1) * self.pending_bytes
         return max(per_file, per_byte) / night_s
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[FindingKind, int]:
         """How many files of each kind."""
-        return {kind: len(self.kinds.get(kind, ())) for kind in KINDS}
+        return {kind: len(self.kinds.get(kind, ())) for kind in FindingKind}
 
     def as_text(self, night_s: float) -> str:
         """A summary short enough for a mail."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aqs_batch.clock import Clock
 from aqs_batch.errors import FolderGone, MediaError, SettingsError
-from aqs_batch.events import Event, Listener
+from aqs_batch.events import Event, EventKind, Listener
 from aqs_batch.ingest.files import Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.settle import SettleTracker, is_being_written
@@ -142,7 +142,7 @@ class Intake:
             self._trouble(folder, f"{folder.dir}: cannot read {min(unread)}", "Look at its rights.")
         elif folder.trouble:
             folder.trouble, folder.identity = "", None  # what came back is to be listened to
-            self._listen(Event("returned", folder.dir))
+            self._listen(Event(EventKind.RETURNED, folder.dir))
         self._store.mark_missing(folder.dir, gone, self._clock.now())
         for name in gone:
             self.forget(folder.dir, name)
@@ -150,14 +150,16 @@ class Intake:
         if folder.identity != (info.st_dev, info.st_ino):
             folder.identity = (info.st_dev, info.st_ino)
             silent = self._events.listen(folder.dir)
-            self._listen(Event("watching", folder.dir, {"files": len(seen), "silent": silent}))
+            self._listen(
+                Event(EventKind.WATCHING, folder.dir, {"files": len(seen), "silent": silent})
+            )
 
     def _trouble(self, folder: _Folder, text: str, hint: str) -> None:
         if folder.trouble != text:
             # Without an identity the folder is listened to anew, and told as found: once, not at
             # every look while a part of it cannot be read.
             folder.trouble, folder.identity = text, None
-            self._listen(Event("vanished", folder.dir, {"reason": text, "hint": hint}))
+            self._listen(Event(EventKind.VANISHED, folder.dir, {"reason": text, "hint": hint}))
 
     def _see(self, folder: _Folder, name: str, stamp: Stamp, now: float) -> None:
         path, key = os.path.join(folder.dir, name), (folder.dir, name)
@@ -211,7 +213,7 @@ class Intake:
                     if place.problem:
                         folder.told[name] = place.stamp, place.problem
                 elif job is not None and job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
-                    self._listen(Event("queued", str(place.path)))
+                    self._listen(Event(EventKind.QUEUED, str(place.path)))
             del self._ready[key]  # only now: had the store refused, it would be tried again
 
     def _place(self, folder: _Folder, name: str) -> Place | None:

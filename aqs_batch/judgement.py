@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aqs_batch.records import Status
-from aqs_batch.store import Audited, Finding, JobStatus, Place, RunFile, Store
+from aqs_batch.store import Audited, Finding, FindingKind, JobStatus, Place, RunFile, Store
 
 
 def judge(
@@ -14,9 +14,9 @@ def judge(
     """What there is to tell of a file that became `entry` and was `before`."""
     had = store.aqs(before.fingerprint, before.settings_key) if before else None
     if entry.status is Status.FAILED:
-        yield Finding("failed", place.file, entry.reason)
+        yield Finding(FindingKind.FAILED, place.file, entry.reason)
         if had is not None and _has_itself_to_blame(store, place, entry.settings_key):
-            yield Finding("corrupt", place.file, "it could be read before")
+            yield Finding(FindingKind.CORRUPT, place.file, "it could be read before")
         return
     if before is None:
         return
@@ -25,11 +25,11 @@ def judge(
     if had is None:
         return
     if before.settings_key != entry.settings_key:
-        yield Finding("re-scored", place.file)
+        yield Finding(FindingKind.RESCORED, place.file)
         return
     now = store.aqs(place.fingerprint, entry.settings_key)
     if now is not None and now < had - degraded_by:
-        yield Finding("degraded", place.file, f"AQS {had:.2f} -> {now:.2f}")
+        yield Finding(FindingKind.DEGRADED, place.file, f"AQS {had:.2f} -> {now:.2f}")
 
 
 def _has_itself_to_blame(store: Store, place: Place, settings_key: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from aqs_batch.errors import AqsError, reason_and_place
-from aqs_batch.events import Event, Listener
+from aqs_batch.events import Event, EventKind, Listener
 from aqs_batch.intake import Intake
 from aqs_batch.moves import move
 from aqs_batch.records import Stamp
@@ -35,7 +35,7 @@ class Onward:
         if aqs is None or aqs >= gate:
             return False
         facts = {"aqs_score": round(aqs, 6), "fail_under": gate}
-        self._listen(Event("gate", str(place.path), facts))
+        self._listen(Event(EventKind.GATE, str(place.path), facts))
         return True
 
     def left(self) -> list[Place]:
@@ -110,10 +110,10 @@ class Onward:
             self._stuck[_known_as(place)] = (place, folder, why)
             if why != told:  # not four times a minute
                 facts = {"reason": f"not moved: {why}", "hint": getattr(error, "hint", "")}
-                self._listen(Event("trouble", str(place.path), facts))
+                self._listen(Event(EventKind.TROUBLE, str(place.path), facts))
             return
         self._intake.forget(place.folder, place.file)
-        self._listen(Event("moved", str(place.path), {"to": str(to)}))
+        self._listen(Event(EventKind.MOVED, str(place.path), {"to": str(to)}))
 
 
 def _known_as(place: Place) -> tuple[str, str, str]:

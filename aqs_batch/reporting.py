@@ -21,7 +21,7 @@ from aqs_batch.reports.export import exporting, targets_of
 from aqs_batch.reports.render import render
 from aqs_batch.reports.turn import alone
 from aqs_batch.settings import ENCODE_KEY, Settings
-from aqs_batch.store import Analysis, JobStatus, Place, RunRow, Store
+from aqs_batch.store import Analysis, JobStatus, Place, RunKind, RunRow, Store
 
 Thresholds = Callable[[Analysis], tuple[float, ...]]  # of a result: ten, in Artifact order
 
@@ -44,7 +44,7 @@ def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outc
 
     A watch folder's run has no end, so it tells what lies in its folders now.
     """
-    if run.kind == "watch":
+    if run.kind is RunKind.WATCH:
         yield from _standing(store, run, thresholds)
         return
     for entry in store.run_files(run.id):
@@ -185,7 +185,7 @@ def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Stat
 def run_record(store: Store, run: RunRow, waiting: int = 0) -> RunRecord:
     """A run as the report tells it; `waiting` files are not in the store yet."""
     counts = {status.value: 0 for status in Status}
-    if run.kind == "watch":
+    if run.kind is RunKind.WATCH:
         for _, status in standing(store, folders_of(run)):
             if status is None:
                 waiting += 1
@@ -198,7 +198,7 @@ def run_record(store: Store, run: RunRow, waiting: int = 0) -> RunRecord:
         waiting = max(0, (run.files or 0) - len(entries))
     if waiting:
         counts["pending"] = waiting
-    shown_dir = os.pathsep.join(folders_of(run)) if run.kind == "watch" else run.input_dir
+    shown_dir = os.pathsep.join(folders_of(run)) if run.kind is RunKind.WATCH else run.input_dir
     earlier = worst_first(store.inherited(run.id))
     return RunRecord(
         run.id, run.started_at, run.finished_at, shown_dir, run.command, counts, run.settings,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from aqs_batch.atomic import remove_abandoned
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode_jobs import EncodeJobs
+from aqs_batch.encode_jobs import EncodeJobs, Tell
 from aqs_batch.errors import StoreError, reason_and_place
-from aqs_batch.events import Event, Listener
+from aqs_batch.events import Event, EventKind, Listener
 from aqs_batch.health import BEAT_S, notify
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
@@ -19,7 +18,7 @@ from aqs_batch.onward import Onward, is_encoding
 from aqs_batch.reporting import joined, thresholds_of, told, write_reports
 from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
-from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
+from aqs_batch.store import Analysis, Job, JobStatus, Place, RunKind, Store
 from aqs_batch.vitals import Tally, Vitals
 from aqs_batch.worker import End, Ended, Process, Worker, scoring
 
@@ -79,7 +78,7 @@ class Service:
             joined(self._intake.folders),
             command,
             self._settings.model_dump(mode="json"),
-            kind="watch",
+            kind=RunKind.WATCH,
             worker=self._name,
         )
         with self._intake:
@@ -121,7 +120,7 @@ class Service:
             busy = self._step()
             self._delay_s = 1.0
         except StoreError as error:
-            self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
+            self._listen(Event(EventKind.TROUBLE, facts={"reason": str(error), "hint": error.hint}))
             self._vitals.beat("waiting", why=str(error), now=True)
             self._clock.wait(self._delay_s)
             self._delay_s = min(2 * self._delay_s, LONGEST_WAIT_S)
@@ -187,12 +186,12 @@ class Service:
 
     def _work(self, job: Job) -> None:
         name = str(job.path)
-        self._listen(Event("started", name, {"attempt": job.attempts}))
+        self._listen(Event(EventKind.STARTED, name, {"attempt": job.attempts}))
         self._vitals.beat("working", name, now=True)
 
         def progress(done: int, of: int) -> None:
             self._vitals.beat("working", name)
-            self._listen(Event("progress", name, {"done": done, "planned": of}))
+            self._listen(Event(EventKind.PROGRESS, name, {"done": done, "planned": of}))
             if self._clock.now() >= self._until + AFTER_HOURS_S:
                 raise Stopped
 
@@ -214,10 +213,10 @@ class Service:
         service that was silent meanwhile had been killed for dead.
         """
         self._listen(event)
-        if event.kind == "trouble":
+        if event.kind is EventKind.TROUBLE:
             self._vitals.beat("waiting", event.file, why=event.facts["reason"], now=True)
 
-    def _teller(self, name: str) -> Callable[[str, dict[str, Any]], None]:
+    def _teller(self, name: str) -> Tell:
         return lambda kind, facts: self._hear(Event(kind, name, facts))
 
     def _tell(self, job: Job, ended: Ended) -> None:
@@ -227,17 +226,17 @@ class Service:
             self._is_news = self._is_news or not self._tally.scored
             self._tally.scored += 1
             facts = told(self._store, job.fingerprint, job.settings_key, self._thresholds)
-            self._listen(Event("scored", str(job.path), facts))
+            self._listen(Event(EventKind.SCORED, str(job.path), facts))
         elif ended.end in (End.FAILED, End.GAVE_UP):
             self._tell_failed(job.path, ended.reason, ended.hint)
         else:
             facts = {"end": ended.end.value, "reason": ended.reason, "hint": ended.hint}
-            self._listen(Event("later", str(job.path), facts))
+            self._listen(Event(EventKind.LATER, str(job.path), facts))
 
     def _tell_failed(self, path: Path, reason: str, hint: str) -> None:
         self._tally.failed += 1
         self._dirty = True
-        self._listen(Event("failed", str(path), {"reason": reason, "hint": hint}))
+        self._listen(Event(EventKind.FAILED, str(path), {"reason": reason, "hint": hint}))
 
     def _finish_all(self, job: Job, *, is_scored: bool = False) -> None:
         for place in self._store.places_of(job.fingerprint):
@@ -245,7 +244,7 @@ class Service:
                 continue
             if is_scored and place.path != job.path:  # a copy: nothing else would be told of it
                 facts = told(self._store, job.fingerprint, self._key, self._thresholds)
-                self._listen(Event("unchanged", str(place.path), facts))
+                self._listen(Event(EventKind.UNCHANGED, str(place.path), facts))
             self._finish(place)
 
     def _finish(self, place: Place, *, is_known: bool = False) -> None:
@@ -278,7 +277,9 @@ class Service:
                 written = write_reports(
                     self._store, run, self._settings, self._beat_on, waiting=self._intake.waiting
                 )
-            self._listen(Event("report", facts={"written": [str(path) for path in written]}))
+            self._listen(
+                Event(EventKind.REPORT, facts={"written": [str(path) for path in written]})
+            )
         except Stopped:
             self._dirty = True
         except StoreError:
@@ -289,7 +290,7 @@ class Service:
             reason = f"the report could not be written: {reason_and_place(error)}"
             then = "Mend that and run `aqs-batch report`" if is_last else "It is tried again"
             hint = f"{then}; what was scored is in the database."
-            self._listen(Event("trouble", facts={"reason": reason, "hint": hint}))
+            self._listen(Event(EventKind.TROUBLE, facts={"reason": reason, "hint": hint}))
         took_s = self._clock.steady() - began
         pause = max(self._settings.watch.report_s, SHARE_FOR_REPORTS * took_s, 1.0)
         self._report_at = self._clock.steady() + pause
@@ -308,4 +309,4 @@ class Service:
             self._vitals.beat("stopped", now=True)
         except StoreError as error:
             self._tally.lacks_report = True
-            self._listen(Event("trouble", facts={"reason": str(error), "hint": error.hint}))
+            self._listen(Event(EventKind.TROUBLE, facts={"reason": str(error), "hint": error.hint}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from aqs_batch.records import Stamp
-from aqs_batch.store import Audited, Finding, Place
+from aqs_batch.store import Audited, Finding, FindingKind, Place
 
 
 class Turnover:
@@ -62,8 +62,8 @@ class Turnover:
         Changed is what held a content that is found under none of the names that came.
         """
         was = self.was(name)
-        renamed = [Finding("renamed", name, f"was {was}")] if was else []
+        renamed = [Finding(FindingKind.RENAMED, name, f"was {was}")] if was else []
         if name not in self._known or name in self._went:
-            return renamed or [Finding("new", name)]
+            return renamed or [Finding(FindingKind.NEW, name)]
         why = "what was here before is nowhere else" if was else ""
-        return [*renamed, Finding("changed", name, why)]
+        return [*renamed, Finding(FindingKind.CHANGED, name, why)]

@@ -24,7 +24,7 @@ from aqs_batch.errors import (
     StoreError,
     reason_and_place,
 )
-from aqs_batch.events import Event, Listener, Progress, Unheard
+from aqs_batch.events import Event, EventKind, Listener, Progress, Unheard
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
 from aqs_batch.settings import LimitSettings
@@ -185,7 +185,7 @@ class Worker(Generic[T]):
                 if self._stop.requested or self._clock.steady() - began_s >= longest_s:
                     raise
                 facts = {"reason": f"the result is kept until it can be saved: {error}"}
-                self._listen(Event("trouble", str(job.path), facts | {"hint": error.hint}))
+                self._listen(Event(EventKind.TROUBLE, str(job.path), facts | {"hint": error.hint}))
                 with suppress(StoreError):  # where nothing can be written, nobody else can take it
                     self._store.heartbeat(job, self._clock.now(), limits.lease_s)
                 self._clock.wait(delay_s)

@@ -28,7 +28,7 @@ from aqs_batch.ingest.fingerprint import content_hash, fingerprint
 from aqs_batch.intake import Intake
 from aqs_batch.reporting import run_record, write_reports
 from aqs_batch.stop import Stop
-from aqs_batch.store import Analysis, Store
+from aqs_batch.store import Analysis, FindingKind, Store
 from aqs_batch.wording import moment
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for
@@ -175,7 +175,7 @@ def test_new_changed_renamed_and_missing(archive: Archive) -> None:
     assert kinds(found) == {
         "new": ["e.mp4"], "changed": ["b.mp4"], "renamed": ["z.mp4"], "missing": ["c.mp4"],
     }  # fmt: skip
-    assert found.kinds["renamed"][0].why == "was a.mp4"
+    assert found.kinds[FindingKind.RENAMED][0].why == "was a.mp4"
     assert found.unchanged == 1
     assert gates(found, ["corrupt", "missing"]) == ["missing"]
     assert kinds(archive.night()) == {}  # told once
@@ -460,7 +460,7 @@ def test_what_goes_during_the_night_is_not_rotten(
 
     monkeypatch.setattr(bitrot, "content_hash", taken_away)
     found = archive.night()
-    assert "corrupt" not in found.kinds
+    assert FindingKind.CORRUPT not in found.kinds
     assert sorted(found.unreachable) == (["a.mp4", "b.mp4"] if whole_folder else [])
 
 
@@ -475,10 +475,10 @@ def test_what_goes_wrong_for_one_night_is_tried_again_the_next(
 
     archive.process = broken  # type: ignore[method-assign,assignment]
     found = archive.night()
-    assert "CUDA out of memory" in found.kinds["failed"][0].why
+    assert "CUDA out of memory" in found.kinds[FindingKind.FAILED][0].why
     archive.process = healthy  # type: ignore[method-assign]
     found = archive.night()
-    assert (found.scored, "failed" in found.kinds) == (1, False)
+    assert (found.scored, FindingKind.FAILED in found.kinds) == (1, False)
 
 
 def test_a_folder_that_cannot_be_read_is_told(archive: Archive, monkeypatch) -> None:
@@ -569,7 +569,7 @@ def test_what_a_killed_night_found_is_told_by_the_next_once(archive: Archive) ->
         "degraded": ["a.mp4"], "corrupt": ["b.mp4"], "failed": ["b.mp4"], "missing": ["c.mp4"],
         "renamed": ["f.mp4"], "new": ["g.mp4", "z.mp4"], "changed": ["a.mp4", "b.mp4"],
     }  # fmt: skip
-    (worse,), (lost,) = found.kinds["degraded"], found.kinds["missing"]
+    (worse,), (lost,) = found.kinds[FindingKind.DEGRADED], found.kinds[FindingKind.MISSING]
     assert (worse.night, lost.night) == (iso(killed_at), "")  # it is still missing tonight
     assert f"found by the night of {moment(iso(killed_at))}, which was cut off" in found.as_text(
         3600.0
@@ -591,7 +591,7 @@ def test_what_two_killed_nights_found_is_told_with_the_night_of_each(archive: Ar
         with pytest.raises(Killed):
             archive.night(killed_at=f"scored {name}")
     found = archive.night()
-    assert [(f.file, f.night) for f in found.kinds["degraded"]] == [
+    assert [(f.file, f.night) for f in found.kinds[FindingKind.DEGRADED]] == [
         ("a.mp4", nights[0]), ("b.mp4", nights[1]),
     ]  # fmt: skip
     assert kinds(archive.night()) == {}
@@ -692,7 +692,7 @@ def test_what_could_not_be_read_one_night_is_looked_at_again_the_next(
         patched.setattr(audits, "fingerprint", refused)
         assert kinds(archive.night())["failed"] == ["a.mp4"]
     found = archive.night()
-    assert (found.scored, "failed" in found.kinds) == (1, False)
+    assert (found.scored, FindingKind.FAILED in found.kinds) == (1, False)
 
 
 def test_what_goes_while_it_is_scored_has_not_failed(archive: Archive) -> None:

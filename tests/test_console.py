@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from rich.progress import Progress
 
 from aqs_batch import console
-from aqs_batch.events import Event, Unheard
+from aqs_batch.events import Event, EventKind, Unheard
 from aqs_batch.records import QualityLevel
 from aqs_batch.wording import aqs_words, cut, without_password
 from aqs_batch.worker import End
@@ -23,23 +24,24 @@ def test_long_work_says_how_far_it_is_once_a_minute() -> None:
     steps = [(10, "CRF 22"), (20, "CRF 22"), (30, "CRF 26")]
     with console.listener(as_json=False, stream=stream, now=lambda: next(clock)) as listen:
         for done, what in steps:
-            listen(Event("encoding", "a/film.mkv", {"done": done, "planned": 40, "what": what}))
+            facts = {"done": done, "planned": 40, "what": what}
+            listen(Event(EventKind.ENCODING, "a/film.mkv", facts))
     assert stream.getvalue() == "a/film.mkv  CRF 22: 50%\n"
 
 
 def test_an_event_is_a_line() -> None:
     stream = io.StringIO()
     with console.listener(as_json=False, stream=stream) as listen:
-        listen(Event("found", "", {"files": 2}))
-        listen(Event("progress", "x", {"done": 1, "planned": 4}))
+        listen(Event(EventKind.FOUND, "", {"files": 2}))
+        listen(Event(EventKind.PROGRESS, "x", {"done": 1, "planned": 4}))
     assert stream.getvalue() == "2 files to look at\n"
 
 
 def test_one_is_one_and_none_says_why() -> None:
-    assert console.describe(Event("found", "", {"files": 1})) == "1 file to look at"
-    none = console.describe(Event("found", "", {"files": 0}))
+    assert console.describe(Event(EventKind.FOUND, "", {"files": 1})) == "1 file to look at"
+    none = console.describe(Event(EventKind.FOUND, "", {"files": 0}))
     assert none.startswith("0 files to look at: none has an ending") and "extensions" in none
-    watching = Event("watching", "/in", {"files": 1, "silent": ""})
+    watching = Event(EventKind.WATCHING, "/in", {"files": 1, "silent": ""})
     assert console.describe(watching) == "watching /in: 1 file, events are on"
 
 
@@ -48,12 +50,12 @@ def test_a_score_is_never_shown_as_one_of_a_better_level() -> None:
         assert aqs_words(aqs, QualityLevel.of(aqs)) == words
     facts = {"aqs_score": 0.7, "quality_level": "Fair"}  # events have six decimals
     facts |= {"detected": [], "processing_time": 1.0}
-    assert "AQS 0.69 Fair" in console.describe(Event("scored", "a.mp4", facts))
+    assert "AQS 0.69 Fair" in console.describe(Event(EventKind.SCORED, "a.mp4", facts))
 
 
 def test_what_is_below_a_gate_is_shown_below_it() -> None:
     facts = {"aqs_score": 0.69996, "fail_under": 0.7}
-    assert console.describe(Event("gate", "a.mp4", facts)).endswith("AQS 0.699 < 0.7")
+    assert console.describe(Event(EventKind.GATE, "a.mp4", facts)).endswith("AQS 0.699 < 0.7")
     assert (cut(0.5, 3), cut(92.96)) == ("0.500", "92.9")
 
 
@@ -64,17 +66,17 @@ def test_a_bar_takes_names_as_they_are() -> None:
 
     terminal = Terminal()
     with console.listener(as_json=False, stream=terminal) as listen:
-        listen(Event("found", "", {"files": 1}))
-        listen(Event("started", "in/x[/y].mp4", {"number": 1, "of": 1}))
-        listen(Event("progress", "in/x[/y].mp4", {"done": 1, "planned": 2}))
+        listen(Event(EventKind.FOUND, "", {"files": 1}))
+        listen(Event(EventKind.STARTED, "in/x[/y].mp4", {"number": 1, "of": 1}))
+        listen(Event(EventKind.PROGRESS, "in/x[/y].mp4", {"done": 1, "planned": 2}))
     assert "in/x[/y].mp4" in terminal.getvalue()
 
 
 def test_a_bar_shows_where_a_long_name_is_cut() -> None:
     with Progress(disable=True) as progress:
         bar = console._Bar(progress)
-        bar(Event("found", "", {"files": 1}))
-        bar(Event("started", "folder/" + "n" * 39, {"number": 1, "of": 1}))
+        bar(Event(EventKind.FOUND, "", {"files": 1}))
+        bar(Event(EventKind.STARTED, "folder/" + "n" * 39, {"number": 1, "of": 1}))
         assert progress.tasks[0].description == "…" + "n" * 39
 
 
@@ -83,12 +85,12 @@ def test_each_ladder_has_a_rate_of_its_own() -> None:
     now = 0.0
     with Progress(disable=True, get_time=lambda: now) as progress:
         bar = console._Bar(progress)
-        bar(Event("found", "", {"files": 2}))
+        bar(Event(EventKind.FOUND, "", {"files": 2}))
         for begins, first in ((0.0, 40), (3600.0, 60)):
             for step in range(3):
                 now = begins + 10 * step
                 facts = {"done": first + 20 * step, "planned": 1500, "what": "encoding CRF 22"}
-                bar(Event("encoding", "a.mp4", facts))
+                bar(Event(EventKind.ENCODING, "a.mp4", facts))
         assert progress.tasks[0].description == "encoding CRF 22  2.0 fps, 700 s left"
 
 
@@ -113,7 +115,7 @@ def test_a_full_disk_under_the_log_loses_words_and_no_work(
     with suppress(OSError), open("/dev/full", "w") as stream:  # closing it fails as well
         listen = console.log_listener(form, stream)
         for _ in range(3):
-            listen(Event("returned", "in"))
+            listen(Event(EventKind.RETURNED, "in"))
     assert capsys.readouterr().err.count("the output is lost, the work goes on: No space") == 1
 
 
@@ -121,7 +123,7 @@ def test_json_lines_hold_names_of_any_bytes_as_text() -> None:
     """Half a surrogate in a fact, which strict readers take for no JSON at all."""
     stream, name = io.StringIO(), os.fsdecode(b"caf\xe9.mp4")
     facts = {"to": name, "written": [name], "rungs": [{"output": name, "crf": 28.0}]}
-    console.log_listener("json", stream)(Event("moved", name, facts))
+    console.log_listener("json", stream)(Event(EventKind.MOVED, name, facts))
     assert "\\udc" not in stream.getvalue()
     told, fit = json.loads(stream.getvalue()), "caf\\xe9.mp4"
     assert told["file"] == told["to"] == told["written"][0] == told["rungs"][0]["output"] == fit
@@ -134,12 +136,20 @@ def test_a_reader_who_leaves_is_no_fault_of_a_file() -> None:
     with suppress(BrokenPipeError), open(writer, "w") as stream:
         listen = console.log_listener("json", stream)
         with pytest.raises(Unheard) as caught:
-            listen(Event("progress", "a.mp4", {"done": 1, "planned": 2}))
+            listen(Event(EventKind.PROGRESS, "a.mp4", {"done": 1, "planned": 2}))
     assert caught.type is Unheard  # closing the pipe fails as well, and that is left aside above
 
 
-@pytest.mark.parametrize("kind", ["failed", "encode_failed", "left", "trouble"])
-def test_hints_hold_names_of_any_bytes_as_text(kind: str) -> None:
+def test_every_event_is_explained_once() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "events.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == sorted(EventKind)
+
+
+@pytest.mark.parametrize(
+    "kind", [EventKind.FAILED, EventKind.ENCODE_FAILED, EventKind.LEFT, EventKind.TROUBLE]
+)
+def test_hints_hold_names_of_any_bytes_as_text(kind: EventKind) -> None:
     """A re-encode that could not replace such a file had ended the service with a traceback."""
     stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
     with console.listener(as_json=False, stream=stream) as listen:
@@ -157,11 +167,11 @@ def test_where_no_rung_is_recommended_it_says_why() -> None:
         ([rung], "none of them saves bytes"),
         ([rung | {"vmaf": None}], "no VMAF was measured to choose by"),
     ):
-        lines = console.describe(Event("encoded", "a.mp4", {"rungs": told, "warnings": []}))
+        lines = console.describe(Event(EventKind.ENCODED, "a.mp4", {"rungs": told, "warnings": []}))
         (*_, last) = lines.splitlines()
         assert last.startswith(f"a.mp4  no rung is recommended: {why}, so --keep best keeps none")
     taken = {"rungs": [rung | {"recommended": "the smallest"}], "warnings": []}
-    assert "no rung" not in console.describe(Event("encoded", "a.mp4", taken))
+    assert "no rung" not in console.describe(Event(EventKind.ENCODED, "a.mp4", taken))
 
 
 def test_a_job_that_is_put_off_says_what_becomes_of_it() -> None:
@@ -170,5 +180,5 @@ def test_a_job_that_is_put_off_says_what_becomes_of_it() -> None:
         if end in (End.SAVED, End.FAILED, End.GAVE_UP):  # told as scored and failed
             continue
         facts = {"end": end.value, "reason": "the file changed", "hint": ""}
-        (words, why) = console.describe(Event("later", "a.mp4", facts)).split(": ")
+        (words, why) = console.describe(Event(EventKind.LATER, "a.mp4", facts)).split(": ")
         assert " " in words.removeprefix("a.mp4  ") and why == "the file changed"

@@ -121,16 +121,16 @@ def _report(store: Store, found: Findings, settings: Settings, listen: Listener)
     """Write the reports; False when they could not be: the next night does not tell it again."""
     from aqs_batch import reporting
     from aqs_batch.errors import reason_and_place
-    from aqs_batch.events import Event
+    from aqs_batch.events import Event, EventKind
 
     try:
         written = reporting.write_reports(store, store.run(found.run), settings)
     except OSError as error:
         reason = f"the report could not be written: {reason_and_place(error)}"
         hint = "`aqs-batch report` writes it from the database."
-        listen(Event("trouble", facts={"reason": reason, "hint": hint}))
+        listen(Event(EventKind.TROUBLE, facts={"reason": reason, "hint": hint}))
         return False
-    listen(Event("report", facts={"written": [str(path) for path in written]}))
+    listen(Event(EventKind.REPORT, facts={"written": [str(path) for path in written]}))
     return True
 
 
@@ -154,6 +154,7 @@ def _tell(
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
     from aqs_batch import audit as audits
     from aqs_batch import reporting
+    from aqs_batch.store import FindingKind
     from aqs_batch.wording import cut, shown
 
     why = [
@@ -165,8 +166,8 @@ def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, li
             why.append(f"{shown(file)} scores {cut(aqs, 3)}, below {gate:g}")
     if why:
         return EXIT_GATE, why
-    failed = found.kinds.get("failed") or found.kinds.get("corrupt") or found.unreachable
-    return (EXIT_FAILED if failed else 0), why
+    lost = any(found.kinds.get(kind) for kind in (FindingKind.FAILED, FindingKind.CORRUPT))
+    return (EXIT_FAILED if lost or found.unreachable else 0), why
 
 
 def _notify(command: str, summary: dict[str, object]) -> int:

@@ -121,10 +121,11 @@ def _as_json(
 
 def _unreadable(store: Store, last: RunRow | None) -> list[tuple[str, str]]:
     """Files that the last run, or who watches or audits a folder, could not even recognise."""
+    from aqs_batch.store import RunKind
     from aqs_batch.wording import shown
 
     found = [(str(place.path), place.problem) for place in store.unreadable()]
-    if last is not None and last.kind == "run":
+    if last is not None and last.kind is RunKind.RUN:
         entries = store.run_files(last.id)
         # Names are relative to the folder of the run: of one folder all say where they are.
         base = "" if os.pathsep in last.input_dir else last.input_dir

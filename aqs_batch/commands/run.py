@@ -96,7 +96,7 @@ def score(
     """Run over everything named, write the reports, and give the exit code."""
     from aqs_batch import batch as batches
     from aqs_batch import console, reporting
-    from aqs_batch.events import Event
+    from aqs_batch.events import Event, EventKind
     from aqs_batch.ingest.files import base_of, gather
     from aqs_batch.records import RE_ENCODE
     from aqs_batch.store import Store
@@ -125,7 +125,7 @@ def score(
             counts = dict(reporting.run_record(store, last).counts)
             lost = sum(entry.reason.startswith(RE_ENCODE) for entry in store.run_files(run_id))
             facts = {"written": written, "counts": counts, "encodes_failed": lost}
-            listen(Event("report", facts=facts))
+            listen(Event(EventKind.REPORT, facts=facts))
         return _exit_code(store, last, settings)
     except KeyboardInterrupt:
         complain(INTERRUPTED)

@@ -48,7 +48,7 @@ def serve(settings: Settings, *, once: bool) -> int:
     from aqs_batch.analysis.checkpoint import chosen
     from aqs_batch.batch import real_process
     from aqs_batch.clock import SystemClock, next_at
-    from aqs_batch.events import Event
+    from aqs_batch.events import Event, EventKind
     from aqs_batch.intake import check_folders
     from aqs_batch.service import BUSY_TIMEOUT_S, Service
     from aqs_batch.stop import Stop
@@ -76,7 +76,7 @@ def serve(settings: Settings, *, once: bool) -> int:
             tally = service.run(command=shlex.join(sys.argv), once=once, until=until)
         finally:
             store.close()
-    listen(Event("stopped", facts={"scored": tally.scored, "failed": tally.failed}))
+    listen(Event(EventKind.STOPPED, facts={"scored": tally.scored, "failed": tally.failed}))
     return _exit_code(tally, stop, ends=once or bool(settings.watch.until))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,11 +15,24 @@ from aqs_batch.store.tables import findings, runs
 from aqs_batch.wording import moment, shown
 
 
+class FindingKind(StrEnum):
+    """What an audit can say of a file, as it stands in the database and in `--json`."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    RENAMED = "renamed"
+    MISSING = "missing"
+    DEGRADED = "degraded"
+    CORRUPT = "corrupt"
+    FAILED = "failed"
+    RESCORED = "re-scored"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One file, what an audit says of it and, where it needs saying, why."""
 
-    kind: str
+    kind: FindingKind
     file: str
     why: str = ""
     night: str = ""  # when the night began that found it and told nobody; "": this night
@@ -85,7 +99,8 @@ class Nights(Places):
 
 
 def _add(connection: sa.Connection, run_id: int, found: Iterable[Finding]) -> None:
-    rows = {(one.kind, one.file): one for one in found}  # thousands at once: all in two statements
+    # Thousands at once: all in two statements.
+    rows = {(one.kind.value, one.file): one for one in found}
     if not rows:
         return
     columns = (findings.c.run_id, findings.c.kind, findings.c.file)
@@ -95,7 +110,7 @@ def _add(connection: sa.Connection, run_id: int, found: Iterable[Finding]) -> No
         for kind, file in rows
     ]
     new = [
-        {"run_id": run_id, "kind": one.kind, "file": os.fsencode(one.file), "why": one.why,
+        {"run_id": run_id, "kind": one.kind.value, "file": os.fsencode(one.file), "why": one.why,
          "night": one.night, "told": False}
         for one in rows.values()
     ]  # fmt: skip
@@ -104,4 +119,4 @@ def _add(connection: sa.Connection, run_id: int, found: Iterable[Finding]) -> No
 
 
 def _finding(row: Any, night: str) -> Finding:
-    return Finding(row.kind, os.fsdecode(row.file), row.why, night)
+    return Finding(FindingKind(row.kind), os.fsdecode(row.file), row.why, night)

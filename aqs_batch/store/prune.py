@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aqs_batch.errors import StoreError
 from aqs_batch.store.database import AT_ONCE, Database
 from aqs_batch.store.jobs import JobStatus
+from aqs_batch.store.runs import RunKind
 from aqs_batch.store.tables import analyses, files, jobs, runs
 
 
@@ -34,7 +35,7 @@ class Pruning(Database):
         gate.
         """
         newest = sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(keep)
-        may_go_on = (runs.c.kind == "watch") | (runs.c.started_at > going_since)
+        may_go_on = (runs.c.kind == RunKind.WATCH.value) | (runs.c.started_at > going_since)
         goes_on = may_go_on & (runs.c.finished_at == "")
         old = runs.c.id.not_in(newest.scalar_subquery())
         with self._read() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +28,14 @@ class RunFile:
     hint: str = ""
 
 
+class RunKind(StrEnum):
+    """What a run was started as."""
+
+    RUN = "run"
+    WATCH = "watch"
+    AUDIT = "audit"
+
+
 @dataclass(frozen=True)
 class RunRow:
     """One invocation as stored."""
@@ -37,7 +46,7 @@ class RunRow:
     input_dir: str
     command: str
     settings: Mapping[str, Any]
-    kind: str = "run"  # "run", "watch" or "audit"
+    kind: RunKind = RunKind.RUN
     files: int | None = None  # that it is to come to; None: not known
 
 
@@ -50,7 +59,7 @@ class Runs(Database):
         input_dir: str,
         command: str,
         settings: Mapping[str, Any],
-        kind: str = "run",
+        kind: RunKind = RunKind.RUN,
         worker: str = "",
     ) -> int:
         """Record an invocation; returns its id. No password of a database URL is kept.
@@ -66,7 +75,7 @@ class Runs(Database):
             "input_dir": os.fsencode(input_dir),
             "command": without_password(command.encode(errors="backslashreplace").decode()),
             "settings": {**settings, **({"output": output} if output else {})},
-            "kind": kind,
+            "kind": kind.value,
             "worker": worker,
         }
         with self._write() as connection:
@@ -169,6 +178,6 @@ def _run(row: Any) -> RunRow:
         os.fsdecode(row.input_dir),
         row.command,
         row.settings,
-        row.kind,
+        RunKind(row.kind),
         row.files,
     )

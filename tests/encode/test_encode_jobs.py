@@ -20,7 +20,7 @@ from aqs_batch.console import describe
 from aqs_batch.encode import inventory, trash
 from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
-from aqs_batch.events import Event
+from aqs_batch.events import Event, EventKind
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
 from aqs_batch.settings import Settings
@@ -745,7 +745,7 @@ def test_a_failure_may_name_a_file_that_is_no_utf8(film: Path, tmp_path: Path) -
     odd = film.rename(film.with_name(os.fsdecode(b"caf\xe9.mp4")))
     settings = asked(tmp_path, codec="x264", params="nonsense=1")
     store = Store(settings.output.url)
-    run = store.start_run("2026-01-01", str(tmp_path), "test", {}, "run")
+    run = store.start_run("2026-01-01", str(tmp_path), "test", {})
     entry = RunFile(odd.name, fingerprint(odd), "key", Status.SCORED)
     after = jobs_for(store, settings).after(odd, entry, lambda k, f: None)
     assert after.reason
@@ -781,7 +781,7 @@ def test_nothing_kept_is_said_with_what_to_do(make_clip, tmp_path: Path) -> None
         jobs_for(store, settings).after(film, entry, lambda k, f, t=told: t.update({k: f}))
         (words,) = [w for w in told["encoded"]["warnings"] if "keeps none" in w]
         assert "--max-kbps" in words
-        lines = describe(Event("encoded", "hdr.mkv", told["encoded"]))
+        lines = describe(Event(EventKind.ENCODED, "hdr.mkv", told["encoded"]))
         assert f"WARNING {words}" in lines and lines.count("no rung is recommended") == 1
     store.close()
 

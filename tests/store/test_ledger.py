@@ -21,10 +21,12 @@ from aqs_batch.records import Status
 from aqs_batch.store import (
     Audited,
     Finding,
+    FindingKind,
     Job,
     JobStatus,
     Place,
     RunFile,
+    RunKind,
     Store,
     backoff,
     database,
@@ -303,8 +305,8 @@ def test_a_database_that_another_writes_to_is_not_shrunk_under_it(tmp_path: Path
 
 def test_pruning_leaves_a_run_alone_that_goes_on(store: Store) -> None:
     """A long audit had ended in an internal error when others were started and pruned beside it."""
-    killed = store.start_run("2026-01-01", "", "", {}, "audit")
-    audit = store.start_run("2026-03-01", "", "", {}, "audit")
+    killed = store.start_run("2026-01-01", "", "", {}, RunKind.AUDIT)
+    audit = store.start_run("2026-03-01", "", "", {}, RunKind.AUDIT)
     store.finish_run(store.start_run("2026-03-02", "", "", {}), "2026-03-02")
     store.start_run("2026-03-03", "", "", {})
     assert store.prune_runs(1, "2026-02-01") == 2
@@ -313,13 +315,13 @@ def test_pruning_leaves_a_run_alone_that_goes_on(store: Store) -> None:
 
 
 def test_what_a_night_found_goes_with_its_run_and_any_name_survives(store: Store) -> None:
-    night = store.start_run("2026-01-01", "/in", "", {}, "audit", "gone")
-    lost = Finding("missing", "\udcff.mp4", "why \udcff")
+    night = store.start_run("2026-01-01", "/in", "", {}, RunKind.AUDIT, "gone")
+    lost = Finding(FindingKind.MISSING, "\udcff.mp4", "why \udcff")
     store.find(night, lost, lost)
-    elsewhere = store.start_run("2026-01-02", "/other", "", {}, "audit", "me")
+    elsewhere = store.start_run("2026-01-02", "/other", "", {}, RunKind.AUDIT, "me")
     store.inherit(elsewhere, lambda name: False)
     assert store.inherited(elsewhere) == []
-    later = store.start_run("2026-01-03", "/in", "", {}, "audit", "me")
+    later = store.start_run("2026-01-03", "/in", "", {}, RunKind.AUDIT, "me")
     store.inherit(later, lambda name: name == "gone")
     assert store.inherited(later) == []
     store.inherit(later, lambda name: False)
@@ -332,11 +334,11 @@ def test_what_a_night_found_goes_with_its_run_and_any_name_survives(store: Store
 
 
 def test_what_a_night_found_is_told_once_however_many_are_cut_off(store: Store) -> None:
-    nights = [store.start_run(f"2026-01-0{n}", "/in", "", {}, "audit") for n in range(1, 5)]
-    store.find(nights[0], Finding("missing", "a.mp4"))
+    nights = [store.start_run(f"2026-01-0{n}", "/in", "", {}, RunKind.AUDIT) for n in range(1, 5)]
+    store.find(nights[0], Finding(FindingKind.MISSING, "a.mp4"))
     for night in nights[1:3]:
         store.inherit(night, lambda name: False)
-    assert store.inherited(nights[2]) == [Finding("missing", "a.mp4", night="2026-01-01")]
+    assert store.inherited(nights[2]) == [Finding(FindingKind.MISSING, "a.mp4", night="2026-01-01")]
     store.told(nights[2])
     store.inherit(nights[3], lambda name: False)
     assert store.inherited(nights[3]) == []

@@ -13,7 +13,7 @@ from aqs_batch.analysis.score import Scoring, score_sequence, score_video, video
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
-from aqs_batch.store import Analysis, JobStatus, RunFile, Store, database
+from aqs_batch.store import Analysis, JobStatus, RunFile, RunKind, Store, database
 from bench.standin import analysis_of
 
 KEY = "settings"
@@ -237,12 +237,12 @@ def test_a_row_that_breaks_a_rule_is_not_tried_again(store: Store, analysis: Ana
 
 
 def test_the_run_of_a_service_that_goes_on_is_not_pruned(store: Store) -> None:
-    service = store.start_run("1", "", "", {}, kind="watch")
-    ended = store.start_run("2", "", "", {}, kind="watch")
+    service = store.start_run("1", "", "", {}, kind=RunKind.WATCH)
+    ended = store.start_run("2", "", "", {}, kind=RunKind.WATCH)
     store.finish_run(ended, "3")
     store.start_run("4", "", "", {})
     assert store.prune_runs(1, "9") == 1
-    assert store.run(service).kind == "watch"
+    assert store.run(service).kind is RunKind.WATCH
 
 
 def test_a_database_that_may_not_be_written_to_is_read(
