@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from aqs_batch.errors import EncodeError, reason_of
 
 if TYPE_CHECKING:
     import av.container
@@ -48,3 +51,18 @@ def libav(handle: Nameless) -> av.container.InputContainer:
     import av  # not where a command line is all that is made
 
     return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+
+
+def guessed_rate(path: Path, stream: int) -> Fraction | None:
+    """Frames a second as ffmpeg takes them from a file, None where it says nothing of them.
+
+    Not the mean of the times: what is encoded straight from the file is reckoned by this.
+    """
+    import av.error
+
+    try:
+        with Nameless(io.FileIO(path)) as handle, libav(handle) as container:
+            pictures = container.streams.video
+            return next((p.guessed_rate for p in pictures if p.index == stream), None)
+    except (av.error.FFmpegError, OSError) as error:
+        raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error

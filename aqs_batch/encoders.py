@@ -9,6 +9,9 @@ X26X_PRESETS = (
     "placebo",
 )  # fmt: skip
 AV1_PRESETS = tuple(str(number) for number in range(14))
+# Raised when filtered rungs made before can no longer be compared with those made now: the first of
+# 1080p and more were encoded for 720,000 frames a second.
+FILTERED_FORMAT = 2
 CRF_MAX = {"x265": 51.0, "x264": 51.0, "svtav1": 63.0}
 
 _OURS = {

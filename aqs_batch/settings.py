@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from aqs_batch.encoders import AV1_PRESETS, X26X_PRESETS, ours_among, refused_crf
+from aqs_batch import encoders
 from aqs_batch.records import Artifact
 
 _VIDEO_EXTENSIONS = (
@@ -194,12 +194,12 @@ class Encode(_Section):
     def _fits_its_codec(self) -> Self:
         """A preset or CRF that the encoder lacks is told here, not by every file."""
         is_av1 = self.codec == "svtav1"
-        if self.preset not in (AV1_PRESETS if is_av1 else X26X_PRESETS):
-            known = "0 to 13" if is_av1 else ", ".join(X26X_PRESETS)
+        if self.preset not in (encoders.AV1_PRESETS if is_av1 else encoders.X26X_PRESETS):
+            known = "0 to 13" if is_av1 else ", ".join(encoders.X26X_PRESETS)
             raise ValueError(f"preset {self.preset} is none of {self.codec}, which has {known}")
-        if refused := refused_crf(self.codec, self.crf):
+        if refused := encoders.refused_crf(self.codec, self.crf):
             raise ValueError(refused)
-        if taken := ours_among(self.params):  # the rung would not be what it is called
+        if taken := encoders.ours_among(self.params):  # the rung would not be what it is called
             raise ValueError(f"params must not set {', '.join(taken)}: the ladder does")
         return self
 
@@ -224,9 +224,9 @@ class Encode(_Section):
         parts = self.model_dump(mode="json", exclude={"enabled", "parallel"})
         # 22 and 22.0 are one CRF, and were written as 22 by the defaults of earlier versions.
         parts["crf"] = [int(crf) if crf == int(crf) else crf for crf in self.crf]
-        if not self.aqs:
-            settings_key = ""
-        text = json.dumps([parts, settings_key, ffmpeg_version], sort_keys=True)
+        if self.strength:
+            parts["filtered"] = encoders.FILTERED_FORMAT
+        text = json.dumps([parts, settings_key if self.aqs else "", ffmpeg_version], sort_keys=True)
         return ENCODE_KEY + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -56,7 +56,7 @@ class Piped:
     """
 
     options: tuple[str, ...]  # how ffmpeg reads stdin
-    shown_as: str  # filters that name the frames' colours and shape, which a pipe does not
+    shown_as: str  # filters that name the frames' times, colours and shape, which a pipe does not
 
 
 def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
@@ -156,7 +156,8 @@ def encoder_argv(
         said += codec.container_tag(recipe.codec, target.container)
         if filters:
             said += ["-filter", filters]
-        said += ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
+        clock = "filter" if piped else "demux"
+        said += ["-fps_mode", "passthrough", "-enc_time_base", clock]
         argv += [*_of_stream(place, said), *_belongings(source, target, streams)]
         argv += ["-f", target.container, input_name(target.path)]
     return [*argv, *aside("1", [video.stream_index])] if piped and targets[0].others else argv

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from aqs_batch.containers import guessed_rate
 from aqs_batch.encode import codec, command
 from aqs_batch.encode.child import Watch, check
 from aqs_batch.encode.codec import Recipe
@@ -80,10 +81,10 @@ class WindowEncoder:
     ) -> None:
         video, recipe = self._video, self._recipe
         name = codec.pixel_format(video, recipe.codec)
-        raw = RawFormat(name, *command.even_size(video))
-        piped = command.Piped(
-            tuple(input_options(Turn(video.rotation_deg, video.is_mirrored))), shown_as(video)
-        )
+        rate = guessed_rate(video.path, video.stream_index)
+        raw = RawFormat(name, *command.even_size(video), rate)
+        turned = input_options(Turn(video.rotation_deg, video.is_mirrored))
+        piped = command.Piped(tuple(turned), shown_as(video, raw))
         done = 0
         for target in targets:
             decoder = partial(

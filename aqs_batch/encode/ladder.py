@@ -22,6 +22,7 @@ from aqs_batch.encode.frame_log import FrameLog, joined
 from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
 from aqs_batch.encode.vmaf import Measuring
+from aqs_batch.encoders import FILTERED_FORMAT
 from aqs_batch.errors import EncodeError, reason_and_place
 from aqs_batch.records import Rung, Stamp, Video
 
@@ -137,9 +138,10 @@ class LadderMaker:
         """What a rung is known by: source, frames, encoder, its arguments, models and versions."""
         w = self._wanted
         crf = int(crf) if crf == int(crf) else crf  # 22 and 22.0 are one rung
+        filtered = w.preprocess and f"{w.preprocess} {FILTERED_FORMAT}"
         parts = [
             FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
-            codec.options(w.recipe, crf), w.preprocess, sorted(w.models.items()),
+            codec.options(w.recipe, crf), filtered, sorted(w.models.items()),
             self._tools.versions,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

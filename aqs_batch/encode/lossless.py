@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aqs_batch.containers import input_name
+from aqs_batch.containers import guessed_rate, input_name
 from aqs_batch.encode import codec, command, covers, cropping, filtered, inventory, output
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
@@ -47,7 +47,8 @@ def write(
     filtered.admit(video)
     _check_target(target, video.path)
     pixels = codec.pixel_format(video, _LIKE.codec)
-    raw = RawFormat(pixels, *command.even_size(video))
+    rate = guessed_rate(video.path, video.stream_index)
+    raw = RawFormat(pixels, *command.even_size(video), rate)
     held = inventory.take(video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
@@ -60,7 +61,7 @@ def write(
         partial = folder / "copy.mkv"
         pictures = [s for s in taken if s.is_cover]
         attached = covers.take_out(ffmpeg_path, video.path, pictures, folder, stall_s)
-        encoding = encoder_argv(ffmpeg_path, video, partial, copied, attached)
+        encoding = encoder_argv(ffmpeg_path, video, raw, partial, copied, attached)
         count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame, stall_s)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
@@ -94,6 +95,7 @@ def _is_text(stream: Stream) -> bool:
 def encoder_argv(
     ffmpeg_path: str,
     video: Video,
+    raw: RawFormat,
     target: Path,
     beside: Sequence[Stream],
     attached: Sequence[Cover],
@@ -106,8 +108,8 @@ def encoder_argv(
     for number, stream in enumerate(beside, start=1):
         argv += ["-map", f"1:{stream.index}"]
         argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]
-    argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "demux"]
-    argv += ["-filter:v:0", shown_as(video), "-map_metadata", "1", "-map_chapters", "1"]
+    argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "filter"]
+    argv += ["-filter:v:0", shown_as(video, raw), "-map_metadata", "1", "-map_chapters", "1"]
     argv += command.tags_of_each("1", [video.stream_index, *(s.index for s in beside)])
     argv += command.attached(attached, 1 + len(beside))
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]

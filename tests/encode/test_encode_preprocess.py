@@ -6,19 +6,21 @@ import io
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from aqs_batch import encoding, ffmpeg, preprocessing
 from aqs_batch.config import load
-from aqs_batch.encode import child, command
+from aqs_batch.encode import child, codec, command
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
 from aqs_batch.encode.ladder import Encoder
-from aqs_batch.encode.plan import Window
+from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.raw_frames import Luma
 from aqs_batch.errors import RefusedMedia, SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -86,6 +88,37 @@ def test_a_strength_encodes_both_ways_and_keeps_the_filtered_file_whole(
     for name in ("color_primaries", "color_transfer", "color_matrix", "color_range"):
         assert getattr(after, name) == getattr(before, name), name
     assert [c for c in best.checks if not c.kept] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "frames"),
+    [("full-hd.mp4", "1920x1080", 4), ("still.mp4", "64x48", 1), ("uneven.mkv", "64x48", 9)],
+)
+def test_an_encode_through_the_filter_has_the_same_encoder(
+    make_clip: Callable[..., Path],
+    ffmpeg_path: str,
+    tmp_path: Path,
+    name: str,
+    size: str,
+    frames: int,
+) -> None:
+    """Of pictures so large or so few x265 had been told 720,000 frames a second: half the bytes."""
+    every = ("-vf", "select='mod(n,3)'", "-fps_mode", "vfr")
+    source = make_clip(name, size=size, options=(*every, "-frames:v", str(frames), "-crf", "10"))
+    video, recipe = probe(source), Recipe(codec.Codec.X265, "ultrafast")
+    straight, piped = tmp_path / "straight.mkv", tmp_path / "piped.mkv"
+    target = Target(30.0, straight, "matroska")
+    child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
+    through = preprocessing.encoder(ffmpeg_path, video, recipe, 0.0, stall_s=60.0)
+    through(WHOLE, [replace(target, path=piped)], lambda frame: None)
+    assert picture_bytes(piped) == picture_bytes(straight)
+    assert probe(piped).frame_rate == probe(straight).frame_rate
+    assert probe(piped).frame_times_s == probe(straight).frame_times_s
+
+
+def picture_bytes(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0)]
 
 
 def test_worst_frames_of_an_encode_that_lacks_the_first_are_beside_their_own(
