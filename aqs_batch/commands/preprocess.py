@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,12 +12,20 @@ from aqs_batch.commands.endings import complain, naming, plain_errors
 from aqs_batch.commands.flags import CONFIG, DEBUG, load
 
 
+class _Number(click.FloatRange):
+    """A number within its bounds; to click "nan" is one, and the copy was black."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value} is no number.", param, ctx) if math.isnan(number) else number
+
+
 @click.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--crf", type=click.FloatRange(0, 51), default=28.0,
+@click.option("--crf", type=_Number(0, 51), default=28.0,
               help="The x265 CRF that the copy will be encoded at (28).")  # fmt: skip
-@click.option("--strength", type=click.FloatRange(0, 2), default=1.0,
+@click.option("--strength", type=_Number(0, 2), default=1.0,
               help="How strongly: 0 changes nothing, 1 is as trained (1).")  # fmt: skip
 @CONFIG
 @DEBUG

@@ -314,6 +314,16 @@ def test_the_command_filters_and_never_touches_the_source(make_clip: Make, tmp_p
     assert len(pictures(target)) == 10
 
 
+@pytest.mark.parametrize("flag", ["--crf", "--strength"])
+def test_what_is_no_number_is_refused(make_clip: Make, tmp_path: Path, flag: str) -> None:
+    """The copy was black from beginning to end."""
+    source, target = make_clip("same.mkv", seconds=0.4), tmp_path / "o.mkv"
+    done = CliRunner().invoke(commands, ["preprocess", str(source), str(target), flag, "nan"])
+    assert done.exit_code == 2
+    assert flag in done.output
+    assert not target.exists()
+
+
 def test_the_source_is_not_written_over(make_clip: Make, tmp_path: Path) -> None:
     source = make_clip("same.mkv", seconds=0.4)
     done = CliRunner().invoke(commands, ["preprocess", str(source), str(source)])
