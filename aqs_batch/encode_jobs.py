@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqs_batch import encoding
+from aqs_batch import encoding, preprocessing
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import trash, trial
@@ -68,8 +68,12 @@ class EncodeJobs:
         return self._settings.encode.key(self._settings_key, version)
 
     def check(self) -> None:
-        """Raises SettingsError for an ffmpeg or encoder parameters that would fail every file."""
+        """Raises SettingsError for an ffmpeg or encoder parameters that would fail every file, and
+        CheckpointError for a filter that would.
+        """
         asked, found = self._settings.encode, find_ffmpeg(self._settings.ffmpeg.path)
+        if asked.strength:
+            preprocessing.shipped()
         trial.check(found, Recipe(Codec(asked.codec), asked.preset, asked.params))
 
     def after(self, path: Path, entry: RunFile, tell: Tell, *, force: bool = False) -> RunFile:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aqs_batch.analysis import checkpoint
 from aqs_batch.encode.bd_rate import Incomparable, bd_rate
+from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Rung
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ LEAST_GAIN = 1.0  # percent of the bytes; less is not worth the time that the fi
 
 def shipped() -> checkpoint.Checkpoint:
     """The filter's checkpoint; raises CheckpointError when it is missing or damaged."""
-    return checkpoint.inspect(checkpoint.shipped_path().with_name(SHIPPED))
+    path = checkpoint.shipped_path().with_name(SHIPPED)
+    try:
+        return checkpoint.inspect(path)
+    except CheckpointError as error:  # in words of the model that scores, which another may replace
+        state = "cannot be used" if path.exists() else "is missing"
+        hint = "Reinstall aqs-batch. Encodes without --preprocess do not need it."
+        raise CheckpointError(f"the preprocess filter {state}: {path}", hint=hint) from error
 
 
 def label(strength: float) -> str:

@@ -12,9 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from aqs_batch import encoding, ffmpeg, preprocessing
+from aqs_batch.analysis import checkpoint
+from aqs_batch.cli import commands
 from aqs_batch.config import load
 from aqs_batch.encode import child, codec, command
 from aqs_batch.encode.codec import Recipe
@@ -264,3 +267,20 @@ def test_the_verdict_asks_vmaf_and_neg(filtered: list[Rung], worth_it: bool) -> 
 def test_a_strength_outside_0_to_2_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(SettingsError):
         asked(tmp_path, preprocess=value)
+
+
+@pytest.mark.parametrize(("held", "said"), [(None, "is missing"), (b"cut short", "cannot be used")])
+def test_a_filter_that_is_not_there_is_told_before_any_file(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bytes | None, said: str
+) -> None:
+    """It had been told of every file, once that was scored, that nothing is scored."""
+    shipped = tmp_path / checkpoint.SHIPPED
+    shutil.copy(checkpoint.shipped_path(), shipped)
+    if held:
+        shipped.with_name(preprocessing.SHIPPED).write_bytes(held)
+    monkeypatch.setattr(checkpoint, "shipped_path", lambda: shipped)
+    flags = ["--output_dir", str(tmp_path / "out"), "--preprocess", "auto"]
+    done = CliRunner().invoke(commands, ["encode", str(film), *flags], standalone_mode=False)
+    assert done.return_value == 2
+    assert f"the preprocess filter {said}" in done.output
+    assert "scored" not in done.output
