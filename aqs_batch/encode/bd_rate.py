@@ -119,11 +119,24 @@ def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
         for measure in ("vmaf", "vmaf_neg", *(("vmaf_v1",) if with_v1 else ())):
             key = measure if len(others) == 1 else f"{measure} {other.name}"
             try:
-                found[key] = bd_rate(anchor.rungs, other.rungs, measure)
+                found[key] = bd_rate(*_comparable(anchor, other), measure)
             except Incomparable as error:
                 reasons.append(f"no BD-rate of {other.name} against {anchor.name}: {error}")
                 break
     return found, reasons
+
+
+def _comparable(one: Ladder, two: Ladder) -> tuple[Sequence[Rung], Sequence[Rung]]:
+    """What to compare of two ladders: of filtered and plain ones the CRFs that both have.
+
+    A search for a target adds CRFs to one alone, of which the filter's verdict knows nothing: page
+    and verdict had told two numbers, or the page none where the added ones reach VMAF 100.
+    """
+    shared = {r.crf for r in one.rungs} & {r.crf for r in two.rungs}
+    if _recipe(one)[:3] != _recipe(two)[:3] or len(shared) < LEAST_RUNGS:
+        return one.rungs, two.rungs
+    kept = [[r for r in ladder.rungs if r.crf in shared] for ladder in (one, two)]
+    return kept[0], kept[1]
 
 
 def _recipe(ladder: Ladder) -> tuple[str | None, ...]:

@@ -55,6 +55,17 @@ def test_ladders_are_told_apart_by_all_but_their_crf() -> None:
     assert "2 rungs" in reasons[0]
 
 
+def test_what_a_search_adds_to_a_filtered_ladder_does_not_change_its_number() -> None:
+    """The page had told of -26.8 % beside a verdict of -28.8 %."""
+    filtered = ladder(0.9, preprocess="pre-v1")
+    steeper = replace(filtered[3], crf=39.0, kbps=10.0)
+    best = [replace(filtered[0], crf=crf, kbps=kbps) for crf, kbps in ((4.0, 9e4), (10.0, 5e4))]
+    for added in ([steeper], best):
+        rates, reasons = bd_rates([*ladder(), *filtered, *added])
+        assert rates["vmaf"] == pytest.approx(bd_rate(ladder(), filtered))
+        assert not reasons
+
+
 def test_the_kept_file_is_no_ladder_beside_its_own_samples() -> None:
     kept = ladder(plan="full")[1:2]
     assert bd_rates([*kept, *ladder(plan="12 x 5 s of 600 s")]) == ({}, [])
