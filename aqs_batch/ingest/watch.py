@@ -43,7 +43,9 @@ _REMOTE = frozenset(
 class Hints(FileSystemEventHandler):
     """Paths that something happened to, from the observer's thread; bounded.
 
-    When more happens than is worth listing, or to whole folders, only a rescan can tell.
+    When more happens than is worth listing, or to whole folders, only a rescan can tell. A write
+    does not ring: thousands a second come of one large copy, and each had woken the service, which
+    kept a core busy until the copy was done. It is looked at when something else wakes it.
     """
 
     def __init__(self, rules: Rules, ring: Callable[[], None], most: int = MOST_HINTS) -> None:
@@ -51,6 +53,7 @@ class Hints(FileSystemEventHandler):
         self._lock = threading.Lock()
         self._paths: set[str] = set()
         self._rescan = False
+        self._has_rung = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if isinstance(event, DirCreatedEvent | DirMovedEvent):
@@ -58,25 +61,26 @@ class Hints(FileSystemEventHandler):
         elif isinstance(event, FileMovedEvent):
             self._add(os.fsdecode(event.dest_path))
         elif isinstance(event, FileCreatedEvent | FileModifiedEvent | FileClosedEvent):
-            self._add(os.fsdecode(event.src_path))
+            self._add(os.fsdecode(event.src_path), rings=not isinstance(event, FileModifiedEvent))
 
-    def _add(self, path: str | None) -> None:
+    def _add(self, path: str | None, *, rings: bool = True) -> None:
         if path is not None and not self._rules.takes(Path(path).name):
             return
         with self._lock:
-            was_quiet = not self._paths and not self._rescan
+            rings = rings and not self._has_rung
+            self._has_rung = self._has_rung or rings
             if path is None or len(self._paths) >= self._most:
                 self._rescan = True
             else:
                 self._paths.add(path)
-        if was_quiet:
+        if rings:
             self._ring()
 
     def take(self) -> tuple[set[str], bool]:
         """(paths to look at, whether to look at everything); each is told once."""
         with self._lock:
             paths, rescan = self._paths, self._rescan
-            self._paths, self._rescan = set(), False
+            self._paths, self._rescan, self._has_rung = set(), False, False
         return paths, rescan
 
 

@@ -49,10 +49,20 @@ def test_names_that_are_not_taken_are_no_hint(name: str) -> None:
 
 @pytest.mark.parametrize("kind", [FileModifiedEvent, FileClosedEvent])
 def test_what_is_written_to_and_closed_is_looked_at(kind: type[FileSystemEvent]) -> None:
-    found, rung = hints()
+    found, _ = hints()
     found.on_any_event(kind("/in/a.mp4"))
     assert found.take() == ({"/in/a.mp4"}, False)
-    assert rung
+
+
+def test_writes_wake_nobody_and_what_ends_them_does() -> None:
+    """One large copy is thousands of writes a second: each had woken the service."""
+    found, rung = hints()
+    for _ in range(3):
+        found.on_any_event(FileModifiedEvent("/in/a.mp4"))
+    assert not rung
+    found.on_any_event(FileClosedEvent("/in/a.mp4"))
+    assert len(rung) == 1
+    assert found.take() == ({"/in/a.mp4"}, False)
 
 
 def test_more_than_can_be_held_and_whole_folders_ask_for_a_rescan() -> None:
