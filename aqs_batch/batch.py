@@ -195,7 +195,10 @@ class Batch:
     def _with_model(self) -> Worker[Analysis]:
         """The worker, its model loaded once: before a job is claimed, which would stay in hand."""
         if self._worker is None:
-            process = real_process(self._settings, self._checkpoint, self._listen, self._unknown)
+            with self._stop.interruptible():  # to convert the network takes minutes
+                process = real_process(
+                    self._settings, self._checkpoint, self._listen, self._unknown
+                )
             task, limits = scoring(self._store, process), self._settings.limits
             self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._listen)
         return self._worker

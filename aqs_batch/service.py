@@ -134,7 +134,11 @@ class Service:
         self._reap()
         self._report_if_due()
         if self._worker is None and self._store.next_retry_at(self._key) is not None:
-            process = self._make_process()
+            try:
+                with self._stop.interruptible():  # to convert the network takes minutes
+                    process = self._make_process()
+            except Stopped:
+                return False
             limits = self._settings.limits
             task = scoring(self._store, process)
             self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._hear)

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,11 +61,14 @@ class House:
     def store(self) -> Store:
         return Store(f"sqlite:///{self.out / 'aqs.db'}", busy_timeout_s=0.1)
 
+    def load(self) -> Callable[..., object]:
+        return self.process
+
     def run(self, *, once: bool = True, until: float = float("inf")) -> Tally:
         store = self.store()
         try:
             service = Service(
-                store, self.settings, KEY, lambda: self.process, self.events.append, self.clock,
+                store, self.settings, KEY, self.load, self.events.append, self.clock,
                 self.stop,
             )  # fmt: skip
             return service.run(command="test", once=once, until=until)
@@ -312,6 +317,22 @@ def test_a_stop_while_the_model_is_loaded_begins_no_job(house: House, monkeypatc
     house.run(once=False)
     (job,) = house.jobs()
     assert (begun, job.status, job.attempts) == ([], JobStatus.QUEUED, 0)
+
+
+def test_a_stop_does_not_wait_until_the_network_is_converted(house: House, monkeypatch) -> None:
+    """A first start had taken minutes to end, and a service manager kills after seconds."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+
+    def converting() -> Callable[..., object]:
+        for _ in range(2):  # the second ends the grace
+            signal.raise_signal(signal.SIGTERM)
+        threading.Event().wait(30)
+        pytest.fail("it went on to the end")
+
+    monkeypatch.setattr(house, "load", converting)
+    with house.stop.on_signals():
+        house.run(once=False)
+    assert [job.status for job in house.jobs()] == [JobStatus.QUEUED]
 
 
 def test_a_reader_who_leaves_costs_the_job_in_hand_nothing(house: House) -> None:
