@@ -14,7 +14,7 @@ from typing import TextIO
 import pytest
 
 from aqs_batch.records import Status
-from aqs_batch.store import RunFile, Store
+from aqs_batch.store import Place, RunFile, Store
 from bench.standin import KEY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -257,3 +257,20 @@ def test_prune_shrinks_a_database_that_is_mostly_free_and_else_says_what_is(tmp_
     assert file.stat().st_size < before / 2
     assert len(reader.run_files(4)) == 3000
     reader.close()
+
+
+def test_prune_of_a_folder_that_is_not_known_forgets_nothing_and_says_so(tmp_path: Path) -> None:
+    """A typo had ended with code 0, and with the other files' runs forgotten."""
+    store = Store(f"sqlite:///{tmp_path / 'out' / 'aqs.db'}")
+    archive = str(tmp_path / "archive")
+    store.note(Place(archive, "a.mp4", "1 1 1 1", "print", KEY))
+    for number in range(2):
+        store.finish_run(store.start_run(f"2026-01-0{number + 1}", "", "", {}), "2026-01-09")
+    for typo in ("archiv", "archive/sub", ""):
+        arguments = ("--folder", typo, "--keep-runs", "1", "--output_dir", "out")
+        done = aqs("prune", *arguments, cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert archive in done.stderr.splitlines()[1]
+    assert len(list(store.places(archive))) == store.run(1).id == 1
+    store.close()

@@ -64,7 +64,8 @@ def _show(store: Store, *, as_json: bool) -> None:
         return
     click.echo("jobs: " + ", ".join(f"{n} {name}" for name, n in store.job_counts().items()))
     if unreadable:
-        click.echo(f"unreadable files, which have no job: {len(unreadable)}")
+        files = f"unreadable files, which have no job: {len(unreadable)}"
+        click.echo(f"{files} (looked at again once they change or can be read)")
     rows = store.counts()
     analyses = count(rows["analyses"], "analysis", "analyses")
     click.echo(f"results: {analyses}, {count(rows['sequences'], 'sequence')}")
@@ -223,8 +224,8 @@ def prune(
             ("runs", store.prune_runs, (keep_runs, since, is_at_work)),
             ("missing files", store.prune_missing, (now_s - missing_days * 86400,)),
         ]
-        if folder:
-            place = os.path.abspath(folder)
+        if folder is not None:
+            place = _known_folder(store, folder)
             gone.append((f"files of {place}", store.prune_folder, (place,)))
         gone.append(("jobs without a file", store.prune_jobs, ()))
         for name, forget, arguments in gone:
@@ -232,6 +233,19 @@ def prune(
             click.echo(f"{name}: {number:,} {'would be ' if dry_run else ''}forgotten")
         _give_back(store, dry_run=dry_run)
     return 0
+
+
+def _known_folder(store: Store, folder: str) -> str:
+    """The folder as it is known; one of which nothing is known is an error, not a nothing."""
+    from aqs_batch.errors import StoreError
+    from aqs_batch.wording import shown
+
+    place, known = os.path.abspath(folder) if folder else "", store.folders()
+    if place not in known:
+        names = ", ".join(shown(name) for name in known)
+        hint = f"Watched or audited were: {names}." if known else "None was watched or audited."
+        raise StoreError(f"nothing is known of a folder {shown(place)!r}", hint=hint)
+    return place
 
 
 def _give_back(store: Store, *, dry_run: bool) -> None:

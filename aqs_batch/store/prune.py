@@ -52,6 +52,12 @@ class Pruning(Database):
         """Forget which files a folder held."""
         return self._prune(files, files.c.folder == os.fsencode(folder), dry_run)
 
+    def folders(self) -> list[str]:
+        """The folders of whose files something is known."""
+        query = sa.select(files.c.folder).distinct().order_by(files.c.folder)
+        with self._read() as connection:
+            return [os.fsdecode(folder) for folder in connection.execute(query).scalars()]
+
     def prune_jobs(self, *, dry_run: bool = False) -> int:
         """Forget ended jobs that left no result and whose file is gone.
 
