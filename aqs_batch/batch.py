@@ -23,10 +23,9 @@ from aqs_batch.reporting import thresholds_of, told
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
-from aqs_batch.worker import End, Process, Worker, scoring
+from aqs_batch.worker import POLL_S, End, Process, Worker, scoring
 
 ELSEWHERE = "another process is working on this file"
-POLL_S = 1.0  # between two looks at a file that another process has in hand
 LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
 

@@ -25,6 +25,7 @@ from aqs_batch.errors import (
 )
 from aqs_batch.events import EventKind, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
+from aqs_batch.identity import is_gone
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import RE_ENCODE, Rung
@@ -33,7 +34,7 @@ from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
 from aqs_batch.wording import none_recommended
-from aqs_batch.worker import End, Ended, Task, Worker
+from aqs_batch.worker import POLL_S, End, Ended, Task, Worker
 
 if TYPE_CHECKING:
     from aqs_batch.pipeline import Workbench
@@ -110,16 +111,13 @@ class EncodeJobs:
             or self._still_waits(fingerprint)
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
-        if queued.status is JobStatus.DONE:
+        job = None if queued.status is JobStatus.DONE else self._once_free(queued, tell)
+        if job is None:
             tell(EventKind.ENCODED, self._facts(self._own(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
                 why = "stays where it is: this content was dealt with before with these settings"
                 tell(EventKind.LEFT, {"reason": why, "hint": "--force tries it again."})
             return
-        now, limits = self._clock.now(), self._settings.limits
-        job = self._store.claim(queued.id, self._name, now, limits.lease_s, limits.max_attempts)
-        if job is None:
-            raise EncodeError("another process is encoding it", hint="Run again when it is done.")
         if job.status is JobStatus.QUARANTINED:
             raise EncodeError(job.reason, hint=job.hint)
         ended = self.work(job, tell, lambda done, of: None, patient=False, force=force)
@@ -127,6 +125,30 @@ class EncodeJobs:
             raise Stopped
         if ended.end is not End.SAVED:
             raise EncodeError(ended.reason, hint=ended.hint)
+
+    def _once_free(self, queued: Job, tell: Tell) -> Job | None:
+        """The job once no other process has it in hand; None: that one did it.
+
+        Of two calls at once the second had failed, though for a score it waits.
+        """
+        limits, told = self._settings.limits, False
+        lease_s, most = limits.lease_s, limits.max_attempts
+        while True:
+            now = self._clock.now()
+            if job := self._store.claim(queued.id, self._name, now, lease_s, most):
+                return job
+            job = self._store.job(queued.fingerprint, queued.settings_key)
+            if job is None:
+                raise EncodeError("the file changed while another process was encoding it")
+            if job.status is JobStatus.DONE:
+                return None
+            if job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
+                raise EncodeError(job.reason, hint=job.hint)
+            if not told:
+                tell("waiting", {})
+                told = True
+            self._clock.wait(POLL_S)
+            self._store.reap(self._clock.now(), is_gone, limits.backoff_s, most)
 
     def _has_lost_files(self, fingerprint: str) -> bool:
         """Whether files that were to be kept are not there any more, so that they are made again.

@@ -34,6 +34,7 @@ from aqs_batch.store import Analysis, Job, Store, backoff
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 RUN_WAITS_S = 120.0  # of one call: somebody waits for its end
+POLL_S = 1.0  # between two looks at a file that another process has in hand
 LONGEST_WAIT_S = float("inf")  # of a service
 Process = Callable[[Path, str, Progress], Analysis]
 

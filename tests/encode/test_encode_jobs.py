@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch import encoding, ffmpeg
-from aqs_batch.clock import SystemClock
+from aqs_batch.clock import SystemClock, iso
 from aqs_batch.config import load
 from aqs_batch.console import describe
 from aqs_batch.encode import inventory, trash
@@ -26,6 +26,7 @@ from aqs_batch.records import Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import JobStatus, RunFile, Store, StoredRung
+from bench.faults.clock import FakeClock
 
 
 @pytest.fixture
@@ -642,18 +643,33 @@ def test_a_source_that_changes_is_not_kept(work: str, film: Path, tmp_path: Path
     assert not (tmp_path / "out" / "encodes").exists()
 
 
-def test_what_another_process_encodes_is_left_to_it(film: Path, tmp_path: Path) -> None:
-    settings = asked(tmp_path, crf=(30,))
+@pytest.mark.parametrize("other", ["done", "failed", "dead"])
+def test_what_another_process_encodes_is_waited_for(film: Path, tmp_path: Path, other: str) -> None:
+    """Of two calls at once the second had failed; one whose process died is encoded here."""
+    settings, clock = asked(tmp_path, crf=(30,)), FakeClock()
     store, entry = (
         Store(settings.output.url), RunFile("film.mp4", fingerprint(film), "key", Status.SCORED),
     )  # fmt: skip
-    jobs = jobs_for(store, settings)
+    jobs = EncodeJobs(store, settings, "key", "me", clock, Stop(clock, 0.0))
     queued = store.enqueue(entry.fingerprint, jobs.key, film, force=False)
-    held = store.claim(queued.id, "other", SystemClock().now(), 300.0, 3)
-    after = jobs.after(film, entry, lambda k, f: None)
-    assert after.reason == "re-encode: another process is encoding it"
-    assert held is not None and store.heartbeat(held, SystemClock().now(), 300.0)
+    held = store.claim(queued.id, "other", clock.now(), 300.0, 3)
+    assert held is not None
+
+    def go_on(seconds: float) -> None:
+        if other == "done" and clock.steady() > 5:
+            store.save_rungs(held, (), iso(clock.now()))
+        if other == "failed" and clock.steady() > 5:
+            store.fail(held, "it had no picture", "")
+
+    clock.on_wait = go_on
+    told: list[str] = []
+    after = jobs.after(film, entry, lambda kind, facts: told.append(kind))
     store.close()
+    assert after.reason == ("re-encode: it had no picture" if other == "failed" else "")
+    assert told.count("waiting") == 1
+    assert told[-1] == ("encode_failed" if other == "failed" else "encoded")
+    assert ("encoding" in told) == (other == "dead")
+    assert clock.steady() == pytest.approx(301 if other == "dead" else 6, abs=1)
 
 
 def test_a_log_that_cannot_be_written_is_told_as_such(film: Path, tmp_path: Path) -> None:
