@@ -274,3 +274,18 @@ def test_prune_of_a_folder_that_is_not_known_forgets_nothing_and_says_so(tmp_pat
         assert archive in done.stderr.splitlines()[1]
     assert len(list(store.places(archive))) == store.run(1).id == 1
     store.close()
+
+
+def test_prune_keeps_the_newest_copy_of_upgrades(tmp_path: Path) -> None:
+    """Each is as large as the database, and there had been one more after every upgrade."""
+    out = tmp_path / "out"
+    Store(f"sqlite:///{out / 'aqs.db'}").close()
+    copies = [out / f"aqs.db.before-000{number}" for number in (4, 5, 6)]
+    others = [out / "aqs.db.before-mine", out / "other.db.before-0004"]
+    for file in (*copies, *others):
+        file.touch()
+    for more, left in ((("--dry-run",), copies), ((), copies[-1:])):
+        done = aqs("prune", *more, "--output_dir", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "copies from before older upgrades: 2 " in done.stdout
+        assert sorted(out.glob("*.before-*")) == sorted([*left, *others])

@@ -228,6 +228,7 @@ def prune(
             place = _known_folder(store, folder)
             gone.append((f"files of {place}", store.prune_folder, (place,)))
         gone.append(("jobs without a file", store.prune_jobs, ()))
+        gone.append(("copies from before older upgrades", store.prune_copies, ()))
         for name, forget, arguments in gone:
             number = forget(*arguments, dry_run=dry_run)
             click.echo(f"{name}: {number:,} {'would be ' if dry_run else ''}forgotten")

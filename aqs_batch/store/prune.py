@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
 from collections.abc import Callable
@@ -74,6 +75,15 @@ class Pruning(Database):
             self._prune(jobs, jobs.c.id.in_(gone[first : first + AT_ONCE]) & lone & ended, dry_run)
             for first in range(0, len(gone), AT_ONCE)
         )
+
+    def prune_copies(self, *, dry_run: bool = False) -> int:
+        """Delete the copies that upgrades kept, but for the newest: they are whole databases."""
+        if self.path is None:
+            return 0
+        copies = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.before-[0-9]*"))
+        for copy in [] if dry_run else copies[:-1]:
+            copy.unlink(missing_ok=True)
+        return len(copies[:-1])
 
     def room(self) -> tuple[int, int]:
         """Bytes of the database's file, and how many of them hold nothing; 0 where it is none."""
