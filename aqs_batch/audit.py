@@ -183,6 +183,7 @@ class Audit:
                 del todo[name]
             else:
                 self._came(place, turnover, lost, found)
+        self._entries.flush()
         return todo, list(names)
 
     def _came(
@@ -199,9 +200,10 @@ class Audit:
             old = self._known[was]
             if old.fingerprint == place.fingerprint:  # no service has seen another there since
                 place = replace(place, content_hash=old.content_hash, hashed_at=old.hashed_at)
-        if lost.pop(was, None):
-            self._store.forget(self._here, was)
         self._settle(place, found, *news)
+        if lost.pop(was, None):
+            with self._entries.along():  # or a night killed in between had made it a new file
+                self._store.forget(self._here, was)
         self._audited.pop(name, None)
 
     def _is_as_it_was(self, before: Audited, now: Place, found: Findings) -> bool:
@@ -231,8 +233,8 @@ class Audit:
             self._here, name, stamp.text, print_, self._batch.key, problem=problem, mounted=mounted
         )
         if name not in self._audited:
-            # At once: a night too short to recognise all new files is gone on with in the next.
-            self._store.note(place)
+            # Now: a night too short to recognise all new files is gone on with in the next.
+            self._entries.note(place)
         return place
 
     def _corrupt(self, place: Place, found: Findings, why: str) -> None:
@@ -281,8 +283,9 @@ class Audit:
             by = self._settings.audit.degraded_by
             news = list(judge(self._store, self._audited.get(name), place, entry, by))
             self._entries.add(entry)
-            with self._entries.along():  # one wait for the disk, and the one is not lost alone
-                self._settle(place, found, *news)
+            self._settle(place, found, *news)  # in one with the entry: neither is lost alone
+            if entry.status is not Status.UNCHANGED:
+                self._entries.flush()
             self._batch.tell(entry, where)
             if entry.status is Status.SCORED:
                 found.scored += 1
@@ -297,7 +300,7 @@ class Audit:
     def _settle(self, place: Place, found: Findings, *news: Finding) -> None:
         """The same for what the next night will not find again, as the place is known by then."""
         found.add(*news)
-        self._store.settle(self._run_id, place, *news)
+        self._entries.settle(place, *news)
 
 
 def gates(found: Findings, fail_on: Iterable[str]) -> list[FindingKind]:
