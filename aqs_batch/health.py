@@ -127,6 +127,8 @@ class _Beat:
             return f"no heartbeat in {self.file} ({self.unread})"
         if self.state == "stopped":
             return f"{who} was stopped at {self.at}"
+        if now_s - self.at_s < -most_s:  # or a dead one had been well until then
+            return f"{who} was last heard of at {self.at}, which is yet to come: was the clock set?"
         if now_s - self.at_s > most_s:
             return f"{who} was last heard of {now_s - self.at_s:.0f} s ago, {self.state}"
         if self.state == "waiting":

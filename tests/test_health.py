@@ -29,6 +29,8 @@ def test_a_fresh_heartbeat_is_well_and_an_old_one_is_not(tmp_path: Path) -> None
     beat(tmp_path)
     assert health.check(tmp_path, 1100.0, 300.0) == []
     assert "last heard of 301 s ago" in health.check(tmp_path, 1301.0, 300.0)[0]
+    assert health.check(tmp_path, 701.0, 300.0) == []  # two machines' clocks differ
+    assert "yet to come: was the clock set?" in health.check(tmp_path, 699.0, 300.0)[0]
     assert json.loads((tmp_path / "heartbeat.json").read_text())["files"] == 7
 
 
