@@ -145,7 +145,7 @@ class EncodeJobs:
             if job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
                 raise EncodeError(job.reason, hint=job.hint)
             if not told:
-                tell("waiting", {})
+                tell(EventKind.WAITING, {})
                 told = True
             self._clock.wait(POLL_S)
             self._store.reap(self._clock.now(), is_gone, limits.backoff_s, most)
