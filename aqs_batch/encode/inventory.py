@@ -195,10 +195,7 @@ def _clean(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     codec = stream.codec_context
-    tags = (
-        int(codec.color_primaries), int(codec.color_trc), int(codec.colorspace),
-        int(codec.color_range),
-    )  # fmt: skip
+    tags = colour.tags_of(codec)
     sizes, times, side, turn = 0, [], set[str](), UPRIGHT
     last = -math.inf, 0.0
     looked = False
@@ -213,6 +210,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
             if not looked:
                 for frame in _decoded(packet):
                     looked = True
+                    tags = colour.first_said(tags, colour.tags_of(frame))
                     turn = turn_of(frame)
                     side |= {d.type.name for d in frame.side_data}
                     # Where the header is silent, as DV's and AVI's are, the first frame tells.

@@ -1,4 +1,4 @@
-"""What the first frame of a stream tells that its header does not: how it is turned, its fields."""
+"""What the first frame tells that a header does not: how it is turned, its fields and colours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import av
 import av.error
 import av.video.stream
 
+from aqs_batch import colour
 from aqs_batch.turning import UPRIGHT, turn_of
 
 MOST_PACKETS = 200  # without a frame that decodes; then nothing is known of it
@@ -17,6 +18,7 @@ class FirstFrame:
     def __init__(self) -> None:
         self.turn = UPRIGHT
         self.is_interlaced = False
+        self.colour: tuple[int, int, int, int] = colour.UNSAID
         self._is_found, self._is_whole, self._packets = False, True, 0
 
     @property
@@ -37,4 +39,5 @@ class FirstFrame:
         if frame is not None:
             self.turn = turn_of(frame)
             self.is_interlaced = bool(frame.interlaced_frame)
+            self.colour = colour.tags_of(frame)
             self._is_found = True

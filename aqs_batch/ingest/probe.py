@@ -114,7 +114,8 @@ def _describe(
     path: Path, size: int, container: av.container.InputContainer, limits: Bounds
 ) -> Video:
     stream = _pick_stream(container, limits)
-    video = _declared(path, size, container, stream)  # before a decoder has changed the stream's
+    said = colour.tags_of(stream.codec_context)  # before a decoder has changed what the stream says
+    video = _declared(path, size, container, stream)
     first, fields = FirstFrame(), Mpeg2Fields()
     packets = _read_packets(container, stream, limits, first, fields)
     frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
@@ -136,6 +137,7 @@ def _describe(
         variable_frame_rate=variable,
         field_order=_field_order(video, first, fields),
         **first.turn._asdict(),
+        **colour.named(colour.first_said(first.colour, said)),
         duration_s=duration_s,
         held_s=held_s,
         bit_rate_kbps=size * 8 / 1000 / duration_s if duration_s else 0.0,
@@ -154,7 +156,6 @@ def _declared(
 ) -> Video:
     """What the headers say."""
     codec = stream.codec_context
-    transfer = colour.TRANSFERS.get(int(codec.color_trc), "")
     sar = stream.sample_aspect_ratio  # the container's word, else the codec's
     return Video(
         path=path,
@@ -174,11 +175,11 @@ def _declared(
         bit_rate_kbps=0.0,
         rotation_deg=0,
         field_order=_FIELD_ORDERS.get(int(codec.field_order), "unknown"),
-        color_primaries=colour.PRIMARIES.get(int(codec.color_primaries), ""),
-        color_transfer=transfer,
-        color_matrix=colour.MATRICES.get(int(codec.colorspace), ""),
-        color_range=colour.RANGES.get(int(codec.color_range), ""),
-        hdr={"pq": "PQ", "hlg": "HLG"}.get(transfer, ""),
+        color_primaries="",  # these: as the first frame says, which is what ffmpeg goes by
+        color_transfer="",
+        color_matrix="",
+        color_range="",
+        hdr="",
         stream_index=stream.index,
         streams=tuple(_stream_line(s) for s in container.streams),
     )

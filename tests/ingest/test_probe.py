@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 import pytest
 
-from aqs_batch import ffmpeg
-from aqs_batch.encode import plan
+from aqs_batch import colour, ffmpeg
+from aqs_batch.encode import inventory, plan
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import sampling
 from aqs_batch.ingest.probe import Limits, probe
@@ -141,6 +141,20 @@ def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> N
     found = video.color_primaries, video.color_transfer, video.color_matrix, video.color_range
     assert found == ("bt470bg", "bt709", "smpte170m", "full")
     assert (video.sar.num, video.sar.den) == (16, 11)
+
+
+def test_colours_that_the_container_does_not_know_are_those_of_the_picture(make_clip) -> None:
+    """What ffmpeg makes with -x265-params alone: Matroska tells the matrix of what came in."""
+    said = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=error"
+    options = ("-vf", "setparams=colorspace=smpte170m", "-c:v", "libx265", "-x265-params", said)
+    path = make_clip("hdr.mkv", seconds=0.2, options=("-pix_fmt", "yuv420p10le", *options))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.color_trc == colour.UNKNOWN
+    video = probe(path)
+    found = video.color_primaries, video.color_transfer, video.color_matrix, video.hdr
+    assert found == ("bt2020", "pq", "bt2020nc", "PQ")
+    tags = inventory.take(path, 0).picture.colour
+    assert tags[:2] == (9, 16)  # two words for one matrix stay two: an encode would change one
 
 
 @pytest.mark.parametrize(("frames", "says"), [("1", "a still image"), ("5", "without a container")])
