@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aqs_batch.errors import EncodeError, reason_of
 
 if TYPE_CHECKING:
+    import av
     import av.container
 
 # Containers that hold media themselves. What only points elsewhere (hls, dash, concat, image2,
@@ -66,3 +68,15 @@ def guessed_rate(path: Path, stream: int) -> Fraction | None:
             return next((p.guessed_rate for p in pictures if p.index == stream), None)
     except (av.error.FFmpegError, OSError) as error:
         raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def packets_of(container: av.container.InputContainer, streams: Any) -> Iterator[av.Packet[Any]]:
+    """The packets of one stream or of several, an empty one last.
+
+    Where a stream begins within the file, as sound does in many a recording, PyAV asks it for its
+    last packet as well, and does not find it. All others have come by then.
+    """
+    try:
+        yield from container.demux(streams)
+    except IndexError:
+        return

@@ -29,6 +29,7 @@ from aqs_batch.lookahead import Lookahead, stamp
 from aqs_batch.records import (
     DAMAGED,
     FRAMES_PER_SEQUENCE,
+    NOT_ALL,
     TILE_PX,
     Pixels,
     Provenance,
@@ -275,6 +276,9 @@ def _warnings(
         warnings.append("the container crops the picture: all that is coded was scored")
     if video.sar.num and video.sar.den and abs(video.sar.value - 1) > SQUARE_ENOUGH:
         warnings.append(f"anamorphic ({video.sar.num}:{video.sar.den}): scored as stored")
+    if (late := stamps.streams - len(video.streams)) > 0:
+        more = count(late, "more stream")
+        warnings.append(f"{NOT_ALL}later the file has {more}, which no encode takes along")
     wanted = max(sampling.reachable(video, plan), 1)
     if scored + stamps.cuts < wanted:  # a cut starts a sequence over, and may take its place
         warnings.append(f"{scored} of {wanted} planned sequences could be read")

@@ -14,7 +14,7 @@ from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import DAMAGED, Rung, Video
+from aqs_batch.records import DAMAGED, NOT_ALL, Rung, Video
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
 from aqs_batch.wording import cut
@@ -91,7 +91,7 @@ class Replacing:
         analysis = self._store.analysis(fingerprint, self._settings_key)
         # The analysis may be older than what the probe knows of truncation.
         said = [*video.warnings, *(analysis.warnings if analysis else ())]
-        return list(dict.fromkeys(w for w in said if w.startswith(_DAMAGED)))
+        return list(dict.fromkeys(w for w in said if w.startswith((*_DAMAGED, NOT_ALL))))
 
     def _lacks(self, video: Video) -> list[str]:
         """What the encoder that is asked for, or every container, will leave out."""

@@ -20,6 +20,7 @@ from aqs_batch.analysis.engine import Engine, Floats
 from aqs_batch.analysis.score import Aggregation, Scoring
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.config import load
+from aqs_batch.encode import inventory
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.events import Progress
 from aqs_batch.ingest.probe import Limits, probe
@@ -137,6 +138,19 @@ def test_what_was_done_to_a_picture_before_it_was_scored_is_said(case: str, make
     x264 = ("-c:v", "libx264", "-preset", "ultrafast")
     path = make_clip(**{"size": "320x240"} | clip, options=(*options, *x264))
     assert said in process(path, bench_for(**settings)).warnings
+
+
+def test_streams_that_begin_within_a_file_are_told(make_clip, tmp_path: Path) -> None:
+    """As of broadcasts whose sound begins later, or that were joined: PyAV fell over them."""
+    x264 = ("-c:v", "libx264", "-preset", "ultrafast")
+    other = ("-mpegts_start_pid", "0x200", "-mpegts_pmt_start_pid", "0x1100")
+    first, second = make_clip("a.ts", options=x264), make_clip("b.ts", options=(*x264, *other))
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    analysis = process(path, bench_for())
+    said = "not all was read: later the file has 1 more stream, which no encode takes along"
+    assert said in analysis.warnings
+    assert inventory.take(path, 0).picture.frames == len(analysis.video.frame_times_s) == 25
 
 
 def test_a_plain_file_has_nothing_said_of_it(make_clip) -> None:

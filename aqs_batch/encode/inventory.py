@@ -17,7 +17,7 @@ import av.stream
 import av.video.stream
 
 from aqs_batch import colour
-from aqs_batch.containers import LONG_S, Nameless, libav
+from aqs_batch.containers import LONG_S, Nameless, libav, packets_of
 from aqs_batch.encode.command import ATTACHED_PIC
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError, reason_of
@@ -201,7 +201,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     looked = False
     order = int(codec.field_order)
     interlaced = order > _PROGRESSIVE
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if packet.size and not packet.is_discard:
             sizes += packet.size
             stamp = packet.pts if packet.pts is not None else packet.dts

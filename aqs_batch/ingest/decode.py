@@ -242,6 +242,7 @@ def _one_sequence(
     stamps.cuts += own.cuts
     stamps.has_dolby_vision |= own.has_dolby_vision
     stamps.has_crop |= own.has_crop
+    stamps.streams = max(stamps.streams, own.streams)
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return (*read, own.first_s) if read is not None and read[1] > read[0].t_s else None
 

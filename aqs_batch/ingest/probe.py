@@ -15,7 +15,7 @@ import av.container
 import av.error
 
 from aqs_batch import colour
-from aqs_batch.containers import Nameless, libav
+from aqs_batch.containers import Nameless, libav, packets_of
 from aqs_batch.errors import MediaError, RefusedMedia, reason_of
 from aqs_batch.ingest import duration, keyframes, wholeness
 from aqs_batch.ingest.fields import Mpeg2Fields
@@ -259,7 +259,7 @@ def _read_packets(
     avc, vp8, mpeg2 = (codec == name for name in ("h264", "vp8", "mpeg2video"))
     lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
-        for packet in itertools.islice(container.demux(stream), limits.max_packets):
+        for packet in itertools.islice(packets_of(container, stream), limits.max_packets):
             first.look(packet)
             if not packet.size or packet.is_discard:
                 continue

@@ -30,6 +30,10 @@ _AFTERMATH = (
     "Cannot determine format",
 )
 _DOLBY_VISION = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] \[info\]   side data - Dolby Vision ")
+_STREAM = re.compile(
+    r"\[info\]   Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\(\w+\))?: \w+:"  # as the file is opened
+    r"|\[in#0/[^]]*\] \[warning\] New \w+ stream with index (\d+) at pos:"
+)
 _CROP = "[info]       Frame Cropping: "  # tags have their colon one column further on
 _TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
@@ -56,6 +60,7 @@ class Stamps:
         self.cuts = 0  # that the reader found among the selected frames
         self._told = False
         self.has_dolby_vision = False
+        self.streams = 0  # of the file, whenever they begin
         self.has_crop = False  # its container shows less of the picture than is coded
 
     def on_line(self, line: str) -> None:
@@ -70,6 +75,8 @@ class Stamps:
             self._paint(Colour(matrix=match[2], range=match[1]))
         elif _DOLBY_VISION.match(line):
             self.has_dolby_vision = True
+        elif match := _STREAM.match(line):
+            self.streams = max(self.streams, int(match[1] or match[2]) + 1)
         elif line.startswith(_CROP):
             self.has_crop = True
         elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):

@@ -13,6 +13,8 @@ import av
 import av.container
 import av.error
 
+from aqs_batch.containers import packets_of
+
 _HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
 SHORT_S, SHORT_SHARE = 0.5, 0.05  # what a file may end early by, the larger of the two
 _MOST_BOXES = 1000
@@ -87,7 +89,7 @@ def goes_to_s(container: av.container.InputContainer, most_packets: int) -> floa
     tracks: dict[int, _Track] = {}
     seen = 0
     try:
-        for packet in itertools.islice(container.demux(streams), most_packets):
+        for packet in itertools.islice(packets_of(container, streams), most_packets):
             seen += 1
             stamp = packet.pts if packet.pts is not None else packet.dts
             if packet.size and stamp is not None and packet.time_base:

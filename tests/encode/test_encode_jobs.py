@@ -10,6 +10,7 @@ import stat
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +23,8 @@ from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
 from aqs_batch.events import Event, EventKind
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.records import Status
+from aqs_batch.records import NOT_ALL, Status
+from aqs_batch.replacing import Replacing
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import JobStatus, RunFile, Store, StoredRung
@@ -437,6 +439,15 @@ def test_a_file_that_another_request_kept_is_not_missed(film: Path, tmp_path: Pa
         Path(first.output).unlink(missing_ok=True)
     assert told == [False, False, True]
     store.close()
+
+
+def test_an_original_stays_that_holds_streams_which_were_not_read(
+    film: Path, tmp_path: Path
+) -> None:
+    found = SimpleNamespace(warnings=(f"{NOT_ALL}later the file has 1 more stream",))
+    store, settings = SimpleNamespace(analysis=lambda *_: found), asked(tmp_path, replace=True)
+    with pytest.raises(RefusedMedia, match="hold less: not all was read"):
+        Replacing(store, settings, "key", SystemClock()).check(film, "0")  # type: ignore[arg-type]
 
 
 def test_what_replaces_an_original_is_what_was_measured(film: Path, tmp_path: Path) -> None:
