@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from aqs_batch import side_data
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import codec, inventory, output, trash
 from aqs_batch.encode.codec import Codec
@@ -101,6 +102,8 @@ class Replacing:
         lost = output.losses((), output.container_of(tool, video, held, kind).left_out)
         if held.picture.transparent:
             lost.append("transparency")
+        if side_data.NAMELESS in held.picture.shown_with:
+            lost.append("what else comes with each picture")
         coded = codec.pixel_format(video, kind)
         if not are_as_fine(coded, video.pixel_format):
             lost.append(f"{video.pixel_format} would become {coded}")

@@ -21,7 +21,10 @@ def turn_of(frame: Any) -> Turn:
 
     Its angle alone had been gone by: a mirrored selfie came out of the filter on its head.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # see side_data.names
+        return Turn(round(frame.rotation) % 360)
     if matrix is None:
         return UPRIGHT
     across, down, _, over, up, *_ = struct.unpack("=9i", bytes(matrix))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aqs_batch.encode.codec import odd_size
+from aqs_batch import side_data
+from aqs_batch.encode import codec
 from aqs_batch.encode.command import even_size
 from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
@@ -11,6 +12,7 @@ from aqs_batch.records import Video
 from aqs_batch.settings import Encode
 
 OPAQUE = "transparency is not carried over"
+BARE = "what else comes with each picture, a second eye's view say, is not carried over"
 VMAF_MORE_THAN_PX = 16  # libvmaf crashes at this, once the encode is made
 
 
@@ -43,10 +45,12 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
         warnings.append("Dolby Vision metadata is not carried over, its base layer is")
     if "DYNAMIC_HDR_PLUS" in held.picture.side_data:
         warnings.append("HDR10+ metadata is not carried over, HDR10's is")
+    if side_data.NAMELESS in held.picture.shown_with:
+        warnings.append(BARE)
     if held.picture.transparent:
         warnings.append(OPAQUE)
     if video.interlaced:
         warnings.append("interlaced: deinterlaced frame by frame, on both sides")
-    if cut := odd_size(video):
+    if cut := codec.odd_size(video):
         warnings.append(f"{cut}, on both sides")
     return warnings

@@ -16,7 +16,7 @@ import av.error
 import av.stream
 import av.video.stream
 
-from aqs_batch import colour
+from aqs_batch import colour, side_data
 from aqs_batch.containers import LONG_S, Nameless, libav, packets_of
 from aqs_batch.encode.command import ATTACHED_PIC
 from aqs_batch.encode.pixels import are_as_fine
@@ -32,7 +32,7 @@ _OWN_TAGS = (
 _SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
 LIMITED = 1  # libav's number of the range that is meant where none is said
 _PROGRESSIVE = 1  # of libav's field orders; 0 says nothing, those above name the fields
-_SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL")
+_SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL", side_data.NAMELESS)
 _ALPHA_ASIDE = ("vp8", "vp9")  # transparency is a second picture beside the first, told by a tag
 _CLOCK_MS = 50.0  # an end may move by less than this: containers round, audio ends in blocks
 
@@ -212,7 +212,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
                     looked = True
                     tags = colour.first_said(tags, colour.tags_of(frame))
                     turn = turn_of(frame)
-                    side |= {d.type.name for d in frame.side_data}
+                    side |= side_data.names(frame)
                     # Where the header is silent, as DV's and AVI's are, the first frame tells.
                     interlaced |= not order and bool(frame.interlaced_frame)
     hdr, shown = (

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from aqs_batch import side_data
 from aqs_batch.encode import inventory
-from aqs_batch.encode.admission import OPAQUE, admit
+from aqs_batch.encode.admission import BARE, OPAQUE, admit
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ingest.probe import probe
@@ -44,6 +45,7 @@ def test_a_plain_source_is_taken_without_a_word(source: tuple[Video, Inventory])
         ({"picture_side_data": ("DYNAMIC_HDR_PLUS",)},
          "HDR10+ metadata is not carried over, HDR10's is"),
         ({"picture_transparent": True}, OPAQUE),
+        ({"picture_shown_with": (side_data.NAMELESS,)}, BARE),
         ({"field_order": "tt"}, "interlaced: deinterlaced frame by frame, on both sides"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from aqs_batch import colour, ffmpeg
+from aqs_batch import colour, ffmpeg, side_data
 from aqs_batch.encode import inventory, plan
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import sampling
@@ -141,6 +141,14 @@ def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> N
     found = video.color_primaries, video.color_transfer, video.color_matrix, video.color_range
     assert found == ("bt470bg", "bt709", "smpte170m", "full")
     assert (video.sar.num, video.sar.den) == (16, 11)
+
+
+def test_spatial_video_is_read_though_what_comes_with_its_frames_has_no_name(media: Path) -> None:
+    """PyAV falls over it, and every such film had been an internal error."""
+    path = media / "odd" / "fate_multiview.mp4"
+    video = probe(path)
+    assert (video.width, video.height, video.rotation_deg) == (1920, 1080, 0)
+    assert inventory.take(path, video.stream_index).picture.shown_with == (side_data.NAMELESS,)
 
 
 def test_colours_that_the_container_does_not_know_are_those_of_the_picture(make_clip) -> None:
