@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from aqs_batch import side_data
 from aqs_batch.encode import codec
+from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.command import even_size
 from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
+from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.records import Video
 from aqs_batch.settings import Encode
@@ -31,6 +33,9 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
             hint="Keep this file as it is.",
         )
     warnings = []
+    coded = codec.pixel_format(video, Codec(asked.codec))
+    if not are_as_fine(coded, video.pixel_format):
+        warnings.append(f"less chroma or depth: {video.pixel_format} becomes {coded}")
     if video.hdr:
         if asked.target_vmaf:
             raise TargetError(
