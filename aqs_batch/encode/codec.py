@@ -48,7 +48,7 @@ def check_crf(codec: Codec, crf: float) -> None:
 
 def is_rgb(pixel_format: str) -> bool:
     """Whether pixels are red, green and blue, so that a matrix must be chosen for them."""
-    kinds = ("gbr", "rgb", "bgr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8")
+    kinds = ("gbr", "rgb", "bgr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8", "xyz")
     return pixel_format.startswith(kinds)
 
 

@@ -212,3 +212,22 @@ def test_a_stream_that_changes_half_way_is_one_stream(
     frames = vmaf.measure(*sides, measuring(ffmpeg_path, video))
     assert len(frames.vmaf["vmaf"]) == 20
     assert frames.vmaf["vmaf"].min() > 40
+
+
+def test_colours_of_digital_cinema_are_those_of_its_source(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """XYZ had become YUV by BT.601 without a word of it, and players take that for BT.709."""
+    red = ("-vf", "format=rgb48le,drawbox=color=0xC83232:t=fill", "-frames:v", "3")
+    jpeg_2000 = ("-c:v", "libopenjpeg", "-pix_fmt", "xyz12le", "-profile:v", "cinema2k")
+    source = probe(make_clip("dcp.mxf", rate=24, options=(*red, *jpeg_2000)))
+    assert source.pixel_format == "xyz12le"
+    ours = probe(encode(source, ffmpeg_path, tmp_path))
+    assert (ours.color_matrix, ours.color_range) == ("bt709", "limited")
+    seen = []
+    for number, path in enumerate((source.path, ours.path)):
+        picture = tmp_path / f"{number}.rgb"
+        argv = [ffmpeg_path, "-i", str(path), "-frames:v", "1", "-pix_fmt", "rgb24"]
+        assert ffmpeg.run([*argv, str(picture)], timeout_s=60).returncode == 0
+        seen.append(np.fromfile(picture, np.uint8).reshape(-1, 3).mean(0))
+    assert np.abs(seen[0] - seen[1]).max() < 6
