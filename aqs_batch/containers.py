@@ -22,7 +22,7 @@ DEMUXERS = (
     "asf_o,mxf,gxf,ogg,ivf,obu,av1,h261,h263,h264,hevc,vvc,vc1,vc1test,m4v,mjpeg,mjpeg_2000,avs2,"
     "avs3,cavsvideo,dirac,dnxhd,dv,nut,nuv,rm,ivr,roq,swf,wtv,vivo,yuv4mpegpipe,gif,apng,webp_anim,"
     "r3d,smjpeg,mpjpeg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,au,amr,wv,ape,dts,truehd,loas,"
-    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,dpx_pipe,exr_pipe,j2k_pipe"
 )
 
 # What ffmpeg opens every media file with: no protocol but files, no playlists.

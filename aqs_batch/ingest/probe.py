@@ -202,11 +202,11 @@ def _stream_line(stream: av.stream.Stream) -> str:
 def _pick_stream(
     container: av.container.InputContainer, limits: Bounds
 ) -> av.video.stream.VideoStream:
-    if container.format.name.endswith(_IMAGE_FORMATS):
+    if (kind := container.format.name).endswith(_IMAGE_FORMATS):
         if sum(p.size > 0 for p in itertools.islice(container.demux(), 2)) > 1:
             raise MediaError(
                 "pictures without a container, such as raw Motion JPEG; how fast is not said",
-                hint="Give them one: ffmpeg -framerate 25 -f mjpeg -i IN -c copy OUT.mkv",
+                hint=f"Give them one: ffmpeg -framerate 25 -f {kind} -i IN -c copy OUT.mkv",
             )
         raise MediaError("a still image, not a video", hint="Only moving pictures are scored.")
     if len(container.streams) > limits.max_streams:

@@ -172,6 +172,12 @@ def test_pictures_without_a_container_are_no_still_image(make_clip, frames: str,
         probe(path)
 
 
+@pytest.mark.parametrize("ending", ["dpx", "exr", "j2k"])
+def test_a_frame_of_a_film_scan_is_a_still_image(make_clip, ending: str) -> None:
+    with pytest.raises(MediaError, match="a still image"):
+        probe(make_clip(f"frame.{ending}", options=("-frames:v", "1")))
+
+
 def test_a_picture_in_a_sound_file_is_no_video(make_clip, tmp_path: Path, ffmpeg_path: str) -> None:
     cover = make_clip("one.png", options=("-frames:v", "1"))
     song = tmp_path / "song.m4a"
