@@ -87,7 +87,8 @@ class EncodeJobs:
         if not asked.enabled or not entry.fingerprint or entry.reason:
             return entry
         if self._store.is_encode(entry.fingerprint):
-            tell(EventKind.LEFT, {"reason": "is an encode of ours and is not encoded again"})
+            why = "is an encode of ours and is not encoded again"
+            tell(EventKind.LEFT, {"reason": why, "hint": ""})
             return entry
         try:
             self._now(path, entry.fingerprint, tell, force)

@@ -185,7 +185,7 @@ class Service:
             self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts
         ):
             if job.status is JobStatus.QUARANTINED:
-                self._tell_failed(job.path, job.reason, job.hint)
+                self._tell_failed(job.path, job.reason, job.hint, key=job.settings_key)
                 self._finish_all(job)
 
     def _work(self, job: Job) -> None:
@@ -195,7 +195,8 @@ class Service:
 
         def progress(done: int, of: int) -> None:
             self._vitals.beat("working", name)
-            self._listen(Event(EventKind.PROGRESS, name, {"done": done, "planned": of}))
+            if job.settings_key == self._key:  # of an encode its frames are told otherwise
+                self._listen(Event(EventKind.PROGRESS, name, {"done": done, "planned": of}))
             if self._clock.now() >= self._until + AFTER_HOURS_S:
                 raise Stopped
 
@@ -232,15 +233,17 @@ class Service:
             facts = told(self._store, job.fingerprint, job.settings_key, self._thresholds)
             self._listen(Event(EventKind.SCORED, str(job.path), facts))
         elif ended.end in (End.FAILED, End.GAVE_UP):
-            self._tell_failed(job.path, ended.reason, ended.hint)
+            self._tell_failed(job.path, ended.reason, ended.hint, key=job.settings_key)
         else:
             facts = {"end": ended.end.value, "reason": ended.reason, "hint": ended.hint}
             self._listen(Event(EventKind.LATER, str(job.path), facts))
 
-    def _tell_failed(self, path: Path, reason: str, hint: str) -> None:
+    def _tell_failed(self, path: Path, reason: str, hint: str, *, key: str = "") -> None:
+        """`key`: of the job that failed; a file whose re-encode did has its score all the same."""
         self._tally.failed += 1
         self._dirty = True
-        self._listen(Event(EventKind.FAILED, str(path), {"reason": reason, "hint": hint}))
+        kind = EventKind.ENCODE_FAILED if key == self._encodes.key else EventKind.FAILED
+        self._listen(Event(kind, str(path), {"reason": reason, "hint": hint}))
 
     def _finish_all(self, job: Job, *, is_scored: bool = False) -> None:
         for place in self._store.places_of(job.fingerprint):

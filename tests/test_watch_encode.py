@@ -11,6 +11,7 @@ import pytest
 
 from aqs_batch import reporting
 from aqs_batch.errors import SettingsError
+from aqs_batch.events import Listener
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.service import Service
 from aqs_batch.settings import Settings
@@ -46,13 +47,16 @@ def profile(inbox: Path, **more: object) -> Settings:
 
 def serve(settings: Settings) -> tuple[Tally, list[str], Store]:
     told: list[str] = []
+    tally, store = serve_to(settings, lambda event: told.append(event.kind))
+    return tally, told, store
+
+
+def serve_to(settings: Settings, listen: Listener) -> tuple[Tally, Store]:
     clock = FakeClock()
     store = Store(settings.output.url)
     stop = Stop(clock, 1.0)
-    service = Service(
-        store, settings, KEY, lambda: StandIn(), lambda e: told.append(e.kind), clock, stop
-    )
-    return service.run(command="test", once=True), told, store
+    service = Service(store, settings, KEY, lambda: StandIn(), listen, clock, stop)
+    return service.run(command="test", once=True), store
 
 
 def test_a_folders_profile_has_its_files_encoded_before_they_move(inbox: Path) -> None:
@@ -67,6 +71,14 @@ def test_a_folders_profile_has_its_files_encoded_before_they_move(inbox: Path) -
     assert rung.alignment == "exact"
     assert not store.open_jobs()
     store.close()
+
+
+def test_frames_of_an_encode_are_not_told_as_sequences_that_are_scored(inbox: Path) -> None:
+    told: list[str] = []
+    _, store = serve_to(profile(inbox), lambda event: told.append(event.kind))
+    store.close()
+    first = told.index("encoding")
+    assert "progress" not in told[first:]
 
 
 def test_a_service_does_not_begin_with_what_its_encoder_refuses(inbox: Path) -> None:
@@ -116,6 +128,7 @@ def test_a_failed_re_encode_is_in_the_report_beside_the_score(inbox: Path) -> No
     store.close()
     assert tally.failed == 1
     assert "scored" in told and "encoded" not in told
+    assert "encode_failed" in told and "failed" not in told
     assert outcome.score is not None
     assert outcome.reason.startswith("re-encode: ")
 
