@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from aqs_batch import console
 from aqs_batch.events import Event, EventKind, Unheard
+from aqs_batch.findings import Findings
 from aqs_batch.records import QualityLevel
 from aqs_batch.wording import aqs_words, cut, without_password
 from aqs_batch.worker import End
@@ -140,10 +141,22 @@ def test_a_reader_who_leaves_is_no_fault_of_a_file() -> None:
     assert caught.type is Unheard  # closing the pipe fails as well, and that is left aside above
 
 
+EVENTS = Path(__file__).parents[1] / "docs" / "events.md"
+
+
 def test_every_event_is_explained_once() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "events.md").read_text(encoding="utf-8")
+    text = EVENTS.read_text(encoding="utf-8").split("\n## ")[0]
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == sorted(EventKind)
+
+
+def test_every_key_of_an_audits_summary_is_explained() -> None:
+    text = EVENTS.read_text(encoding="utf-8").split("\n## ")[1]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    summary = Findings(folder="/in", run=1, at="").as_json(night_s=1.0)
+    told = {*summary, "exit_code", "gates"}
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == told
+    assert all(f"`{kind}`" in text for kind in summary["counts"])
 
 
 @pytest.mark.parametrize(
