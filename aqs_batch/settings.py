@@ -196,7 +196,7 @@ class Encode(_Section):
         is_av1 = self.codec == "svtav1"
         if self.preset not in (encoders.AV1_PRESETS if is_av1 else encoders.X26X_PRESETS):
             known = "0 to 13" if is_av1 else ", ".join(encoders.X26X_PRESETS)
-            raise ValueError(f"preset {self.preset} is none of {self.codec}, which has {known}")
+            raise ValueError(f"{self.codec} has no preset {self.preset}; it has {known}")
         if refused := encoders.refused_crf(self.codec, self.crf):
             raise ValueError(refused)
         if taken := encoders.ours_among(self.params):  # the rung would not be what it is called

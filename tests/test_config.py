@@ -76,7 +76,7 @@ def test_lists_in_variables_may_have_blanks_and_a_comma_too_many() -> None:
         ("[encode]\ncrf = [20, nan]\n", "encode.crf, number 2: must be a finite number"),
         ("[encode]\ncrf = 22\n", "encode.crf: must be a list"),
         ("[encode]\ncrf = []\n", "encode.crf: must not be empty"),
-        ("[encode]\npreset = 'fasst'\n", "encode: preset fasst is none of x265"),
+        ("[encode]\npreset = 'fasst'\n", "encode: x265 has no preset fasst"),
         ("[output]\nexport = ['pdf']\n", "output.export, number 1: must be 'json', 'csv' or"),
         (
             "[[watch.folders]]\ndir = '/x'\nfailunder = 1\n",
@@ -162,8 +162,8 @@ _AV1 = {"encode.codec": "svtav1", "encode.preset": "8"}
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ({"encode.preset": "nonsense"}, "preset nonsense is none of x265"),
-        ({"encode.codec": "svtav1"}, "preset medium is none of svtav1, which has 0 to 13"),
+        ({"encode.preset": "nonsense"}, "x265 has no preset nonsense"),
+        ({"encode.codec": "svtav1"}, "svtav1 has no preset medium; it has 0 to 13"),
         ({"encode.crf": ["60"]}, "crf of x265 goes from 0 to 51"),
         (_AV1 | {"encode.crf": ["0"]}, "crf of svtav1 goes from 1 to 63, in whole numbers"),
         (_AV1 | {"encode.crf": ["30", "30.5"]}, "in whole numbers"),
