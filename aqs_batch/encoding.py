@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aqs_batch import preprocessing
 from aqs_batch.atomic import remove_abandoned
-from aqs_batch.encode import admission, choose, covers, inventory, output, plan, vmaf
+from aqs_batch.encode import admission, choose, covers, inventory, output, plan, siting, vmaf
 from aqs_batch.encode.codec import Codec, Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import LadderMaker, Made, Progress, Tools, Wanted
@@ -70,7 +70,7 @@ def encode(order: Order) -> Result:
     target is out of reach; of the last two, which would come again, finished rungs are spared.
     """
     asked, limits = order.settings.encode, order.settings.limits
-    video = probe(order.path, limits)
+    video = siting.told(order.ffmpeg.path, probe(order.path, limits))
     held = inventory.take(order.path, video.stream_index)
     warnings = admission.admit(video, held, asked)
     recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)

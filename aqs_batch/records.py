@@ -133,6 +133,7 @@ class Video:
     duration_s: float
     bit_rate_kbps: float
     stream_index: int
+    chroma_location: str = ""  # in ffmpeg's word; said of what is encoded alone: encode.siting
     is_mirrored: bool = False  # once it is turned by rotation_deg: upside down
     held_s: float = 0.0  # the part of duration_s for which the last frame stands still
     frame_times_s: tuple[float, ...] = field(repr=False, default=())  # PTS of every packet, sorted

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aqs_batch import side_data
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode import codec, inventory, output, trash
+from aqs_batch.encode import codec, inventory, output, siting, trash
 from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.encoding import Result
@@ -99,7 +99,8 @@ class Replacing:
         kind = Codec(self._settings.encode.codec)
         held = inventory.take(video.path, video.stream_index)
         tool = find_ffmpeg(self._settings.ffmpeg.path).path
-        lost = output.losses((), output.container_of(tool, video, held, kind).left_out)
+        container = output.container_of(tool, siting.told(tool, video), held, kind)
+        lost = output.losses((), container.left_out)
         if held.picture.transparent:
             lost.append("transparency")
         if side_data.NAMELESS in held.picture.shown_with:

@@ -101,6 +101,8 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     if (width, height) != (video.coded_width, video.coded_height):
         filters.append(("crop", {"w": width, "h": height, "x": 0, "y": 0}))
     filters.append(("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)}))
+    if video.chroma_location:  # scalers forget it; told of it, they would move the pixels
+        filters.append(("setparams", {"chroma_location": video.chroma_location}))
     return filters
 
 
@@ -229,6 +231,13 @@ def decode_check_argv(ffmpeg_path: str, path: Path, *streams: str) -> list[str]:
     for stream in streams:
         argv += ["-map", f"0:{stream}"]
     return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
+
+
+def first_frame_argv(ffmpeg_path: str, path: Path, stream: int) -> list[str]:
+    """What ffmpeg has to say of the first frame, in its log."""
+    argv = [ffmpeg_path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"]
+    argv += ["-noautorotate", *opened(path, WHOLE), "-map", f"0:{stream}", "-frames:v", "1"]
+    return [*argv, "-vf", "showinfo=checksum=0", "-f", "null", "-"]
 
 
 def header_argv(ffmpeg_path: str, video: Video, *, cropped: bool) -> list[str]:

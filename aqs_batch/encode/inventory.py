@@ -58,6 +58,7 @@ class Stream:
 class Picture:
     """What the main video stream says of its picture."""
 
+    stream: int  # its index
     size: tuple[int, int]  # width, height as coded
     colour: tuple[int, int, int, int]  # primaries, transfer, matrix, range, as in H.273
     turn: Turn
@@ -220,6 +221,7 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     )
     sar = stream.sample_aspect_ratio or Fraction(1, 1)
     return Picture(
+        stream=stream.index,
         size=(codec.width, codec.height),
         colour=tags,
         turn=turn,

@@ -143,6 +143,7 @@ class LadderMaker:
             FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
             codec.options(w.recipe, crf), filtered, sorted(w.models.items()),
             self._tools.versions,
+            *filter(None, [w.video.chroma_location]),  # encodes of old had lost it
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aqs_batch.containers import guessed_rate, input_name
-from aqs_batch.encode import codec, command, covers, cropping, filtered, inventory, output
+from aqs_batch.encode import (
+    codec,
+    command,
+    covers,
+    cropping,
+    filtered,
+    inventory,
+    output,
+    siting,
+)
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Cover
@@ -45,6 +54,7 @@ def write(
     be written or a source without a frame, and EncodeError when a child fails or stands still.
     """
     filtered.admit(video)
+    video = siting.told(ffmpeg_path, video)
     _check_target(target, video.path)
     pixels = codec.pixel_format(video, _LIKE.codec)
     rate = guessed_rate(video.path, video.stream_index)

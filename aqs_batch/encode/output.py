@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aqs_batch.encode import child, command, covers, cropping, inventory
+from aqs_batch.encode import child, command, covers, cropping, inventory, siting
 from aqs_batch.encode.codec import Codec
-from aqs_batch.encode.inventory import Inventory, Stream
+from aqs_batch.encode.inventory import Inventory, Picture, Stream
 from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.records import Check, Rung, Video
 
@@ -76,7 +76,8 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
 def container_of(ffmpeg_path: str, video: Video, held: Inventory, codec: Codec) -> Container:
     """The container for all that a video holds; what it shows less of is named as left out, too."""
     found = container_for(video.path, held, video.stream_index, codec)
-    return replace(found, left_out=(*found.left_out, *cropping.told(ffmpeg_path, video)))
+    unsaid = siting.left_out(video, codec, found.name)
+    return replace(found, left_out=(*found.left_out, *cropping.told(ffmpeg_path, video), *unsaid))
 
 
 def kept_name(stem: str, rung: Rung, key: str, suffix: str) -> str:
@@ -114,6 +115,7 @@ def finish(
                 hint="The file was not kept. Is the disk full or failing?",
             )
         checks = inventory.compare(before, after, frames)
+        checks.append(_siting(ffmpeg_path, source, before.picture, part, after.picture))
         if not sounds:
             checks.append(Check("sound", "damaged in the source", "copied as it is", True))
         with part.open("rb") as handle:
@@ -127,6 +129,14 @@ def finish(
         part.unlink(missing_ok=True)
         raise
     return checks
+
+
+def _siting(ffmpeg_path: str, source: Path, old: Picture, encode: Path, new: Picture) -> Check:
+    ours, theirs = (
+        siting.of(ffmpeg_path, path, picture.stream, picture.pixels)
+        for path, picture in ((source, old), (encode, new))
+    )
+    return Check("chroma siting", ours or siting.USUAL, theirs or siting.USUAL, ours == theirs)
 
 
 def _decoded(

@@ -18,6 +18,14 @@ def chroma(name: str) -> str:
     return "444" if across == 16 else "422" if (across, down) == (8, 16) else "420"
 
 
+def is_420(name: str) -> bool:
+    """Whether chroma has half of the width and of the height."""
+    held = av.VideoFormat(name) if name else None
+    if held is None or len(held.components) < 3:
+        return False
+    return held.chroma_width(16) == held.chroma_height(16) == 8
+
+
 def are_as_fine(ours: str, theirs: str) -> bool:
     """Whether one pixel format has all that another has: chroma and depth."""
     if ours == theirs or not theirs:

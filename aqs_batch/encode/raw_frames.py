@@ -143,6 +143,7 @@ def shown_as(video: Video, raw: RawFormat) -> str:
         "color_trc": _TRANSFERS.get(video.color_transfer, video.color_transfer),
         "colorspace": matrix,
         "range": levels,
+        "chroma_location": video.chroma_location,
     }
     known = ":".join(f"{key}={value}" for key, value in named.items() if value)
     parts = [f"settb=1/{TICKS_S}", f"setpts=round(PTS*{raw.clock}/{TICKS_S})"]
