@@ -20,7 +20,7 @@ VMAF_MORE_THAN_PX = 16  # libvmaf crashes at this, once the encode is made
 
 def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
     """What a person should know of the encodes of this source; raises AqsError to refuse it."""
-    dolby = any("DOVI" in name for name in held.picture.side_data)
+    dolby = any("DOVI" in name for name in held.picture.hdr.names)
     if dolby and not video.hdr:
         raise RefusedMedia(
             "Dolby Vision without an HDR10 or HLG base: its colours would come out wrong",
@@ -48,7 +48,7 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
         warnings.append(f"{light}: the preprocess filter knows SDR only, so it was left out")
     if dolby:
         warnings.append("Dolby Vision metadata is not carried over, its base layer is")
-    if "DYNAMIC_HDR_PLUS" in held.picture.side_data:
+    if "DYNAMIC_HDR_PLUS" in held.picture.hdr.names:
         warnings.append("HDR10+ metadata is not carried over, HDR10's is")
     if side_data.NAMELESS in held.picture.shown_with:
         warnings.append(BARE)

@@ -18,7 +18,9 @@ import av.video.stream
 
 from aqs_batch import colour, side_data
 from aqs_batch.containers import LONG_S, Nameless, libav, packets_of
+from aqs_batch.encode import hdr_data
 from aqs_batch.encode.command import ATTACHED_PIC
+from aqs_batch.encode.hdr_data import HdrData
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.records import Check
@@ -29,7 +31,6 @@ _OWN_TAGS = (
     "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "vendor_id",
     "handler_name", "creation", "_statistics", "bps", "number_of_",
 )  # fmt: skip
-_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI")
 LIMITED = 1  # libav's number of the range that is meant where none is said
 _PROGRESSIVE = 1  # of libav's field orders; 0 says nothing, those above name the fields
 _SHOWN_WITH = ("A53_CC", "STEREO3D", "SPHERICAL", side_data.NAMELESS)
@@ -62,7 +63,7 @@ class Picture:
     size: tuple[int, int]  # width, height as coded
     colour: tuple[int, int, int, int]  # primaries, transfer, matrix, range, as in H.273
     turn: Turn
-    side_data: tuple[str, ...]
+    hdr: HdrData
     shown_with: tuple[str, ...]  # captions in the picture, and how its halves or sphere are seen
     pixels: str  # libav's name of the format: chroma, depth
     transparent: bool
@@ -127,10 +128,7 @@ def compare(before: Inventory, after: Inventory, frames: int) -> list[Check]:
             _same_colour(old, new),
         ),
         _line("rotation", _turn(old), _turn(new)),
-        Check(
-            "HDR side data", ", ".join(old.side_data) or "none", ", ".join(new.side_data) or "none",
-            not {s for s in old.side_data if "DOVI" not in s} - set(new.side_data),
-        ),
+        hdr_data.check(old.hdr, new.hdr),
         _line(
             "captions, 3D", ", ".join(old.shown_with) or "none", ", ".join(new.shown_with) or "none"
         ),
@@ -197,7 +195,7 @@ def _clean(tags: Mapping[str, str]) -> dict[str, str]:
 def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
     codec = stream.codec_context
     tags = colour.tags_of(codec)
-    sizes, times, side, turn = 0, [], set[str](), UPRIGHT
+    sizes, times, side, turn, hdr = 0, [], set[str](), UPRIGHT, HdrData()
     last = -math.inf, 0.0
     looked = False
     order = int(codec.field_order)
@@ -214,19 +212,17 @@ def _picture(container: av.container.InputContainer, stream: Any) -> Picture:
                     tags = colour.first_said(tags, colour.tags_of(frame))
                     turn = turn_of(frame)
                     side |= side_data.names(frame)
+                    hdr = hdr_data.of(frame)
                     # Where the header is silent, as DV's and AVI's are, the first frame tells.
                     interlaced |= not order and bool(frame.interlaced_frame)
-    hdr, shown = (
-        tuple(sorted(s for s in side if s.startswith(kinds))) for kinds in (_SIDE_DATA, _SHOWN_WITH)
-    )
     sar = stream.sample_aspect_ratio or Fraction(1, 1)
     return Picture(
         stream=stream.index,
         size=(codec.width, codec.height),
         colour=tags,
         turn=turn,
-        side_data=hdr,
-        shown_with=shown,
+        hdr=hdr,
+        shown_with=tuple(sorted(s for s in side if s.startswith(_SHOWN_WITH))),
         pixels=codec.pix_fmt or "",
         transparent=_is_transparent(stream),
         interlaced=interlaced,

@@ -9,6 +9,7 @@ import pytest
 from aqs_batch import side_data
 from aqs_batch.encode import inventory
 from aqs_batch.encode.admission import BARE, OPAQUE, admit
+from aqs_batch.encode.hdr_data import HdrData
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ingest.probe import probe
@@ -40,9 +41,9 @@ def test_a_plain_source_is_taken_without_a_word(source: tuple[Video, Inventory])
     ("facts", "words"),
     [
         ({"hdr": "PQ"}, "HDR (PQ): no VMAF model is valid, so none was measured"),
-        ({"hdr": "PQ", "picture_side_data": ("DOVI_CONF",)},
+        ({"hdr": "PQ", "picture_hdr": HdrData(("DOVI_CONF",))},
          "Dolby Vision metadata is not carried over, its base layer is"),
-        ({"picture_side_data": ("DYNAMIC_HDR_PLUS",)},
+        ({"picture_hdr": HdrData(("DYNAMIC_HDR_PLUS",))},
          "HDR10+ metadata is not carried over, HDR10's is"),
         ({"picture_transparent": True}, OPAQUE),
         ({"picture_shown_with": (side_data.NAMELESS,)}, BARE),
@@ -63,7 +64,7 @@ def test_an_odd_line_that_is_cut_is_said(source: tuple[Video, Inventory]) -> Non
 
 def test_what_cannot_come_out_right_is_refused(source: tuple[Video, Inventory]) -> None:
     with pytest.raises(RefusedMedia, match="colours would come out wrong"):
-        said(source, picture_side_data=("DOVI_CONF",))
+        said(source, picture_hdr=HdrData(("DOVI_CONF",)))
     with pytest.raises(TargetError, match="no VMAF can be aimed at") as caught:
         said(source, Encode(target_vmaf=93), hdr="HLG")
     assert "--max-kbps" in caught.value.hint

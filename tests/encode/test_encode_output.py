@@ -99,7 +99,7 @@ def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Pat
     source = media / "odd" / "fate_hdr10tags-both.mkv"
     part, held = reencode(source, ffmpeg_path, tmp_path)
     assert held.picture.turn == Turn(90, is_mirrored=True)
-    assert len(held.picture.side_data) == 2
+    assert len(held.picture.hdr.names) == 2
     checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 10, 0)
     kept = {c.what: c.kept for c in checks}
     assert kept["HDR side data"]
