@@ -106,7 +106,7 @@ class Replacing:
         if side_data.NAMELESS in held.picture.shown_with:
             lost.append("what else comes with each picture")
         coded = codec.pixel_format(video, kind)
-        if not are_as_fine(coded, video.pixel_format):
+        if codec.is_rgb(video.pixel_format) or not are_as_fine(coded, video.pixel_format):
             lost.append(f"{video.pixel_format} would become {coded}")
         if kind is Codec.SVTAV1 and "A53_CC" in held.picture.shown_with:
             lost.append("captions in the picture")

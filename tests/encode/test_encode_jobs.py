@@ -323,6 +323,7 @@ UNTAKEN = ("-map", "0:v", "-map", "1:a", "-c:a", "pcm_s16le_planar", "-f", "nut"
     [
         ("clear.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuva444p"), "x265", "less: transparency"),
         ("fine.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuv422p"), "svtav1", "become yuv420p"),
+        ("rgb.mkv", ("-c:v", "ffv1", "-pix_fmt", "bgr0"), "x265", "bgr0 would become yuv444p"),
         ("sound.nut", ("-c:v", "ffv1", *UNTAKEN), "x265", "fits no container"),
     ],
 )
