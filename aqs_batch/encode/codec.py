@@ -55,7 +55,8 @@ def is_rgb(pixel_format: str) -> bool:
 def pixel_format(video: Video, codec: Codec) -> str:
     """The format to encode in: the source's chroma and bit depth as far as the encoder goes.
 
-    10-bit stays 10-bit; RGB becomes 4:4:4, transparency is lost, SVT-AV1 knows 4:2:0 only.
+    10-bit stays 10-bit; RGB becomes 4:4:4, 4:1:1 becomes 4:2:2, transparency is lost, SVT-AV1 knows
+    4:2:0 only.
     """
     chroma = "420" if codec is Codec.SVTAV1 else pixels.chroma(video.pixel_format)
     depths = _BIT_DEPTHS[codec]

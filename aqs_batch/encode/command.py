@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aqs_batch.containers import SAFELY_ARGV, input_name
-from aqs_batch.encode import codec, frame_times
+from aqs_batch.encode import codec, frame_times, pixels
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, WHOLE, Window
 from aqs_batch.records import Video
@@ -100,6 +100,10 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     width, height = even_size(video)
     if (width, height) != (video.coded_width, video.coded_height):
         filters.append(("crop", {"w": width, "h": height, "x": 0, "y": 0}))
+    if pixels.is_411(video.pixel_format):
+        # It lies at the left, by DV's rules: taken for the middle, colours moved by a pixel.
+        left = {"in_h_chr_pos": 0, "out_h_chr_pos": 0}
+        filters.append(("scale", {"flags": "bicubic", **left}))
     filters.append(("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)}))
     if video.chroma_location:  # scalers forget it; told of it, they would move the pixels
         filters.append(("setparams", {"chroma_location": video.chroma_location}))

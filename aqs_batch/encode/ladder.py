@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from aqs_batch.containers import TIMELESS
-from aqs_batch.encode import alignment, child, codec, command, inventory, pair, vmaf
+from aqs_batch.encode import alignment, child, codec, command, inventory, pair, pixels, vmaf
 from aqs_batch.encode.alignment import Alignment
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Cover, Target
@@ -139,11 +139,13 @@ class LadderMaker:
         w = self._wanted
         crf = int(crf) if crf == int(crf) else crf  # 22 and 22.0 are one rung
         filtered = w.preprocess and f"{w.preprocess} {FILTERED_FORMAT}"
+        kept = codec.pixel_format(w.video, w.recipe.codec)
+        quarter = kept if pixels.is_411(w.video.pixel_format) else ""
         parts = [
             FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
             codec.options(w.recipe, crf), filtered, sorted(w.models.items()),
             self._tools.versions,
-            *filter(None, [w.video.chroma_location]),  # encodes of old had lost it
+            *filter(None, [w.video.chroma_location, quarter]),  # of old they were other encodes
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -214,8 +216,8 @@ class LadderMaker:
 
     def _measuring(self) -> Measuring:
         video, recipe = self._wanted.video, self._wanted.recipe
-        pixels = codec.pixel_format(video, recipe.codec)
-        shallow = vmaf.xpsnr_format(pixels, command.even_size(video)[0])
+        kept = codec.pixel_format(video, recipe.codec)
+        shallow = vmaf.xpsnr_format(kept, command.even_size(video)[0])
         tools = self._tools
         return Measuring(
             tools.ffmpeg_path,

@@ -47,7 +47,8 @@ def test_a_plain_source_is_taken_without_a_word(source: tuple[Video, Inventory])
          "HDR10+ metadata is not carried over, HDR10's is"),
         ({"picture_transparent": True}, OPAQUE),
         ({"picture_shown_with": (side_data.NAMELESS,)}, BARE),
-        ({"pixel_format": "yuv411p"}, "less chroma or depth: yuv411p becomes yuv420p"),
+        ({"pixel_format": "yuv420p16le", "bit_depth": 16},
+         "less chroma or depth: yuv420p16le becomes yuv420p12le"),
         ({"field_order": "tt"}, "interlaced: deinterlaced frame by frame, on both sides"),
     ],
 )  # fmt: skip

@@ -77,7 +77,8 @@ def test_pixels_stay_as_deep_and_as_coloured_as_the_encoder_goes(video: Video) -
         ("uyva", 8): ("yuv444p", "yuv420p"),  # QuickTime's v408
         ("nv16", 8): ("yuv422p", "yuv420p"),
         ("yuyv422", 8): ("yuv422p", "yuv420p"),
-        ("yuv411p", 8): ("yuv420p", "yuv420p"),
+        ("yuv411p", 8): ("yuv422p", "yuv420p"),  # DV's, in NTSC
+        ("yuv410p", 8): ("yuv420p", "yuv420p"),
         ("gray", 8): ("yuv420p", "yuv420p"),
         ("pal8", 8): ("yuv444p", "yuv420p"),
         ("", 8): ("yuv420p", "yuv420p"),
@@ -107,11 +108,27 @@ def test_the_colours_of_two_fields_are_not_mixed(video: Video, ffmpeg_path: str)
     fields = "testsrc2=s=160x120:r=50:d=0.4,scroll=h=0.02,tinterlace=interleave_bottom"
     fields += ",setfield=bff,format=yuv411p"
     made = []
-    for chain in (ours, "bwdif=send_frame:deint=interlaced,format=yuv420p"):
+    later = "bwdif=send_frame:deint=interlaced,scale=in_h_chr_pos=0:out_h_chr_pos=0"
+    for chain in (ours, f"{later},format=yuv422p"):
         argv = [ffmpeg_path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", f"{fields},{chain}",
-                "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]  # fmt: skip
+                "-f", "rawvideo", "-"]  # fmt: skip
         made.append(subprocess.run(argv, capture_output=True, check=True).stdout)
     assert made[0] and made[0] == made[1]
+
+
+@pytest.mark.parametrize("kind", [Codec.X265, Codec.SVTAV1])
+def test_colours_of_a_quarter_of_the_width_stay_in_their_place(
+    kind: Codec, video: Video, ffmpeg_path: str
+) -> None:
+    """DV's lie at the left in NTSC: taken for the middle, they had moved by a pixel."""
+    source = replace(video, pixel_format="yuv411p", coded_width=64, coded_height=32)
+    graph = command.filter_text(command.source_filters(source, Recipe(kind, "11")), WHOLE)
+    rows = [bytes(64) * 32, bytes(range(0, 192, 12)) * 32, bytes(16) * 32]  # 3 more a pixel
+    argv = [ffmpeg_path, "-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv411p"]
+    argv = [*argv, "-s", "64x32", "-i", "-", "-vf", graph, "-f", "rawvideo", "-"]
+    made = subprocess.run(argv, input=b"".join(rows), capture_output=True, check=True).stdout
+    blue = made[64 * 32 :][:32]
+    assert list(blue[4:24]) == pytest.approx(range(24, 144, 6), abs=1)
 
 
 def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:

@@ -346,6 +346,8 @@ def test_sound_that_a_container_cannot_take_is_reported_and_fails_nothing(
         ("yuv420p10le", "yuv420p", False),
         ("pal8", "yuv420p", False),
         ("yuv420p", "yuv420p10le", True),
+        ("yuv411p", "yuv420p", False),
+        ("yuv411p", "yuv422p", True),
         ("gray", "yuv420p", True),
         ("gbrp", "yuv444p", True),
         ("nv12", "yuv420p", True),

@@ -36,6 +36,7 @@ def test_a_rung_is_known_by_all_that_made_it(wanted: Wanted) -> None:
         replace(wanted, recipe=replace(recipe, params="")),
         replace(wanted, preprocess="aqs-preprocess x1"),
         replace(wanted, video=replace(wanted.video, chroma_location="topleft")),
+        replace(wanted, video=replace(wanted.video, pixel_format="yuv411p")),
         replace(wanted, models={"vmaf": "vmaf_4k_v0.6.1"}),
     ]
     keys = [key(wanted), key(wanted, 23), key(wanted, 22.5), key(wanted, versions="ffmpeg 8")]
