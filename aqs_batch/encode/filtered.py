@@ -98,7 +98,8 @@ class WindowEncoder:
             def count(frame: int, before: int = done) -> None:
                 on_frame((before + frame) // len(targets))
 
-            luma_filter, folder = self._filter_for(target.crf), target.path.parent
+            told, folder = codec.x265_crf(recipe.codec, target.crf), target.path.parent
+            luma_filter = self._filter_for(told)
             done += run(decoder, encoder, raw, luma_filter, folder, count, self._stall_s)
 
 

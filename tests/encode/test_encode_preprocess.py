@@ -20,8 +20,9 @@ from aqs_batch.analysis import checkpoint
 from aqs_batch.cli import commands
 from aqs_batch.config import load
 from aqs_batch.encode import child, codec, command
-from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.codec import Codec, Recipe
 from aqs_batch.encode.command import Target
+from aqs_batch.encode.filtered import LumaFilter, WindowEncoder
 from aqs_batch.encode.ladder import Encoder
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.raw_frames import Luma
@@ -284,3 +285,22 @@ def test_a_filter_that_is_not_there_is_told_before_any_file(
     assert done.return_value == 2
     assert f"the preprocess filter {said}" in done.output
     assert "scored" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("recipe", "crf", "told"),
+    [(Recipe(Codec.X265, "ultrafast"), 22.3, 22.3), (Recipe(Codec.SVTAV1, "11"), 63, 51)],
+)
+def test_the_filter_is_told_a_crf_of_the_encoder_that_it_learned(
+    recipe: Recipe, crf: float, told: float, make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """By SVT-AV1's own, which go up to 63, it had sharpened beyond what it was trained for."""
+    said: list[float] = []
+
+    def filter_for(of: float) -> LumaFilter:
+        said.append(of)
+        return lambda window, bit_depth: window[1]
+
+    encoder = WindowEncoder(ffmpeg_path, probe(make_clip(seconds=0.4)), recipe, filter_for)
+    encoder(WHOLE, [Target(crf, tmp_path / "x.mkv", "matroska")], lambda frame: None)
+    assert said == [told]
