@@ -23,7 +23,7 @@ from aqs_batch.config import load
 from aqs_batch.encode import inventory
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.events import Progress
-from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.ingest.probe import probe
 from aqs_batch.lookahead import MOST_SEQUENCES
 from aqs_batch.pipeline import Workbench, WorstMoments, look_ahead, process
 from aqs_batch.records import Video
@@ -89,11 +89,10 @@ def test_a_long_film_that_was_begun_ahead_is_probed_once(
 
 
 def test_what_holds_without_settings_is_what_the_settings_say() -> None:
-    """Training scores, and the bench probes, without any: they speak of the tool as it is."""
-    said, limits = Settings().analysis, Settings().limits
+    """Training scores without any: it speaks of the tool as it is."""
+    said = Settings().analysis
     told = Scoring(said.alpha, Aggregation(said.aggregation), said.penalties.vector())
     assert told == Scoring()
-    assert Limits(limits.max_pixels, limits.max_streams, limits.max_packets) == Limits()
 
 
 class Blank:

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass, replace
 from fractions import Fraction as Ratio
 from pathlib import Path
-from typing import Protocol
 
 import av
 import av.container
@@ -23,6 +22,7 @@ from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
 from aqs_batch.ingest.stream_time import StreamTime
 from aqs_batch.records import DAMAGED, Fraction, Video
+from aqs_batch.settings import LimitSettings
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
@@ -31,26 +31,6 @@ _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"
 MOST_SECONDS = 400_000  # of bit rate: of 111 hours; a clock that leaps must not fill the memory
 JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
 ROUNDED_S = 0.0011  # and than this: Matroska rounds to milliseconds, 240 fps had been variable
-
-
-class Bounds(Protocol):
-    """What a file may ask for at most; the [limits] of the settings are such."""
-
-    @property
-    def max_pixels(self) -> int: ...
-    @property
-    def max_streams(self) -> int: ...
-    @property
-    def max_packets(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds before a file is refused unopened or undecoded."""
-
-    max_pixels: int = 8192 * 8192
-    max_streams: int = 128
-    max_packets: int = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +44,7 @@ class _Packets:
     damaged: bool
 
 
-def probe(path: Path, limits: Bounds = Limits()) -> Video:
+def probe(path: Path, limits: LimitSettings = LimitSettings()) -> Video:
     """Probe one file.
 
     Raises MediaError when it is not a readable video, RefusedMedia when it is outside the limits.
@@ -111,7 +91,7 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
 
 
 def _describe(
-    path: Path, size: int, container: av.container.InputContainer, limits: Bounds
+    path: Path, size: int, container: av.container.InputContainer, limits: LimitSettings
 ) -> Video:
     stream = _pick_stream(container, limits)
     said = colour.tags_of(stream.codec_context)  # before a decoder has changed what the stream says
@@ -200,7 +180,7 @@ def _stream_line(stream: av.stream.Stream) -> str:
 
 
 def _pick_stream(
-    container: av.container.InputContainer, limits: Bounds
+    container: av.container.InputContainer, limits: LimitSettings
 ) -> av.video.stream.VideoStream:
     if (kind := container.format.name).endswith(_IMAGE_FORMATS):
         if sum(p.size > 0 for p in itertools.islice(container.demux(), 2)) > 1:
@@ -232,7 +212,7 @@ def _pick_stream(
     raise MediaError("no video stream")
 
 
-def _check_pixels(width: int, height: int, limits: Bounds) -> None:
+def _check_pixels(width: int, height: int, limits: LimitSettings) -> None:
     if width * height > limits.max_pixels:
         raise RefusedMedia(
             f"{width}x{height} pixels, more than the limit of {limits.max_pixels}",
@@ -243,7 +223,7 @@ def _check_pixels(width: int, height: int, limits: Bounds) -> None:
 def _read_packets(
     container: av.container.InputContainer,
     stream: av.video.stream.VideoStream,
-    limits: Bounds,
+    limits: LimitSettings,
     first: FirstFrame,
     fields: Mpeg2Fields,
 ) -> _Packets:

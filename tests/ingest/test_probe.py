@@ -11,7 +11,8 @@ from aqs_batch import colour, ffmpeg, side_data
 from aqs_batch.encode import inventory, plan
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import sampling
-from aqs_batch.ingest.probe import Limits, probe
+from aqs_batch.ingest.probe import probe
+from aqs_batch.settings import LimitSettings
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
@@ -75,16 +76,19 @@ def test_a_codec_is_called_as_players_call_it_whatever_decodes_it(make_clip) -> 
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        (Limits(max_pixels=320 * 240 - 1), "320x240 pixels, more than the limit of 76799"),
-        (Limits(max_streams=1), "2 streams, more than the limit of 1"),
-        (Limits(max_packets=24), "more than 24 packets of video"),
+        (LimitSettings(max_pixels=320 * 240 - 1), "320x240 pixels, more than the limit of 76799"),
+        (LimitSettings(max_streams=1), "2 streams, more than the limit of 1"),
+        (LimitSettings(max_packets=24), "more than 24 packets of video"),
     ],
 )
-def test_what_is_beyond_a_limit_is_refused(make_clip, limits: Limits, says: str) -> None:
+def test_what_is_beyond_a_limit_is_refused(make_clip, limits: LimitSettings, says: str) -> None:
     path = make_clip("sound.mp4", inputs=("-f", "lavfi", "-t", "1", "-i", "sine"), options=X264)
     with pytest.raises(RefusedMedia, match=says):
         probe(path, limits)
-    assert probe(path, Limits(max_pixels=320 * 240, max_streams=2, max_packets=26)).codec == "h264"
+    assert (
+        probe(path, LimitSettings(max_pixels=320 * 240, max_streams=2, max_packets=26)).codec
+        == "h264"
+    )
 
 
 def test_rates_are_in_thousands_of_bits_a_second(make_clip) -> None:
