@@ -14,7 +14,7 @@ from aqs_batch import __version__
 from aqs_batch.analysis import tiles
 from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
-from aqs_batch.analysis.score import Aggregation, Scoring, score_sequence
+from aqs_batch.analysis.score import score_sequence
 from aqs_batch.clock import iso
 from aqs_batch.config import environment
 from aqs_batch.errors import MediaError, RefusedMedia, SettingsError, reason_and_place
@@ -57,7 +57,6 @@ class Workbench:
     ffmpeg: Ffmpeg
     checkpoint: Checkpoint
     engine: Engine
-    scoring: Scoring
 
 
 def set_up(
@@ -67,7 +66,7 @@ def set_up(
 
     `on_convert` is called where the model is converted first, once on every machine.
     """
-    analysis, model = settings.analysis, settings.model
+    model = settings.model
     backend = choose_backend(
         checkpoint,
         model.backend,
@@ -82,9 +81,6 @@ def set_up(
         ffmpeg=find_ffmpeg(settings.ffmpeg.path),
         checkpoint=checkpoint,
         engine=Engine(backend, checkpoint.card, model.batch),
-        scoring=Scoring(
-            analysis.alpha, Aggregation(analysis.aggregation), analysis.penalties.vector()
-        ),
     )
 
 
@@ -226,8 +222,8 @@ def _scored(
 
 
 def _landed(sequence: _InFlight, bench: Workbench) -> tuple[Pixels, SequenceScore]:
-    scores = sequence.tiles.result()
-    return sequence.picture, score_sequence(sequence.t_s, scores, bench.scoring, sequence.scene)
+    scores, scoring = sequence.tiles.result(), bench.settings.analysis
+    return sequence.picture, score_sequence(sequence.t_s, scores, scoring, sequence.scene)
 
 
 class WorstMoments:

@@ -28,9 +28,9 @@ _VIDEO_EXTENSIONS = (
     "mpeg mpg mts mxf nut obu ogm ogv qt rm rmvb ts vob webm wmv wtv y4m 264 265 h264 h265 hevc"
 )
 
-
 MOMENTS = 2  # raised when other moments of a file are chosen: they make other scores
 ENCODE_KEY = "encode-"  # how the settings keys of encode jobs begin
+Aggregation = Literal["noisy_or", "max", "rms", "mean"]
 
 
 def _of_form(pattern: str, form: str) -> AfterValidator:
@@ -130,7 +130,7 @@ class Penalties(_Section):
         return tuple(getattr(self, a.value) for a in Artifact)
 
 
-class Analysis(_Section):
+class AnalysisSettings(_Section):
     """What is looked at, and how it adds up."""
 
     interval_s: float = Field(1.0, gt=0)
@@ -138,7 +138,7 @@ class Analysis(_Section):
     tiles: int = Field(4, ge=1, le=256)
     max_height: int = Field(1080, ge=224)
     alpha: float = Field(0.6, ge=0, le=1)
-    aggregation: Literal["noisy_or", "max", "rms", "mean"] = "noisy_or"
+    aggregation: Aggregation = "noisy_or"
     threshold: float | Literal["model"] = "model"
     penalties: Penalties = Penalties()
 
@@ -301,7 +301,7 @@ class Settings(_Section):
     output: Output = Output()
     ffmpeg: FfmpegSettings = FfmpegSettings()
     model: Model = Model()
-    analysis: Analysis = Analysis()
+    analysis: AnalysisSettings = AnalysisSettings()
     run: Run = Run()
     encode: Encode = Encode()
     limits: LimitSettings = LimitSettings()

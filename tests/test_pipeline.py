@@ -17,7 +17,6 @@ import pytest
 from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import Checkpoint, ModelCard
 from aqs_batch.analysis.engine import Engine, Floats
-from aqs_batch.analysis.score import Aggregation, Scoring
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.config import load
 from aqs_batch.encode import inventory
@@ -28,7 +27,6 @@ from aqs_batch.lookahead import MOST_SEQUENCES
 from aqs_batch.pipeline import Workbench, WorstMoments, look_ahead, process
 from aqs_batch.records import Video
 from aqs_batch.reports.summary import WORST_MOMENTS
-from aqs_batch.settings import Settings
 
 
 def test_the_pictures_kept_are_those_of_the_worst_moments() -> None:
@@ -88,13 +86,6 @@ def test_a_long_film_that_was_begun_ahead_is_probed_once(
     assert (sorted(probed), scored) == (sorted(films), films)
 
 
-def test_what_holds_without_settings_is_what_the_settings_say() -> None:
-    """Training scores without any: it speaks of the tool as it is."""
-    said = Settings().analysis
-    told = Scoring(said.alpha, Aggregation(said.aggregation), said.penalties.vector())
-    assert told == Scoring()
-
-
 class Blank:
     """A backend that knows nothing."""
 
@@ -112,7 +103,7 @@ def bench_for(**flags: object) -> Workbench:
     card = ModelCard("blank", "1", "none", "2026-01-01")
     checkpoint = Checkpoint(Path("blank.safetensors"), card, "0")
     engine = Engine(Blank(), card, 8)
-    return Workbench(settings, "key", ffmpeg.find(), checkpoint, engine, Scoring())
+    return Workbench(settings, "key", ffmpeg.find(), checkpoint, engine)
 
 
 SAID = {

@@ -7,13 +7,13 @@ from typing import Any
 
 from aqs_batch import ffmpeg
 from aqs_batch.analysis import tiles
-from aqs_batch.analysis.score import Scoring, score_sequence, score_video
+from aqs_batch.analysis.score import score_sequence, score_video
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import QualityLevel, SequenceScore, TileScores
-from aqs_batch.settings import Analysis
+from aqs_batch.settings import AnalysisSettings
 from training.manifest import Source
 
 DECODE_LIMIT_S = 300.0
@@ -38,7 +38,7 @@ def clean_sources(
 
 
 def _scored(source: Source, scores: Scores, thresholds: tuple[float, ...]) -> dict[str, Any]:
-    video, settings = probe(source.path), Analysis()
+    video, settings = probe(source.path), AnalysisSettings()
     plan = sampling.plan(video, settings.interval_s, settings.max_sequences)
     height, width = sampling.analysed_size(video, settings.max_height)
     decoding = decode.Decoding(ffmpeg.find().path, height, width, DECODE_LIMIT_S)
@@ -46,7 +46,7 @@ def _scored(source: Source, scores: Scores, thresholds: tuple[float, ...]) -> di
     for number, sequence in enumerate(decode.sequences(video, plan, decoding, Stamps())):
         corners = sampling.tile_corners(number, settings.tiles, height, width)
         cut = tiles.cut(sequence.frames, corners)
-        rows.append(score_sequence(sequence.t_s, scores(cut), Scoring(), sequence.scene))
+        rows.append(score_sequence(sequence.t_s, scores(cut), settings, sequence.scene))
     score = score_video(rows, thresholds)
     return {
         "aqs": score.aqs,

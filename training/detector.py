@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from aqs_batch import analysis
 from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Backend, Engine
-from aqs_batch.analysis.score import Scoring, artifact_component
 from aqs_batch.analysis.score import aqs as aqs_of
+from aqs_batch.analysis.score import artifact_component
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.records import TileScores
+from aqs_batch.settings import AnalysisSettings
 from training.remembered import Arrays, digest, remembered
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ class Detector:
 
     def read(self, tiles: Iterable[Tile]) -> Read:
         """The same as arrays, with the AQS of each tile."""
-        scores, scoring = self.scores(tiles), Scoring()
+        scores, scoring = self.scores(tiles), AnalysisSettings()
         return Read(
             np.array([s.probability for s in scores]),
             np.array([s.intensity for s in scores]),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass, field
-from enum import Enum
 
 from aqs_batch.records import (
     FRAMES_PER_SEQUENCE,
@@ -17,65 +16,38 @@ from aqs_batch.records import (
     SequenceScore,
     TileScores,
 )
+from aqs_batch.settings import Aggregation, AnalysisSettings
 
-
-class Aggregation(Enum):
-    """How ten impacts become one artifact component."""
-
-    NOISY_OR = "noisy_or"
-    MAX = "max"
-    RMS = "rms"
-    MEAN = "mean"
-
-
-DEFAULT_PENALTIES = {
-    Artifact.BLOCKING: 1.2,
-    Artifact.RINGING: 1.2,
-    Artifact.GHOSTING: 1.8,
-    Artifact.JUDDER: 1.7,
-    Artifact.GAUSSIAN_NOISE: 1.3,
-    Artifact.IMPULSE_NOISE: 2.0,
-    Artifact.MOTION_BLUR: 1.3,
-    Artifact.DEFOCUS_BLUR: 1.4,
-    Artifact.COLOR_BANDING: 1.5,
-    Artifact.COLOR_SATURATION: 1.6,
+# How ten impacts, each 0-1, become one artifact component.
+_COMBINED: Mapping[Aggregation, Callable[[Rows[float]], float]] = {
+    "noisy_or": lambda impacts: 1.0 - math.prod(1.0 - impact for impact in impacts),
+    "max": max,
+    "rms": lambda impacts: math.sqrt(sum(impact * impact for impact in impacts) / len(impacts)),
+    "mean": lambda impacts: sum(impacts) / len(impacts),
 }
 
 
-@dataclass(frozen=True)
-class Scoring:
-    """The settings that turn model outputs into AQS; part of the settings key."""
-
-    alpha: float = 0.6
-    aggregation: Aggregation = Aggregation.NOISY_OR
-    penalties: tuple[float, ...] = field(default=tuple(DEFAULT_PENALTIES[a] for a in Artifact))
-
-
-def artifact_component(probability: Rows[float], intensity: Rows[float], scoring: Scoring) -> float:
+def artifact_component(
+    probability: Rows[float], intensity: Rows[float], scoring: AnalysisSettings
+) -> float:
     """Combine ten probabilities and intensities (0-1) into one damage figure, 0-1.
 
     impact_i = min(1, penalty_i x probability_i x intensity_i); noisy_or is 1 - prod(1 - impact_i).
     """
     impacts = [
         min(1.0, penalty * p * i)
-        for penalty, p, i in zip(scoring.penalties, probability, intensity, strict=True)
+        for penalty, p, i in zip(scoring.penalties.vector(), probability, intensity, strict=True)
     ]
-    if scoring.aggregation is Aggregation.NOISY_OR:
-        return 1.0 - math.prod(1.0 - impact for impact in impacts)
-    if scoring.aggregation is Aggregation.MAX:
-        return max(impacts)
-    if scoring.aggregation is Aggregation.RMS:
-        return math.sqrt(sum(impact * impact for impact in impacts) / len(impacts))
-    return sum(impacts) / len(impacts)
+    return _COMBINED[scoring.aggregation](impacts)
 
 
-def aqs(quality: float, damage: float, scoring: Scoring) -> float:
+def aqs(quality: float, damage: float, scoring: AnalysisSettings) -> float:
     """AQS = alpha x quality + (1 - alpha) x (1 - artifact component), all 0-1."""
     return scoring.alpha * quality + (1 - scoring.alpha) * (1 - damage)
 
 
 def score_sequence(
-    t_s: float, tiles: Rows[TileScores], scoring: Scoring, scene: int = 0
+    t_s: float, tiles: Rows[TileScores], scoring: AnalysisSettings, scene: int = 0
 ) -> SequenceScore:
     """One sequence: the mean of its tiles' AQS, components, probabilities and intensities."""
     damages = [artifact_component(t.probability, t.intensity, scoring) for t in tiles]

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from aqs_batch.analysis.score import Scoring, score_sequence, score_video, video_aqs
+from aqs_batch.analysis.score import score_sequence, score_video, video_aqs
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
+from aqs_batch.settings import AnalysisSettings
 from aqs_batch.store import Analysis, JobStatus, RunFile, RunKind, Store, database
 from bench.standin import analysis_of
 
@@ -31,7 +32,8 @@ def analysis(make_clip) -> Analysis:
         return TileScores(x, 0.25, 0.5, (0.125,) * 10, (0.75,) * 10)
 
     sequences = tuple(
-        score_sequence(float(n), [tile(0.25), tile(0.5)], Scoring(), scene=n) for n in range(3)
+        score_sequence(float(n), [tile(0.25), tile(0.5)], AnalysisSettings(), scene=n)
+        for n in range(3)
     )
     pictured = dataclasses.replace(sequences[1], thumbnail=b"jpeg")
     provenance = Provenance("aqs-b0 1", KEY, "cpu", "torch", 2, "9", "0.1")
@@ -69,7 +71,9 @@ def test_sequences_of_unlike_numbers_of_tiles_keep_their_own(
         for n in range(6)
     ]
     parts = ([tiles[0]], tiles[1:4], tiles[4:])
-    sequences = tuple(score_sequence(float(n), own, Scoring()) for n, own in enumerate(parts))
+    sequences = tuple(
+        score_sequence(float(n), own, AnalysisSettings()) for n, own in enumerate(parts)
+    )
     job = store.claim(queued(store).id, "w", 0.0, LEASE_S, ATTEMPTS)
     assert job is not None
     store.save(job, dataclasses.replace(analysis, sequences=sequences), 0.5)
