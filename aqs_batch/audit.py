@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from aqs_batch.batch import ELSEWHERE, Batch
+from aqs_batch.batch import Batch
 from aqs_batch.bitrot import Reading
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import FolderGone, MediaError, reason_of
@@ -276,7 +276,7 @@ class Audit:
             began = self._clock.steady()
             item = Found(Path(self._here, name), name, place.problem)
             entry = self._batch.one(item, print_=place.fingerprint, again=False)
-            if entry.reason == ELSEWHERE:  # it stays pending
+            if entry is None:  # it stays pending
                 continue
             if entry.status is Status.FAILED and self._went(place, todo, found):
                 continue

@@ -25,7 +25,6 @@ from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
 from aqs_batch.worker import POLL_S, End, Process, Worker, scoring
 
-ELSEWHERE = "another process is working on this file"
 LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
 
@@ -104,7 +103,7 @@ class Batch:
             self._upcoming = [f for f in files[number : number + LOOK_AT] if not f.problem]
             self._listen(Event(EventKind.STARTED, item.file, place))
             entry = self.one(item, force=force)
-            if entry.reason == ELSEWHERE:
+            if entry is None:
                 elsewhere.append((item, place))
             else:
                 self._finish(item, entry, place, force)
@@ -123,7 +122,7 @@ class Batch:
         """What becomes of a file that another process had in hand: its result, or our own."""
         self._upcoming = []
         limits, told = self._settings.limits, False
-        while (entry := self.one(item)).reason == ELSEWHERE:
+        while (entry := self.one(item)) is None:
             if not told:
                 self._listen(Event(EventKind.WAITING, item.file))
                 told = True
@@ -144,11 +143,11 @@ class Batch:
 
     def one(
         self, item: Found, *, print_: str = "", force: bool = False, again: bool = True
-    ) -> RunFile:
-        """What becomes of one file; `print_` is its fingerprint where that is known.
+    ) -> RunFile | None:
+        """What becomes of one file; None: another process has it in hand.
 
-        With `again`, what failed before is tried again; without, what may pass is tried again
-        another time. Raises Stopped when told to stop.
+        `print_` is its fingerprint where that is known. With `again`, what failed before is tried
+        again; without, what may pass is tried again another time. Raises Stopped when told to stop.
         """
         try:
             if item.problem:
@@ -164,7 +163,7 @@ class Batch:
         except AqsError as error:
             return RunFile(item.file, print_, self.key, Status.FAILED, str(error), error.hint)
 
-    def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile:
+    def _work(self, item: Found, print_: str, force: bool, again: bool) -> RunFile | None:
         worker = self._with_model()
         limits = self._settings.limits
         now, most = self._clock.now(), limits.max_attempts
@@ -213,11 +212,11 @@ class Batch:
                     seen.add(print_)
                     yield item.path
 
-    def _elsewhere(self, item: Found, print_: str) -> RunFile:
+    def _elsewhere(self, item: Found, print_: str) -> RunFile | None:
         """The job was not to be had: done meanwhile, set aside, or in another process's hands."""
         if self._store.aqs(print_, self.key) is not None:
             return RunFile(item.file, print_, self.key, Status.UNCHANGED)
         job = self._store.job(print_, self.key)
         if job is not None and job.status in (JobStatus.QUARANTINED, JobStatus.FAILED):
             return RunFile(item.file, print_, self.key, Status.FAILED, job.reason, job.hint)
-        raise MediaError(ELSEWHERE, hint="Run again when it has finished.")
+        return None
