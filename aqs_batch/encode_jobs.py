@@ -12,7 +12,7 @@ from aqs_batch import encoding, preprocessing
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import trash, trial
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.errors import (
     AqsError,
     EncodeError,
@@ -75,7 +75,7 @@ class EncodeJobs:
         asked, found = self._settings.encode, find_ffmpeg(self._settings.ffmpeg.path)
         if asked.strength:
             preprocessing.shipped()
-        trial.check(found, Recipe(Codec(asked.codec), asked.preset, asked.params))
+        trial.check(found, Recipe(asked.codec, asked.preset, asked.params))
 
     def after(self, path: Path, entry: RunFile, tell: Tell, *, force: bool = False) -> RunFile:
         """Re-encode a file whose analysis went well; a failure is told in the entry's reason.

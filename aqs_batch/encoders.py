@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Codec(StrEnum):
+    """An encoder by the name its users know."""
+
+    X265 = "x265"
+    X264 = "x264"
+    SVTAV1 = "svtav1"
+
 
 X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
@@ -12,7 +22,7 @@ AV1_PRESETS = tuple(str(number) for number in range(14))
 # Raised when filtered rungs made before can no longer be compared with those made now: the first of
 # 1080p and more were encoded for 720,000 frames a second.
 FILTERED_FORMAT = 2
-CRF_MAX = {"x265": 51.0, "x264": 51.0, "svtav1": 63.0}
+CRF_MAX = {Codec.X265: 51.0, Codec.X264: 51.0, Codec.SVTAV1: 63.0}
 
 _OURS = {
     "crf", "qp", "bitrate", "lossless", "pass", "stats", "rc", "tbr", "qmin", "qmax", "cqp",
@@ -21,12 +31,12 @@ _OURS = {
 }  # fmt: skip
 
 
-def refused_crf(codec: str, crfs: Iterable[float]) -> str:
+def refused_crf(codec: Codec, crfs: Iterable[float]) -> str:
     """What a codec wants of its CRFs where it does not take all of these, "" where it does.
 
     SVT-AV1 gets whole numbers of ffmpeg, and 0 is none to it: 0 and 0.5 had been its own 35.
     """
-    most, is_av1 = CRF_MAX[codec], codec == "svtav1"
+    most, is_av1 = CRF_MAX[codec], codec is Codec.SVTAV1
     if all((1 if is_av1 else 0) <= crf <= most and not (is_av1 and crf % 1) for crf in crfs):
         return ""
     said = f"crf of {codec} goes from {'1' if is_av1 else '0'} to {most:g}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from aqs_batch import preprocessing
 from aqs_batch.atomic import remove_abandoned
 from aqs_batch.encode import admission, choose, covers, inventory, output, plan, siting, vmaf
-from aqs_batch.encode.codec import Codec, Recipe, crf_range
+from aqs_batch.encode.codec import Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import LadderMaker, Made, Progress, Tools, Wanted
 from aqs_batch.encode.output import Container
@@ -73,7 +73,7 @@ def encode(order: Order) -> Result:
     video = siting.told(order.ffmpeg.path, probe(order.path, limits))
     held = inventory.take(order.path, video.stream_index)
     warnings = admission.admit(video, held, asked)
-    recipe = Recipe(Codec(asked.codec), asked.preset, asked.params)
+    recipe = Recipe(asked.codec, asked.preset, asked.params)
     container = output.container_of(order.ffmpeg.path, video, held, recipe.codec)
     output_dir = Path(order.settings.output.dir)
     remove_abandoned(output_dir / LOGS, now_s=time.time())

@@ -8,8 +8,8 @@ from pathlib import Path
 from aqs_batch import side_data
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import codec, inventory, output, siting, trash
-from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.pixels import are_as_fine
+from aqs_batch.encoders import Codec
 from aqs_batch.encoding import Result
 from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ffmpeg import find as find_ffmpeg
@@ -96,7 +96,7 @@ class Replacing:
 
     def _lacks(self, video: Video) -> list[str]:
         """What the encoder that is asked for, or every container, will leave out."""
-        kind = Codec(self._settings.encode.codec)
+        kind = self._settings.encode.codec
         held = inventory.take(video.path, video.stream_index)
         tool = find_ffmpeg(self._settings.ffmpeg.path).path
         container = output.container_of(tool, siting.told(tool, video), held, kind)

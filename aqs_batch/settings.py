@@ -172,7 +172,7 @@ class Encode(_Section):
     """Whether and how files are re-encoded and measured."""
 
     enabled: bool = False
-    codec: Literal["x265", "x264", "svtav1"] = "x265"
+    codec: encoders.Codec = encoders.Codec.X265
     preset: str = "medium"
     crf: tuple[float, ...] = Field((22.0, 26.0, 30.0, 34.0), min_length=1, max_length=32)
     params: _Params = ""
@@ -193,7 +193,7 @@ class Encode(_Section):
     @model_validator(mode="after")
     def _fits_its_codec(self) -> Self:
         """A preset or CRF that the encoder lacks is told here, not by every file."""
-        is_av1 = self.codec == "svtav1"
+        is_av1 = self.codec is encoders.Codec.SVTAV1
         if self.preset not in (encoders.AV1_PRESETS if is_av1 else encoders.X26X_PRESETS):
             known = "0 to 13" if is_av1 else ", ".join(encoders.X26X_PRESETS)
             raise ValueError(f"{self.codec} has no preset {self.preset}; it has {known}")

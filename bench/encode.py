@@ -22,8 +22,9 @@ from pathlib import Path
 from aqs_batch import encoding, ffmpeg
 from aqs_batch.config import load
 from aqs_batch.encode import child, command, pair, plan, vmaf
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe

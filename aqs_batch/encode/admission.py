@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aqs_batch import side_data
 from aqs_batch.encode import codec
-from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.command import even_size
 from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
@@ -33,7 +32,7 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
             hint="Keep this file as it is.",
         )
     warnings = []
-    coded = codec.pixel_format(video, Codec(asked.codec))
+    coded = codec.pixel_format(video, asked.codec)
     if not are_as_fine(coded, video.pixel_format):
         warnings.append(f"less chroma or depth: {video.pixel_format} becomes {coded}")
     if video.hdr:

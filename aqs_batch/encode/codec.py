@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from aqs_batch.encode import pixels
-from aqs_batch.encoders import CRF_MAX, refused_crf
+from aqs_batch.encoders import CRF_MAX, Codec, refused_crf
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Video
-
-
-class Codec(Enum):
-    """An encoder by the name its users know."""
-
-    X265 = "x265"
-    X264 = "x264"
-    SVTAV1 = "svtav1"
 
 
 @dataclass(frozen=True)
@@ -37,12 +28,12 @@ _BIT_DEPTHS = {Codec.X265: (8, 10, 12), Codec.X264: (8, 10), Codec.SVTAV1: (8, 1
 
 def crf_range(codec: Codec) -> tuple[float, float]:
     """Lowest and highest CRF that a search may use; a ladder may name lower ones."""
-    return 4.0, CRF_MAX[codec.value]
+    return 4.0, CRF_MAX[codec]
 
 
 def check_crf(codec: Codec, crf: float) -> None:
     """Raises EncodeError for a CRF the encoder does not know."""
-    if refused := refused_crf(codec.value, [crf]):
+    if refused := refused_crf(codec, [crf]):
         raise EncodeError(f"{refused}, not {crf:g}", hint="Name other values with --crf.")
 
 
@@ -51,7 +42,7 @@ def x265_crf(codec: Codec, crf: float) -> float:
 
     Told SVT-AV1's own, it sharpened as it was never trained to: VMAF gained, NEG did not.
     """
-    return crf * (CRF_MAX[Codec.X265.value] / CRF_MAX[codec.value])
+    return crf * (CRF_MAX[Codec.X265] / CRF_MAX[codec])
 
 
 def is_rgb(pixel_format: str) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch.encode import child, command, covers, cropping, inventory, siting
-from aqs_batch.encode.codec import Codec
 from aqs_batch.encode.inventory import Inventory, Picture, Stream
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.records import Check, Rung, Video
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from aqs_batch.encode import codec
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Filter, one_size, source_filters
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.vmaf import Side
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import Misaligned
 from aqs_batch.records import Video
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aqs_batch.encode import command, pixels
-from aqs_batch.encode.codec import Codec
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import child
 from aqs_batch.records import Video

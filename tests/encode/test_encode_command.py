@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.encode import choose, codec, command, trial
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Piped, Target
 from aqs_batch.encode.plan import Window
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, SettingsError
 from aqs_batch.ffmpeg import find
 from aqs_batch.ingest.probe import probe

@@ -12,9 +12,10 @@ import pytest
 from aqs_batch import ffmpeg
 from aqs_batch.encode import admission, child, command, covers, inventory, output
 from aqs_batch.encode.admission import OPAQUE
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ingest.probe import probe
 from aqs_batch.settings import Encode

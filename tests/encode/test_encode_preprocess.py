@@ -19,13 +19,14 @@ from aqs_batch import encoding, ffmpeg, preprocessing
 from aqs_batch.analysis import checkpoint
 from aqs_batch.cli import commands
 from aqs_batch.config import load
-from aqs_batch.encode import child, codec, command
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode import child, command
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
 from aqs_batch.encode.filtered import LumaFilter, WindowEncoder
 from aqs_batch.encode.ladder import Encoder
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import RefusedMedia, SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
@@ -109,7 +110,7 @@ def test_an_encode_through_the_filter_has_the_same_encoder(
     """Of pictures so large or so few x265 had been told 720,000 frames a second: half the bytes."""
     every = ("-vf", "select='mod(n,3)'", "-fps_mode", "vfr")
     source = make_clip(name, size=size, options=(*every, "-frames:v", str(frames), "-crf", "10"))
-    video, recipe = probe(source), Recipe(codec.Codec.X265, "ultrafast")
+    video, recipe = probe(source), Recipe(Codec.X265, "ultrafast")
     straight, piped = tmp_path / "straight.mkv", tmp_path / "piped.mkv"
     target = Target(30.0, straight, "matroska")
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")

@@ -13,9 +13,10 @@ import pytest
 
 from aqs_batch import ffmpeg
 from aqs_batch.encode import child, command, pair, plan, vmaf
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.segments import measure_in_parts
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Video

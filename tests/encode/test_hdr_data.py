@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.encode import child, command, inventory
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE
+from aqs_batch.encoders import Codec
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Check
 

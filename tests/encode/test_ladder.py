@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.encode import plan
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
+from aqs_batch.encoders import Codec
 from aqs_batch.ingest.probe import probe
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.encode import child, command, inventory, lossless, output, siting
-from aqs_batch.encode.codec import Codec, Recipe
+from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.encoders import Codec
 from aqs_batch.ingest.probe import probe
 
 RECIPES = {
