@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from aqs_batch.atomic import replace_text
@@ -19,11 +20,20 @@ HEARTBEAT_FILE = "heartbeat.json"  # of a second service of one folder heartbeat
 BEAT_S = 10.0
 
 
+class State(StrEnum):
+    """What a service is at; the values are what its heartbeat says, a public interface."""
+
+    IDLE = "idle"
+    WORKING = "working"
+    WAITING = "waiting"  # for the database or the disk
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True)
 class Pulse:
     """What the service says of itself each time; times in seconds."""
 
-    state: str  # "idle", "working", "waiting" (for the database or the disk), "stopped"
+    state: State
     why: str  # what is waited for, or done instead of a file
     file: str
     jobs: dict[str, int]
@@ -76,7 +86,7 @@ def _is_taken(file: Path) -> bool:
     """Whether another service of this machine is at work that beats there."""
     try:
         beat = json.loads(file.read_bytes())
-        return beat["state"] != "stopped" and is_at_work(str(beat["service"]))
+        return beat["state"] != State.STOPPED and is_at_work(str(beat["service"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -100,7 +110,7 @@ def check(output_dir: Path, now_s: float, most_s: float) -> list[str]:
         return [f"no service has written {output_dir / HEARTBEAT_FILE} yet"]
     beats = [_beat(file) for file in files]
     if len(beats) > 1:  # one that was stopped on purpose is no matter while another goes on
-        beats = [beat for beat in beats if beat.state != "stopped"] or beats[:1]
+        beats = [beat for beat in beats if beat.state != State.STOPPED] or beats[:1]
     found = [beat.wrong(now_s, most_s) for beat in beats]
     quarantined = max(beat.quarantined for beat in beats)
     if quarantined:
@@ -125,13 +135,13 @@ class _Beat:
         who = "the service" if self.file.name == HEARTBEAT_FILE else f"that of {self.file.name}"
         if self.unread:
             return f"no heartbeat in {self.file} ({self.unread})"
-        if self.state == "stopped":
+        if self.state == State.STOPPED:
             return f"{who} was stopped at {self.at}"
         if now_s - self.at_s < -most_s:  # or a dead one had been well until then
             return f"{who} was last heard of at {self.at}, which is yet to come: was the clock set?"
         if now_s - self.at_s > most_s:
             return f"{who} was last heard of {now_s - self.at_s:.0f} s ago, {self.state}"
-        if self.state == "waiting":
+        if self.state == State.WAITING:
             return f"{who} waits for its database or disk{self.why and ': '}{self.why}"
         return ""
 

@@ -11,7 +11,7 @@ from aqs_batch.clock import Clock, iso
 from aqs_batch.encode_jobs import EncodeJobs, Tell
 from aqs_batch.errors import StoreError, reason_and_place
 from aqs_batch.events import Event, EventKind, Listener
-from aqs_batch.health import BEAT_S, notify
+from aqs_batch.health import BEAT_S, State, notify
 from aqs_batch.identity import is_gone, own_name
 from aqs_batch.intake import Intake
 from aqs_batch.onward import Onward, is_encoding
@@ -83,7 +83,7 @@ class Service:
         )
         with self._intake:
             notify("READY=1")
-            self._vitals.beat("idle")
+            self._vitals.beat(State.IDLE)
             try:
                 for place in self._onward.left():
                     self._onward.pass_on(place)
@@ -121,7 +121,7 @@ class Service:
             self._delay_s = 1.0
         except StoreError as error:
             self._listen(Event(EventKind.TROUBLE, facts={"reason": str(error), "hint": error.hint}))
-            self._vitals.beat("waiting", why=str(error), now=True)
+            self._vitals.beat(State.WAITING, why=str(error), now=True)
             self._clock.wait(self._delay_s)
             self._delay_s = min(2 * self._delay_s, LONGEST_WAIT_S)
             return True
@@ -147,7 +147,7 @@ class Service:
             return True
         if self._is_news and not (self._intake.waiting or self._is_ending()) and self._report():
             return True  # the first results are shown as soon as there is a moment
-        self._vitals.beat("idle")
+        self._vitals.beat(State.IDLE)
         idle_s = self._idle_s()
         if idle_s > 0 and not (self._once and self._is_done()):
             self._clock.wait(idle_s)
@@ -191,10 +191,10 @@ class Service:
     def _work(self, job: Job) -> None:
         name = str(job.path)
         self._listen(Event(EventKind.STARTED, name, {"attempt": job.attempts}))
-        self._vitals.beat("working", name, now=True)
+        self._vitals.beat(State.WORKING, name, now=True)
 
         def progress(done: int, of: int) -> None:
-            self._vitals.beat("working", name)
+            self._vitals.beat(State.WORKING, name)
             if job.settings_key == self._key:  # of an encode its frames are told otherwise
                 self._listen(Event(EventKind.PROGRESS, name, {"done": done, "planned": of}))
             if self._clock.now() >= self._until + AFTER_HOURS_S:
@@ -219,7 +219,7 @@ class Service:
         """
         self._listen(event)
         if event.kind is EventKind.TROUBLE:
-            self._vitals.beat("waiting", event.file, why=event.facts["reason"], now=True)
+            self._vitals.beat(State.WAITING, event.file, why=event.facts["reason"], now=True)
 
     def _teller(self, name: str) -> Tell:
         return lambda kind, facts: self._hear(Event(kind, name, facts))
@@ -305,7 +305,7 @@ class Service:
 
     def _beat_on(self) -> None:
         """Beat between the files of a report: thousands take longer than monitoring waits."""
-        self._vitals.beat("working", why="writing the report")
+        self._vitals.beat(State.WORKING, why="writing the report")
 
     def _close(self) -> None:
         """End the run; its last report, unless it was told to stop, also says when it ended."""
@@ -313,7 +313,7 @@ class Service:
             self._store.finish_run(self._run_id, iso(self._clock.now()))
             if not self._stop.requested:
                 self._tally.lacks_report = not self._report(is_last=True)
-            self._vitals.beat("stopped", now=True)
+            self._vitals.beat(State.STOPPED, now=True)
         except StoreError as error:
             self._tally.lacks_report = True
             self._listen(Event(EventKind.TROUBLE, facts={"reason": str(error), "hint": error.hint}))

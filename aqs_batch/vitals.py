@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aqs_batch.clock import Clock
 from aqs_batch.errors import StoreError
-from aqs_batch.health import Health, Pulse
+from aqs_batch.health import Health, Pulse, State
 from aqs_batch.intake import Intake
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
@@ -33,7 +33,7 @@ class Vitals:
         self._store, self._intake, self._tally, self._clock = store, intake, tally, clock
         self._health = Health(Path(settings.output.dir), settings.watch.prometheus_file)
 
-    def beat(self, state: str, file: str = "", *, why: str = "", now: bool = False) -> None:
+    def beat(self, state: State, file: str = "", *, why: str = "", now: bool = False) -> None:
         """Say so, unless it was said a moment ago; `now`: in any case."""
         steady = self._clock.steady()
         if not now and not self._health.is_due(steady):

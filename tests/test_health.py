@@ -16,8 +16,8 @@ from aqs_batch import health
 from aqs_batch.errors import SettingsError
 
 PULSE = health.Pulse(
-    state="idle", file="", why="", jobs={"queued": 2, "quarantined": 0}, files=7, waiting=1,
-    scored=3, failed=0, scan_s=0.1,
+    state=health.State.IDLE, file="", why="", jobs={"queued": 2, "quarantined": 0}, files=7,
+    waiting=1, scored=3, failed=0, scan_s=0.1,
 )  # fmt: skip
 
 
