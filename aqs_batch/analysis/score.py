@@ -7,6 +7,8 @@ import operator
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Rows
 
+import numpy as np
+
 from aqs_batch.records import (
     FRAMES_PER_SEQUENCE,
     Artifact,
@@ -84,7 +86,7 @@ def score_video(sequences: Rows[SequenceScore], thresholds: Rows[float]) -> Scor
     }
     return Score(
         aqs=value,
-        aqs_p5=percentile([s.aqs for s in sequences], 5),
+        aqs_p5=float(np.percentile([s.aqs for s in sequences], 5)),
         level=QualityLevel.of(value),
         quality_component=_mean([s.quality for s in sequences]),
         artifact_component=_mean([s.artifact_component for s in sequences]),
@@ -112,15 +114,6 @@ def _detail(
         worst_t_s=sequences[worst].t_s,
         threshold=threshold,
     )
-
-
-def percentile(values: Rows[float], percent: float) -> float:
-    """Percentile with linear interpolation between closest ranks."""
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def _mean(values: Rows[float]) -> float:

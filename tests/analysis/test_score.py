@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from aqs_batch.analysis.score import (
     aqs,
     artifact_component,
-    percentile,
     score_sequence,
     score_video,
 )
@@ -80,7 +79,7 @@ def test_a_video_is_the_mean_of_its_sequences_beside_its_worst_moments() -> None
     bad = score_sequence(4.0, [tile(0.0, 0.8)], s)
     score = score_video([good, good, good, bad], (0.15, *[0.9] * 9))
     assert score.aqs == pytest.approx((3 * good.aqs + bad.aqs) / 4)
-    assert score.aqs_p5 < good.aqs
+    assert score.aqs_p5 == pytest.approx(0.85 * bad.aqs + 0.15 * good.aqs)
     blocking = score.artifacts[Artifact.BLOCKING]
     assert blocking.severity == pytest.approx(0.02)  # probable, and mild: detected all the same
     assert blocking.time_share == 0.25
@@ -95,10 +94,3 @@ def test_a_sequence_is_the_mean_of_its_tiles() -> None:
     alone = [score_sequence(0.0, [t], s).aqs for t in (tile(1.0, 0.0), tile(0.5, 0.5))]
     assert both.aqs == pytest.approx(sum(alone) / 2)
     assert both.quality == 0.75
-
-
-@given(st.lists(unit, min_size=1, max_size=30))
-def test_the_percentile_lies_between_the_ends(values: list[float]) -> None:
-    assert min(values) <= percentile(values, 5) <= max(values)
-    assert percentile(values, 0) == min(values)
-    assert percentile(values, 100) == max(values)
