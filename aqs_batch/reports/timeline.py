@@ -77,6 +77,11 @@ def scene_count(sequences: Sequence[SequenceScore]) -> int:
     return len({sequence.scene for sequence in sequences})
 
 
+def strongest_of(sequence: SequenceScore) -> tuple[Artifact, float]:
+    """The artifact of the highest severity in a sequence, and that severity."""
+    return max(zip(Artifact, sequence.severity, strict=True), key=lambda pair: pair[1])
+
+
 def artifact_heat_map(sequences: Sequence[SequenceScore], duration_s: float) -> str:
     """Ten rows of severity (0-1) over time (s), with each row's peak in figures at its end."""
     end_s = _end(sequences, duration_s)
@@ -241,13 +246,10 @@ def _row_cells(
 
 
 def _moment(sequence: SequenceScore) -> str:
-    values = sequence.severity
     level = QualityLevel.of(sequence.aqs)
     words = f"{video_time(sequence.t_s)}: AQS {aqs_words(sequence.aqs)}, {level.value}"
-    strongest = max(range(len(values)), key=values.__getitem__, default=None)
-    if strongest is None or svg.step_of(values[strongest]) == 0:
-        return words
-    return f"{words}, most of all {label(list(Artifact)[strongest]).lower()}"
+    strongest, severity = strongest_of(sequence)
+    return f"{words}, most of all {label(strongest).lower()}" if svg.step_of(severity) else words
 
 
 def _x(t_s: float, end_s: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aqs_batch.records import Artifact, Outcome, QualityLevel, Rung, Score, SequenceScore, Video
+from aqs_batch.records import Outcome, QualityLevel, Rung, Score, SequenceScore, Video
 from aqs_batch.reports import svg
 from aqs_batch.reports.charts import bit_rate, gauge
 from aqs_batch.reports.explanations import EXPLANATIONS, Explanation, label
@@ -21,6 +21,7 @@ from aqs_batch.reports.timeline import (
     aqs_timeline,
     artifact_heat_map,
     scene_count,
+    strongest_of,
 )
 from aqs_batch.wording import aqs_words, decimal, size, video_time
 
@@ -182,11 +183,10 @@ def _moments(sequences: Sequence[SequenceScore]) -> tuple[Moment, ...]:
 
 
 def _cause(sequence: SequenceScore) -> str:
-    values = sequence.severity
-    strongest = max(range(len(values)), key=values.__getitem__, default=0)
-    if not values or svg.step_of(values[strongest]) == 0:
+    strongest, severity = strongest_of(sequence)
+    if svg.step_of(severity) == 0:
         return "no artifact stands out"
-    return f"{label(list(Artifact)[strongest])} {decimal(values[strongest])}"
+    return f"{label(strongest)} {decimal(severity)}"
 
 
 def _scored_size(video: Video, settings: Mapping[str, Any]) -> tuple[int, int]:
