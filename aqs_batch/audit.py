@@ -37,6 +37,7 @@ class Audit:
         self._store, self._settings, self._listen = store, settings, listen
         self._clock, self._stop = clock, stop
         self._until = float("inf")
+        self._here = ""
         self._batch = Batch(store, settings, self._hear, clock, stop)
         self._entries = self._batch.entries
         self._rules = Rules(
@@ -44,6 +45,7 @@ class Audit:
         )
         self._known: dict[str, Place] = {}
         self._audited: dict[str, Audited] = {}  # of those what audits have told, to compare with
+        self._unread: set[str] = set()  # files and folders that could not be looked at
         self._run_id = 0
 
     def run(self, folder: str, *, command: str, until: float = float("inf")) -> Findings:
@@ -125,7 +127,6 @@ class Audit:
 
     def _list(self, here: str) -> dict[str, Stamp]:
         listed: dict[str, Stamp] = {}
-        self._unread: set[str] = set()
         for name, stamp in scan(here, self._rules):
             if stamp is None:
                 self._unread.add(name)
