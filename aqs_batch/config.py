@@ -190,8 +190,3 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, str]) 
 def listed(text: str) -> list[str]:
     """The parts of a comma-separated value, blanks left out."""
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def environment() -> Mapping[str, str]:
-    """The process's own environment."""
-    return os.environ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,7 +17,6 @@ from aqs_batch.analysis.checkpoint import Checkpoint
 from aqs_batch.analysis.engine import Engine, choose_backend, usable_cores
 from aqs_batch.analysis.score import score_sequence
 from aqs_batch.clock import iso
-from aqs_batch.config import environment
 from aqs_batch.errors import MediaError, RefusedMedia, SettingsError, reason_and_place
 from aqs_batch.events import Progress
 from aqs_batch.ffmpeg import Ffmpeg
@@ -94,7 +94,7 @@ def cache_of(settings: Settings) -> Path:
         if settings.model.cache_dir:
             place = Path(settings.model.cache_dir)
         else:
-            home = environment().get("XDG_CACHE_HOME") or Path.home() / ".cache"
+            home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
             place = Path(home) / "aqs-batch"
         (place / "any").exists()  # raises where the folder may not be entered
     except (OSError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
@@ -91,4 +92,4 @@ def load(config: Path | None, output_dir: str | None, db: str | None, **more: An
     from aqs_batch import config as settings
 
     flags = {"output.dir": output_dir, "output.db": db, **more}
-    return settings.load(config, settings.environment(), flags)
+    return settings.load(config, os.environ, flags)
