@@ -152,9 +152,9 @@ class Child:
         self,
         argv: Sequence[str],
         *,
-        on_line: Callable[[str], None] | None = None,
-        fed: bool = False,
-        memory_bytes: int = 0,
+        on_line: Callable[[str], None] | None,
+        fed: bool,
+        memory_bytes: int,
     ) -> None:
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._on_line = on_line

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ class Forecast:
     video_hours: float
     sequences: int
     hours: float
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...]
 
 
 @contextmanager

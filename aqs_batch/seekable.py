@@ -6,12 +6,12 @@ began 35 frames late, and a long file measured in parts had other frames than it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command
+from aqs_batch.encode.ladder import Progress
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stream_time import STARTS_OVER
@@ -20,11 +20,7 @@ from aqs_batch.settings import LimitSettings
 
 
 def seekable(
-    ffmpeg_path: str,
-    video: Video,
-    folder: Path,
-    limits: LimitSettings,
-    progress: Callable[[float, float, str], None] = lambda done, planned, what: None,
+    ffmpeg_path: str, video: Video, folder: Path, limits: LimitSettings, progress: Progress
 ) -> Video:
     """The video itself, or a copy of its packets in Matroska in `folder`, as large as they are.
 

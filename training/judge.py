@@ -140,12 +140,12 @@ def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 
 
 def expected_calibration_error(
-    probability: NDArray[np.floating], label: NDArray[np.bool_], bins: int = 10
+    probability: NDArray[np.floating], label: NDArray[np.bool_]
 ) -> float:
-    """Mean gap between stated probability and observed share, over equal-width bins, weighted."""
-    place = np.minimum((probability * bins).astype(int), bins - 1)
+    """Mean gap between stated probability and observed share, over ten equal bins, weighted."""
+    place = np.minimum((probability * 10).astype(int), 9)
     total = 0.0
-    for number in range(bins):
+    for number in range(10):
         inside = place == number
         if inside.any():
             gap = abs(float(probability[inside].mean()) - float(label[inside].mean()))

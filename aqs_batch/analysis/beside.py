@@ -40,8 +40,8 @@ class ColourHead(Perceptron):
     and jurors would learn that by heart (docs/decisions/021).
     """
 
-    def __init__(self, width: int = 192, dropout: float = 0.3) -> None:
-        super().__init__(facts.COLOUR_FACTS, 1, width, dropout, left_out=0.05)
+    def __init__(self, width: int = 192) -> None:
+        super().__init__(facts.COLOUR_FACTS, 1, width, dropout=0.3, left_out=0.05)
 
     def forward(self, colours: Tensor) -> Tensor:
         return super().forward(colours).squeeze(1)
@@ -54,13 +54,13 @@ class TrailHead(nn.Module):
     (docs/decisions/022). Cells of a table are alike: a share is left out in training.
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.2, left_out: float = 0.3) -> None:
+    def __init__(self) -> None:
         super().__init__()
         given = facts.TRAIL_FACTS + 2 * facts.CHANGE_FACTS
-        self.norm, self.leave_out = nn.BatchNorm1d(given), nn.Dropout(left_out)
-        self.drop = nn.Dropout(dropout)
-        self.hidden, self.second = nn.Linear(given, width), nn.Linear(width, width // 2)
-        self.out = nn.Linear(width // 2, 1)
+        self.norm, self.leave_out = nn.BatchNorm1d(given), nn.Dropout(0.3)
+        self.drop = nn.Dropout(0.2)
+        self.hidden, self.second = nn.Linear(given, 64), nn.Linear(64, 32)
+        self.out = nn.Linear(32, 1)
         nn.init.zeros_(self.out.weight)  # untrained it adds nothing
         nn.init.zeros_(self.out.bias)
 
@@ -78,8 +78,8 @@ class SoftnessHead(Perceptron):
     For blur so wide that a tile of it looks like a sky (docs/decisions/025).
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.3) -> None:
-        super().__init__(facts.SOFTNESS_FACTS, 2, width, dropout)
+    def __init__(self) -> None:
+        super().__init__(facts.SOFTNESS_FACTS, 2, width=64, dropout=0.3)
 
     def accuse(self, softness: Tensor) -> Tensor:
         """What is taken from a frame's quality and added to its blurs: [B,2], from 0 on.

@@ -27,6 +27,7 @@ ARTIFACTS = len(Artifact)
 SATURATION = list(Artifact).index(Artifact.COLOR_SATURATION)
 GHOSTING = list(Artifact).index(Artifact.GHOSTING)
 BLURS = tuple(map(list(Artifact).index, (Artifact.DEFOCUS_BLUR, Artifact.MOTION_BLUR)))
+DROPOUT = 0.2  # of the jurors, in training
 LEFT_OUT = 0.12  # share of the runs of features that half of the jurors do without in training
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # efficientnet_b0 at strides 2, 4, 8, 16, 32
 MAPS_AFTER = (1, 2, 4, 6)  # the backbone's blocks whose outputs are the deeper four maps
@@ -79,9 +80,7 @@ class Attend(nn.Module):
 class Juror(nn.Module):
     """From features to scores: a token a frame, a token a step between frames, attention, heads."""
 
-    def __init__(
-        self, pooled: int, change: int, width: int, dropout: float, runs: float = 0.0
-    ) -> None:
+    def __init__(self, pooled: int, change: int, width: int, dropout: float, runs: float) -> None:
         super().__init__()
         # BatchNorm, not LayerNorm: the features' own scales differ by orders of magnitude, and
         # the faint ones are those that tell banding and saturation.
@@ -128,7 +127,7 @@ class AqsNet(nn.Module):
     Both normalised by analysis/transform.
     """
 
-    def __init__(self, width: int = 128, dropout: float = 0.2, jurors: int = 10) -> None:
+    def __init__(self, width: int = 128, jurors: int = 10) -> None:
         super().__init__()
         facts.prepare(TILE_PX)
         self.backbone = timm.create_model(
@@ -143,7 +142,7 @@ class AqsNet(nn.Module):
         # ten of them cost a tenth of the time (docs/performance.md). Half also do without runs of
         # features.
         self.jury = nn.ModuleList(
-            Juror(pooled, change, width, dropout, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
+            Juror(pooled, change, width, DROPOUT, runs=LEFT_OUT if n >= jurors // 2 else 0.0)
             for n in range(jurors)
         )
         self.colour, self.trails, self.softness = ColourHead(), TrailHead(), SoftnessHead()

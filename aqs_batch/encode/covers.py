@@ -26,11 +26,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def take_out(
-    ffmpeg_path: str,
-    source: Path,
-    streams: Sequence[Stream],
-    folder: Path,
-    stall_s: float = float("inf"),
+    ffmpeg_path: str, source: Path, streams: Sequence[Stream], folder: Path, stall_s: float
 ) -> tuple[Cover, ...]:
     """Write each cover as it is to a file in `folder`; raises EncodeError when that fails."""
     return tuple(_taken_out(ffmpeg_path, source, stream, folder, stall_s) for stream in streams)

@@ -70,7 +70,7 @@ class WindowEncoder:
         video: Video,
         recipe: Recipe,
         filter_for: Callable[[float], LumaFilter],
-        stall_s: float = float("inf"),
+        stall_s: float,
     ) -> None:
         admit(video)
         self._ffmpeg_path, self._video, self._recipe = ffmpeg_path, video, recipe

@@ -20,7 +20,7 @@ def measure_in_parts(
     measuring: Measuring,
     times_s: tuple[Sequence[float], Sequence[float]],
     on_frame: Callable[[int], None],
-    most: int = SEGMENT_FRAMES,
+    most: int,
 ) -> Frames:
     """Like `measure`; a file that is read whole and longer than `most` frames goes in parts.
 

@@ -68,7 +68,7 @@ class Frames:
     xpsnr: Series
     worst_cell: NDArray[np.uint8]
     alignment: Alignment
-    libvmaf: str = ""
+    libvmaf: str  # its version, "" where no model is valid
 
 
 def models(width: int, height: int, *, with_v1: bool) -> dict[str, str]:

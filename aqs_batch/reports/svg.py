@@ -18,6 +18,7 @@ LEVEL_CLASSES = {level: f"l{index}" for index, level in enumerate(QualityLevel)}
 # The lower bounds of heat steps 1 to 8; below the first a cell stays empty. Uneven, because
 # severities are shares of quality lost: the strongest banding is at 0.2, blur near 1.
 SEVERITY_STEPS = (0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.7)
+_TIMES, _ROUNDS = 8, 4  # ticks of an axis at most
 
 
 def number(value: float) -> str:
@@ -91,21 +92,21 @@ def cells(boxes: Iterable[tuple[int, float, float, float, float]]) -> str:
     )
 
 
-def time_ticks(duration_s: float, at_most: int = 8) -> list[float]:
-    """Round times from 0 up to the duration, at most `at_most` of them."""
+def time_ticks(duration_s: float) -> list[float]:
+    """Round times from 0 up to the duration, at most eight of them."""
     choices = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
-    step = next((choice for choice in choices if duration_s / choice < at_most), None)
+    step = next((choice for choice in choices if duration_s / choice < _TIMES), None)
     if step is None:
-        step = 3600.0 * math.ceil(duration_s / 3600 / at_most)
+        step = 3600.0 * math.ceil(duration_s / 3600 / _TIMES)
     return [step * index for index in range(int(duration_s / step + 1e-9) + 1)]
 
 
-def round_ticks(top: float, at_most: int = 4) -> list[float]:
+def round_ticks(top: float) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) from 0 up to `top`."""
     if not (math.isfinite(top) and top > 0):
         return [0.0]
-    power = 10.0 ** math.floor(math.log10(top / at_most))
-    step = next(power * factor for factor in (1, 2, 5, 10, 20) if top / (power * factor) < at_most)
+    power = 10.0 ** math.floor(math.log10(top / _ROUNDS))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if top / (power * factor) < _ROUNDS)
     return [step * index for index in range(int(top / step + 1e-9) + 1)]
 
 

@@ -46,8 +46,8 @@ class RunRow:
     input_dir: str
     command: str
     settings: Mapping[str, Any]
-    kind: RunKind = RunKind.RUN
-    files: int | None = None  # that it is to come to; None: not known
+    kind: RunKind
+    files: int | None  # that it is to come to; None: not known
 
 
 class Runs(Database):

@@ -71,7 +71,7 @@ def reencode(source: Path, ffmpeg_path: str, folder: Path) -> tuple[Path, invent
     held = inventory.take(source, video.stream_index)
     container = output.container_for(source, held, video.stream_index, Codec.X265)
     path = folder / f"x{container.suffix}"
-    taken = covers.take_out(ffmpeg_path, source, container.covers, folder)
+    taken = covers.take_out(ffmpeg_path, source, container.covers, folder, stall_s=60.0)
     target = command.Target(
         30, path, container.name, container.others, container.dispositions, taken
     )

@@ -79,10 +79,9 @@ class Batch:
 class Sampler:
     """Random crops of real ladders, with everything the objective needs beside them."""
 
-    def __init__(self, ladders: Sequence[RealLadder], crop: tuple[int, int] = CROP) -> None:
+    def __init__(self, ladders: Sequence[RealLadder]) -> None:
         self._ladders = list(ladders)
         self._slopes = [slopes(ladder) for ladder in self._ladders]
-        self._crop = crop
         vmaf = ExactVmaf(neg=False)
         with torch.no_grad():
             self._motion = [vmaf.motion(torch.from_numpy(x.y).float()) for x in self._ladders]
@@ -107,7 +106,7 @@ class Sampler:
     def _one(self, rng: np.random.Generator, index: int) -> tuple[Tensor, Tensor, Tensor]:
         ladder = self._ladders[index]
         count, height, width = ladder.y.shape
-        rows, columns = self._crop
+        rows, columns = CROP
         start = int(rng.integers(0, count - OUTPUTS - 1))
         top, left = (
             int(rng.integers(0, (a - b) // 8 + 1)) * 8

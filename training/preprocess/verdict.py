@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aqs_batch.preprocessing import LEAST_GAIN
 from training.preprocess.bdrate import Point, bd_rate
 
 SCORES = ("vmaf", "neg", "v1", "ms_ssim", "psnr")
@@ -44,7 +45,7 @@ def means(rates: Table) -> dict[str, dict[str, Mean]]:
     return out
 
 
-def with_auto(rates: Table, name: str, least_gain: float = 1.0) -> dict[str, float]:
+def with_auto(rates: Table, name: str) -> dict[str, float]:
     """What `auto` does to VMAF on each clip: the filter where VMAF gains and NEG does not lose.
 
     The product decides by sample encodes of the same kind (`aqs_batch.preprocessing.judge`); here
@@ -53,7 +54,7 @@ def with_auto(rates: Table, name: str, least_gain: float = 1.0) -> dict[str, flo
     out = {}
     for clip, rows in rates.items():
         vmaf, neg = rows[name]["vmaf"], rows[name]["neg"]
-        used = vmaf is not None and neg is not None and vmaf <= -least_gain and neg <= 0
+        used = vmaf is not None and neg is not None and vmaf <= -LEAST_GAIN and neg <= 0
         out[clip] = vmaf if used and vmaf is not None else 0.0
     return out
 
