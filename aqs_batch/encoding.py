@@ -173,7 +173,7 @@ class _Work:
             made = self._whole(made, number)
         for m in made:
             wants = self._asked.keeps == "all" or (
-                self._asked.keeps == "best" and bool(m.rung.recommended) and m.rung.plan == "full"
+                self._asked.keeps == "best" and bool(m.rung.recommended) and m.rung.is_full
             )
             path = self._final(m.rung, m.key) if wants else None
             if path is not None and m.files:

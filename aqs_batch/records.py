@@ -16,6 +16,7 @@ FRAMES_PER_SEQUENCE = 7
 RE_ENCODE = "re-encode: "  # how a reason begins that is of a re-encode, not of the score
 DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
 NOT_ALL = "not all was read: "  # and one that says what a file holds besides
+FULL = "full"  # what the plan of an encode of all frames is called
 TILE_PX, SWATCH_PX = 224, 64
 
 Pixels = NDArray[np.uint8]
@@ -261,7 +262,7 @@ class Rung:
     alignment: str  # "exact" or "offset n"
     codec: str = "x265"
     params: str = ""  # further encoder parameters
-    plan: str = "full"  # or which samples: "20 x 3.0 s of 600.0 s"
+    plan: str = FULL  # or which samples: "20 x 3.0 s of 600.0 s"
     frames: int = 0  # frames measured
     model: str = ""  # VMAF model, libvmaf's version and how frames were pooled
     vmaf_v1: Vmaf | None = None
@@ -279,6 +280,11 @@ class Rung:
     checks: tuple[Check, ...] = ()  # what of the source the kept file still holds
     vmaf_log: str = ""  # the per-frame log, relative to the output folder
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is of all frames, not of samples."""
+        return self.plan == FULL
 
 
 @dataclass(frozen=True)

@@ -187,4 +187,4 @@ def _turns_up(
 def _name(rung: Rung) -> str:
     parts = (rung.codec, rung.preset, rung.params, rung.preprocess)
     words = " ".join(part for part in parts if part)
-    return words if rung.plan == "full" else f"{words}, sampled"
+    return words if rung.is_full else f"{words}, sampled"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aqs_batch.containers import TIMELESS
-from aqs_batch.records import Video
+from aqs_batch.records import FULL, Video
 
 MOSTLY = 0.6  # samples that would cover more of a file than this are not worth their seams
 SEEK_MARGIN_S = 2.0
@@ -47,12 +47,12 @@ class Plan:
 
     @property
     def full(self) -> bool:
-        return self.words == "full"
+        return self.words == FULL
 
 
 def whole(video: Video) -> Plan:
     """The source from its first to its last frame."""
-    return Plan((Window(0, None, None, 0.0, video.duration_s),), "full", 1.0)
+    return Plan((Window(0, None, None, 0.0, video.duration_s),), FULL, 1.0)
 
 
 def samples(video: Video, count: int, length_s: float) -> Plan:

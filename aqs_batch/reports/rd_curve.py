@@ -128,7 +128,7 @@ def _scores(rung: Rung) -> tuple[float, float]:
 
 def _key(rung: Rung) -> tuple[str, ...]:
     # A mean of whole frames and one of samples are not points of one curve.
-    plan = "" if rung.plan == "full" else "sampled"
+    plan = "" if rung.is_full else "sampled"
     return rung.codec, rung.preset, rung.params, rung.preprocess or "", plan
 
 

@@ -44,7 +44,7 @@ def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
 
 
 def _words(rung: Rung) -> str:
-    sampled = "" if rung.plan == "full" else f", {rung.plan}"
+    sampled = "" if rung.is_full else f", {rung.plan}"
     filtered = " with preprocess" if rung.preprocess else ""
     return f"{rung.codec} {rung.preset}{filtered}, CRF {rung.crf:g}{sampled}"
 
