@@ -23,14 +23,12 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from aqs_batch import ffmpeg
 from aqs_batch.analysis.checkpoint import Checkpoint, inspect, load_model
+from aqs_batch.analysis.engine import Floats
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.records import SWATCH_PX, Pixels
-
-Floats = NDArray[np.float32]
 
 _FEATURES, _WHOLE, _JURY = "features.xml", "whole.xml", "jury.xml"
 _FILES = (_FEATURES, "features.bin", _WHOLE, "whole.bin", _JURY, "jury.bin")

@@ -6,15 +6,13 @@ from collections.abc import Sequence as Rows
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from aqs_batch.analysis.checkpoint import Checkpoint, load_model
+from aqs_batch.analysis.engine import Floats
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import SettingsError
 from aqs_batch.records import Pixels
-
-Floats = NDArray[np.float32]
 
 
 class TorchBackend:
