@@ -48,11 +48,14 @@ class Service:
         self._thresholds = thresholds_of(settings)
         self._name = own_name()
         self._encodes = EncodeJobs(store, settings, settings_key, self._name, clock, stop)
+        self._is_encoding = any(is_encoding(folder, settings) for folder in settings.watch.folders)
         self._keys = [settings_key]  # of the jobs that are taken here, the most urgent first
-        if any(is_encoding(folder, settings) for folder in settings.watch.folders):
+        if self._is_encoding:
             self._keys.append(self._encodes.key)
         self._intake = Intake(store, settings, settings_key, listen, clock)
-        self._onward = Onward(store, settings, settings_key, self._keys[-1], self._intake, listen)
+        self._onward = Onward(
+            store, settings, settings_key, self._encodes.key, self._intake, listen
+        )
         self._tally = Tally()
         self._vitals = Vitals(store, settings, self._intake, self._tally, clock)
         self._until, self._once = float("inf"), False
@@ -69,7 +72,7 @@ class Service:
         Raises AqsError when there is nothing to work with: no model, no database.
         """
         self._until, self._once = until, once
-        if self._keys[-1] == self._encodes.key:
+        if self._is_encoding:
             self._encodes.check()
         for folder in (self._settings.output.dir, Path(self._settings.output.dir, "videos")):
             remove_abandoned(Path(folder), now_s=time.time(), of_dead=True)
