@@ -18,8 +18,8 @@ from aqs_batch.encode.bd_rate import bd_rates, with_hull
 from aqs_batch.findings import worst_first
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import exporting, targets_of
+from aqs_batch.reports.lock import alone
 from aqs_batch.reports.render import render
-from aqs_batch.reports.turn import alone
 from aqs_batch.settings import ENCODE_KEY, Settings
 from aqs_batch.store import Analysis, JobStatus, Place, RunKind, RunRow, Store
 
