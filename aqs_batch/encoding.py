@@ -14,7 +14,7 @@ from aqs_batch.atomic import remove_abandoned
 from aqs_batch.encode import admission, choose, covers, inventory, output, plan, siting, vmaf
 from aqs_batch.encode.codec import Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
-from aqs_batch.encode.ladder import LadderMaker, Made, Progress, Tools, Wanted
+from aqs_batch.encode.ladder import LadderMaker, LadderProgress, Made, Tools, Wanted
 from aqs_batch.encode.output import Container
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.encode.search import Goal, broken, goals, met, search, together, within
@@ -50,7 +50,7 @@ class Order:
     known: Known
     score: ScoreFiles | None  # None: no AQS is asked for
     aqs_key: str = ""  # the settings key of that score
-    progress: Progress = lambda done, planned, what: None
+    progress: LadderProgress = lambda done, planned, what: None
     spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of one that fails
 
 

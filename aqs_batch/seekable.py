@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command
-from aqs_batch.encode.ladder import Progress
+from aqs_batch.encode.ladder import LadderProgress
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stream_time import STARTS_OVER
@@ -20,7 +20,7 @@ from aqs_batch.settings import LimitSettings
 
 
 def seekable(
-    ffmpeg_path: str, video: Video, folder: Path, limits: LimitSettings, progress: Progress
+    ffmpeg_path: str, video: Video, folder: Path, limits: LimitSettings, progress: LadderProgress
 ) -> Video:
     """The video itself, or a copy of its packets in Matroska in `folder`, as large as they are.
 

@@ -28,7 +28,7 @@ from aqs_batch.records import Rung, Stamp, Video
 
 FORMAT = 1  # raised when rungs made before can no longer be compared with those made now
 
-Progress = Callable[[float, float, str], None]  # frames of work done, planned, what is going on
+LadderProgress = Callable[[float, float, str], None]  # frames of work done, planned, what goes on
 
 
 class Encoder(Protocol):
@@ -102,7 +102,7 @@ class LadderMaker:
         wanted: Wanted,
         tools: Tools,
         known: Callable[[str], Rung | None],
-        progress: Progress = lambda done, planned, what: None,
+        progress: LadderProgress = lambda done, planned, what: None,
         encoder: Encoder | None = None,
     ) -> None:
         self._wanted, self._tools, self._known, self._tell = wanted, tools, known, progress
