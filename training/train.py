@@ -258,7 +258,13 @@ class Run:
 
 
 def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> None:
-    """Tune until the time is spent or validation has not improved for `patience` looks."""
+    """Tune until the time is spent or validation has not improved for `patience` looks; a run that
+    has ended is left alone, since features and jurors are of its backbone.
+    """
+    if run.share_done == 1.0 or run.progress.stale >= run.plan.patience:
+        why = "stopped early" if run.share_done < 1.0 else f"has had its {run.plan.hours:g} hours"
+        log(f"{run.folder} {why}: kept (delete it to tune anew)")
+        return
     plan = run.plan
     board = SummaryWriter(str(run.folder / "tensorboard"))
     rng = np.random.default_rng((plan.seed, run.progress.step))
@@ -267,8 +273,6 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         log(f"the jury alone: {run.judged(check).line()}")
     blurred, weights, running = Noise(training), sampling_weights(training.truth), 0.0
     last = time.monotonic()
-    if run.share_done == 1.0:
-        log(f"{run.folder} has had its {plan.hours:g} hours: kept (delete it to tune anew)")
     while run.share_done < 1.0:
         chosen = rng.choice(len(training), plan.batch, p=weights)
         value = run.step(training, chosen, blurred)

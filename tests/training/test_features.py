@@ -18,6 +18,7 @@ from aqs_batch.errors import CheckpointError, MediaError
 from aqs_batch.records import Artifact
 from training import dataset, features, train
 from training.features import Pool, digests, gather
+from training.judge import Judged
 from training.train import Plan, Run, tune
 
 SAMPLES = 4
@@ -205,6 +206,31 @@ def test_a_run_that_has_had_its_time_says_so(cache: Path, model: AqsNet) -> None
     said: list[str] = []
     tune(Run(cache / "run", ONE_STEP, torch.device("cpu")), pool, pool, said.append)
     assert said[0].endswith("kept (delete it to tune anew)")
+
+
+def test_a_run_that_stopped_early_is_not_tuned_further(
+    cache: Path, model: AqsNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each `make train` after it, to go on with the jury, had tuned on for as long as it takes to
+    judge: of another backbone, all features and jurors were made anew.
+    """
+    tenfold = (0.5,) * 10
+    monkeypatch.setattr(Run, "judged", lambda *_: Judged(1.0, tenfold, tenfold, tenfold, 0.5))
+    pool, said = gather(model, cache, ["train"]), list[str]()
+    hurried = replace(ONE_STEP, hours=1.0, judge_every=1, patience=1)
+    tune(Run(cache / "run", hurried, torch.device("cpu")), pool, pool, said.append)
+    assert said[-1] == "early stop"
+    before = (cache / "run" / "latest.safetensors").read_bytes()
+    tune(Run(cache / "run", hurried, torch.device("cpu")), pool, pool, said.append)
+    assert said[-1].endswith("stopped early: kept (delete it to tune anew)")
+    assert (cache / "run" / "latest.safetensors").read_bytes() == before
+    tune(
+        Run(cache / "run", replace(hurried, patience=2), torch.device("cpu")),
+        pool,
+        pool,
+        said.append,
+    )
+    assert (cache / "run" / "latest.safetensors").read_bytes() != before
 
 
 def test_a_run_and_its_cached_features_begin_with_the_same_backbone_each_time(
