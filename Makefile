@@ -26,7 +26,7 @@ FROM ?= aqs_batch/weights/aqs-b0.safetensors
 VERSION ?=
 JURY := training/runs/heads/best_f1.safetensors
 
-.PHONY: run test venv lint fmt faults bench folds found samples versioned train jury further beside thresholds evaluate field clean
+.PHONY: run test venv lint fmt faults bench folds found samples named versioned train jury further beside thresholds evaluate field clean
 
 run: $(VENV)/.runtime
 	@if [ -n "$(INPUT)" ]; then \
@@ -85,7 +85,10 @@ samples: folds found
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
 
 # Asked for before samples are made, which takes hours.
-versioned:
+versioned: named $(VENV)/.everything
+	$(BIN)/python -m training.version '$(VERSION)'
+
+named:
 	@: $(if $(strip $(VERSION)),,$(error say VERSION=... of the checkpoint to be made))
 
 define ship

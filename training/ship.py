@@ -18,6 +18,7 @@ from training.folds import PLAIN, WILD, unseen
 from training.innocent import unseen_scenes
 from training.judge import judge
 from training.rehearsal import heard
+from training.version import refuse_taken
 
 
 def ship(source: Path, target: Path, media: Path, cache: Path, version: str) -> None:
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
+    refuse_taken(args.version)
     ship(args.checkpoint, shipped_path(), args.media, args.cache, args.version)
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+
+import training.version
+from aqs_batch.analysis.checkpoint import ModelCard, save
+from aqs_batch.errors import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = "aqs_batch/weights/aqs-b0.safetensors"
@@ -26,6 +31,26 @@ def test_a_version_is_asked_for_before_samples_are_made(target: str, nothing: li
     shipped = SHIPPED if target == "thresholds" else "training/runs/heads/best_f1.safetensors"
     assert told.returncode == 0
     assert f"training.ship --checkpoint {shipped} --version '1'" in told.stdout
+    assert told.stdout.index("training.version '1'") < told.stdout.index("training.dataset")
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [("0.14.0", True), ("0.9.3", True), ("0.14", True), ("0.14.1", False), ("mine", False)],
+)
+def test_a_version_that_is_taken_is_refused_before_samples_are_made(
+    version: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two checkpoints of one version had shipped, and results could not tell them apart."""
+    save(tmp_path / "shipped.safetensors", {}, ModelCard("aqs-b0", "0.14.0", "", ""))
+    monkeypatch.setattr(training.version, "shipped_path", lambda: tmp_path / "shipped.safetensors")
+    monkeypatch.setattr("sys.argv", ["version", version])
+    with (
+        pytest.raises(CheckpointError, match=r"is taken: aqs-b0 0\.14\.0")
+        if taken
+        else nullcontext()
+    ):
+        training.version.main()
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make here")
