@@ -72,12 +72,18 @@ class Subject:
 
     head: Callable[[], nn.Module]
     recipe: Recipe
+    asks: tuple[Any, ...]  # what else its files depend on
     files: Mapping[str, Sequence[int]]  # their numbers, by where the scenes come from
     make: Callable[[Any, str, int], Arrays]
     lesson: Callable[[Arrays], tuple[list[Tensor], Tensor]]
     steps: int
     noise: float  # added to facts in training, in their own deviations
     witness: Witness | None = None
+
+    @property
+    def key(self) -> str:
+        """What the files depend on: made otherwise, they were learned from beside new ones."""
+        return repr((self.recipe, self.asks))
 
     @property
     def places(self) -> list[Place]:
@@ -87,15 +93,16 @@ class Subject:
 
 SUBJECTS = {
     "colour": Subject(
-        ColourHead, COLOURS, colour.FILES, colour.make, colour.lesson, 8000, 0.05,
+        ColourHead, COLOURS, colour.ASKS, colour.FILES, colour.make, colour.lesson, 8000, 0.05,
         Witness(SATURATION, colour.given),
     ),
     "trails": Subject(
-        TrailHead, GHOSTS, trails.FILES, trails.make, trails.lesson, 6000, 0.1,
+        TrailHead, GHOSTS, trails.ASKS, trails.FILES, trails.make, trails.lesson, 6000, 0.1,
         Witness(GHOSTING, trails.given),
     ),
     "softness": Subject(
-        SoftnessHead, COLOURS, softness.FILES, softness.make, softness.lesson, 8000, 0.05
+        SoftnessHead, COLOURS, softness.ASKS, softness.FILES, softness.make, softness.lesson,
+        8000, 0.05,
     ),
 }  # fmt: skip
 
@@ -115,9 +122,7 @@ def make_together(
 ) -> None:
     """Make what is missing in several processes; `library` goes to each of them."""
     missing = [
-        place
-        for place in subject.places
-        if not is_remembered(_file(folder, place), repr(subject.recipe))
+        place for place in subject.places if not is_remembered(_file(folder, place), subject.key)
     ]
     shares = [share for n in range(processes) if (share := missing[n::processes])]
     if not shares:
@@ -147,7 +152,7 @@ def _kept(subject: Subject, folder: Path, scenes: Callable[[str], Any], place: P
         print(f"{file}  {time.monotonic() - began:.0f} s", flush=True)
         return arrays
 
-    return remembered(file, repr(subject.recipe), made)
+    return remembered(file, subject.key, made)
 
 
 def _file(folder: Path, place: Place) -> Path:

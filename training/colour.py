@@ -18,7 +18,7 @@ from aqs_batch.analysis import facts
 from aqs_batch.records import Artifact
 from training.effect import effect
 from training.features import Features, of_swatches
-from training.parts import barred, draw_whole, swatch_file
+from training.parts import BARRED, barred, draw_whole, swatch_file
 from training.recipe import COLOURS, draw_plan
 from training.samples import presence_of, swatch_of
 from training.sources import Library
@@ -28,6 +28,7 @@ FILES = {"main": range(14), "found": range(6), "patterns": range(1)}
 # Chroma RMS, levels. A tile counts as recoloured from 8 on; over a whole frame, of which parts are
 # grey as a rule, less than that is plain to see.
 FLOOR = 5.0
+ASKS = (AT_ONCE, FLOOR, BARRED)
 
 
 def make(library: Any, data: str, number: int) -> dict[str, NDArray[Any]]:

@@ -68,7 +68,7 @@ class Encode:
 def encodes(sources: list[Source], cache: Path, aqs: Aqs) -> Iterator[Encode]:
     """Every rung of every ladder; what is already on disk is kept."""
     for source in sources:
-        folder = cache / "encodes" / source.name
+        folder = cache / "encodes" / f"{source.name}-{source.digest()}"
         reference = made(folder / "reference.nut", partial(reference_argv, source.path))
         for codec, ladder in LADDERS.items():
             for quality in ladder:

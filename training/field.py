@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from functools import partial
@@ -43,27 +44,37 @@ Row = tuple[str, Case, dict[str, Any]]  # a clip's source, what was done to it, 
 def make_clips(
     chosen: list[Source], cases: Rows[Case], folder: Path
 ) -> dict[str, tuple[str, Case]]:
-    """Make every clip that is not there yet; what each shows, by its file name.
+    """Make every clip that is not there yet, which is told; what each shows, by its file name.
 
-    Named by what was done: by their numbers, a case put before others had got their clips.
+    Named by what was done, and to what: by their numbers, a case put before others had got their
+    clips, and by its name, a source that was put in another's place.
     """
     binary, shown = ffmpeg.find().path, {}
     for source in chosen:
+        began, origin = time.monotonic(), source.digest()
         for case in cases:
-            done = digest(*case.argv("ffmpeg", Path("source"), Path("clip")))
+            done = digest(origin, *case.argv("ffmpeg", Path("source"), Path("clip")))
             target = folder / f"{source.name}__{done}.mkv"
             made(target, partial(case.argv, binary, source.path))
             shown[target.name] = source.name, case
+        took_s = time.monotonic() - began
+        print(f"{source.name}: {len(cases)} clips in {folder}, {took_s:.0f} s", flush=True)
     return shown
 
 
 def tool(folder: Path, out: Path, checkpoint: Path | None = None) -> list[dict[str, Any]]:
-    """What `aqs-batch run --export json` says of a folder's videos."""
+    """What `aqs-batch run --export json` says of a folder's videos; passes on how far it is."""
     argv = [sys.executable, "-m", "aqs_batch", "run", "--input-dir", str(folder)]
     argv += ["--checkpoint", str(checkpoint)] if checkpoint else []
-    finished = ffmpeg.run([*argv, "--output-dir", str(out), "--export", "json"])
+    with ffmpeg.child([*argv, "--output-dir", str(out), "--export", "json"]) as running:
+        for line in running.lines():
+            print(line, flush=True)
+        finished = running.wait()
     if finished.returncode:
-        raise SystemExit(f"aqs-batch run: {finished.tail[-1:]}")
+        said = "\n".join(finished.tail)
+        raise SystemExit(
+            f"error: aqs-batch run of {folder} ended with {finished.returncode}\n{said}"
+        )
     rows: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["videos"]
     return rows
 

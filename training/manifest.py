@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aqs_batch.errors import MediaError
+from training.remembered import digest
 
 # Validation's sources in two folds: a juror may learn from one and is judged on the other.
 FOLDS = ("val-a", "val-b")
@@ -28,6 +29,16 @@ class Source:
     @property
     def name(self) -> str:
         return self.path.stem
+
+    def digest(self) -> str:
+        """Changes with what is in the file, whatever its name; what is made of it is kept by it."""
+        try:
+            return digest(self.path)
+        except OSError as error:
+            what = "picture" if self.kind == "photo" else "video"
+            raise MediaError(
+                f"{self.path}: no {what} that can be read: {error.strerror}"
+            ) from error
 
 
 def read_manifest(media: Path) -> list[Source]:

@@ -65,7 +65,7 @@ def make(media: Path, folder: Path, fold: str) -> dict[str, tuple[str, Case]]:
         if source.clean < NATIVE_CLEAN:
             continue
         if source.kind == "photo":
-            pan = folder / "pans" / f"{source.name}.mkv"
+            pan = folder / "pans" / source.digest() / f"{source.name}.mkv"
             made(pan, partial(pan_argv, binary, source.path, bool(number % 2)))
             source = replace(source, path=pan)
         shown |= make_clips([source], ways(source, number), folder / "damaged")

@@ -21,7 +21,7 @@ from training.degrade import generators
 from training.degrade.generator import between
 from training.effect import luma, rms
 from training.features import of_swatches
-from training.parts import barred, draw_whole, swatch_file
+from training.parts import BARRED, barred, draw_whole, swatch_file
 from training.recipe import COLOURS, Plan
 from training.samples import ABSENT, PRESENT, presence_of, swatch_of
 from training.sources import WHOLE_PX, Library
@@ -36,6 +36,7 @@ SHARP, NOISY, RAMPS = 0.5, 0.2, 0.04  # shares
 FLOOR = 2.5  # RMS of luma that blur has to change, levels
 WIDTHS, LENGTHS = (0.3, 3.0), (1.3, 9.0)  # of blur and of smear, in points
 SHAPES = ((16 / 9, 0.65), (4 / 3, 0.2), (1.0, 0.07), (9 / 16, 0.08))  # of frames, with their shares
+ASKS = (AT_ONCE, SHARP, NOISY, RAMPS, FLOOR, WIDTHS, LENGTHS, SHAPES, BARRED)
 SQUARE = (WHOLE_PX, WHOLE_PX, 3)
 REFLECT = cv2.BORDER_REFLECT_101
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import child, find
 from training.manifest import LAYOUT, Source, of_split, read_manifest
+from training.remembered import digest
 from training.whole import whole
 
 Frames = NDArray[np.uint8]
@@ -38,8 +39,8 @@ KEPT = 0.75
 
 def seed(*words: object) -> int:
     """A number that is the same for the same words on every machine."""
-    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
-    return int.from_bytes(digest[:8], "little")
+    hashed = hashlib.sha256("/".join(map(str, words)).encode()).digest()
+    return int.from_bytes(hashed[:8], "little")
 
 
 def read_frames(path: Path, limit: int = LONGEST_READ) -> Frames:
@@ -87,8 +88,10 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
     """Cut and cache the clip's regions; returns their files (already cached ones are kept).
 
     Beside them lies the clip's middle frame, squeezed; written last, it says that all are there.
+    The folder is named by what is in the clip: by its name, another clip had got its regions.
     """
-    folder = cache / "regions" / source.split
+    asked = source.clean, REGIONS_PER_CLIP[source.split], SCALED_VARIANTS[source.split]
+    folder = cache / "regions" / source.split / digest(source.digest(), str(asked))
     points = folder / f"{source.name}.points.npy"
     if points.exists():
         return _regions(folder, source)

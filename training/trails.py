@@ -15,6 +15,7 @@ from torch import Tensor
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
+from training.effect import SCALES
 from training.features import Features
 from training.parts import make_tiles
 from training.recipe import GHOSTS
@@ -22,6 +23,7 @@ from training.recipe import GHOSTS
 SCENES = 60  # in a file
 TILES = 3  # of a scene: the scene is what costs
 FILES = {"main": range(250), "found": range(12)}
+ASKS = (SCENES, TILES, SCALES[Artifact.GHOSTING])
 
 
 def make(library: Any, data: str, number: int) -> dict[str, NDArray[Any]]:

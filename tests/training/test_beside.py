@@ -120,6 +120,27 @@ def test_lessons_made_by_several_processes_are_those_of_one(
     make_together(numbered, tmp_path / "together", str.upper, 2)
 
 
+@pytest.mark.parametrize("name", list(SUBJECTS))
+def test_lessons_of_other_labels_are_made_anew(name: str, tmp_path: Path) -> None:
+    """They had gone by the recipe alone: with another floor, old labels were learned with new."""
+    numbered = replace(
+        SUBJECTS[name], files={"main": range(2)}, make=_numbered, lesson=_as_they_are
+    )
+    lessons(numbered, tmp_path, str.upper)
+    made: list[int] = []
+
+    def make(*place: Any) -> Mapping[str, NDArray[Any]]:
+        made.append(place[-1])
+        return _numbered(*place)
+
+    more = replace(numbered, files={"main": range(3)}, make=make)
+    lessons(more, tmp_path, str.upper)
+    assert made == [2]
+    lessons(replace(more, asks=(*more.asks, "another floor")), tmp_path, str.upper)
+    assert made == [2, 0, 1, 2]
+    assert SUBJECTS[name].asks
+
+
 def test_scenes_that_are_not_there_are_told_before_hours_of_making(tmp_path: Path) -> None:
     """What was found comes last: it was missed when all the rest had been made."""
     numbered = replace(

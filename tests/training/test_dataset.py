@@ -117,3 +117,19 @@ def test_a_clips_regions_are_its_own_whatever_its_name(
     with pytest.raises(MediaError, match=r"sea__00\.npy cannot be read") as error:
         ClipScene(again[0])
     assert "points.npy" in error.value.hint
+
+
+def test_a_clip_in_anothers_place_is_cut_anew(
+    tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
+    """By its name it had got the other's regions, and its samples were of what was gone."""
+    source = Source(tmp_path / "sea.mp4", "clip", "test", 5, "")
+    shutil.copy(make_clip(size="640x480"), source.path)
+    first = cut_regions(source, tmp_path)
+    assert cut_regions(source, tmp_path) == first
+    shutil.copy(make_clip(size="320x240"), source.path)
+    other = cut_regions(source, tmp_path)
+    assert not set(first) & set(other)
+    assert [path.name for path in first] == [path.name for path in other]
+    assert np.load(other[0]).shape != np.load(first[0]).shape
+    assert not set(cut_regions(replace(source, clean=2), tmp_path)) & set(other)

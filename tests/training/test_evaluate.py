@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +213,23 @@ def test_vmaf_falls_along_a_ladder_and_is_measured_once(
     assert good.aqs == 3.2  # two sequences of sixteen tiles
     monkeypatch.setattr(encodes, "_run", lambda argv: pytest.fail("made again"))
     assert run() == [good, bad, mpeg2]
+
+
+def test_a_clip_in_anothers_place_is_encoded_anew(
+    make_clip: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name it had got the other's encodes, and their VMAF went into the results."""
+    monkeypatch.setattr(encodes, "LADDERS", {"mpeg2video": (30,)})
+    source, seen = Source(tmp_path / "sea.mp4", "clip", "test", 5, ""), set()
+
+    def looked_at(tiles: list[Tile]) -> np.ndarray:
+        seen.add(tiles[0].pixels.tobytes())
+        return np.zeros(len(tiles))
+
+    for size in ("320x240", "480x320"):
+        shutil.copy(make_clip(size=size), source.path)
+        list(encodes.encodes([source], tmp_path, looked_at))
+    assert len(seen) == 2
 
 
 def test_libvmaf_is_given_the_distorted_stream_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from aqs_batch import ffmpeg
 from aqs_batch.records import Artifact
 from training import field
 from training.cases import CASES, EXTREMES, REHEARSED, Case
-from training.field import Row, damaged, damaged_pictures, extremes, page, told
+from training.field import Row, damaged, damaged_pictures, extremes, make_clips, page, told, tool
 from training.manifest import Source
 
 
@@ -40,6 +41,8 @@ def test_a_case_that_is_put_before_others_gets_none_of_their_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = [Source(tmp_path / f"{name}.mp4", "clip", "test", 5, "") for name in ("a__1", "b")]
+    for source in sources:
+        source.path.write_bytes(b"one")
 
     def make(target: Path, argv: Callable[[Path], list[str]]) -> Path:
         """The filters in place of what they do."""
@@ -62,6 +65,36 @@ def test_a_case_that_is_put_before_others_gets_none_of_their_clips(
             (source.name, case.name) for source in sources for case in cases
         }
         assert all(row["shows"].endswith(case.filters) for _, case, row in rows)
+
+
+def test_a_clip_in_anothers_place_is_damaged_anew_and_how_far_it_is_is_told(
+    tmp_path: Path, make_clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its name it had got what had been made of the other."""
+    source = Source(tmp_path / "sea.mp4", "clip", "test", 5, "")
+    shown = []
+    for size in ("64x48", "96x48"):
+        shutil.copy(make_clip(seconds=0.2, size=size), source.path)
+        shown += make_clips([source], CASES[:2], tmp_path / "damaged")
+        shown += make_clips([source], CASES[:2], tmp_path / "damaged")
+    assert len(set(shown)) == len(list((tmp_path / "damaged").glob("*.mkv"))) == 4
+    assert capsys.readouterr().out.count(f"sea: 2 clips in {tmp_path / 'damaged'}") == 4
+
+
+def test_what_the_tool_says_on_its_way_is_passed_on(
+    tmp_path: Path, make_clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint was shipped after an hour of silence."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(make_clip(seconds=0.4), videos / "good.mp4")
+    (row,) = tool(videos, tmp_path / "out")
+    assert row["file"].endswith("good.mp4")
+    assert "[1/1] good.mp4" in capsys.readouterr().out
+    (videos / "bad.mp4").write_bytes(b"no video")
+    with pytest.raises(SystemExit, match=r"aqs-batch run of .*videos ended with 1"):
+        tool(videos, tmp_path / "out")
+    assert "bad.mp4" in capsys.readouterr().out
 
 
 def test_every_artifact_is_done_in_more_than_one_way() -> None:
