@@ -184,9 +184,8 @@ class Service:
         for place in self._onward.left():  # scored by a run, or by a service of other folders
             self._finish(place, is_known=True)
         limits = self._settings.limits
-        for job in self._store.reap(
-            self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts
-        ):
+        most = limits.max_attempts
+        for job in self._store.reap(self._clock.now(), is_gone, limits.backoff_s, most):
             if job.status is JobStatus.QUARANTINED:
                 self._tell_failed(job.path, job.reason, job.hint, key=job.settings_key)
                 self._finish_all(job)
@@ -287,9 +286,8 @@ class Service:
                 written = write_reports(
                     self._store, run, self._settings, self._beat_on, waiting=self._intake.waiting
                 )
-            self._listen(
-                Event(EventKind.REPORT, facts={"written": [str(path) for path in written]})
-            )
+            facts = {"written": [str(path) for path in written]}
+            self._listen(Event(EventKind.REPORT, facts=facts))
         except Stopped:
             self._dirty = True
         except StoreError:
