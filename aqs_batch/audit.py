@@ -9,23 +9,23 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from aqs_batch.auditing.bitrot import Reading
+from aqs_batch.auditing.findings import Findings
+from aqs_batch.auditing.judgement import judge
+from aqs_batch.auditing.turnover import Turnover
 from aqs_batch.batch import Batch
-from aqs_batch.bitrot import Reading
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import FolderGone, MediaError, reason_of
 from aqs_batch.events import Event, EventKind, Listener
-from aqs_batch.findings import Findings
 from aqs_batch.identity import is_at_work, is_gone, own_name
 from aqs_batch.ingest.files import Found, Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.watch import is_mounted, is_unread, scan
-from aqs_batch.intake import own_folders
-from aqs_batch.judgement import judge
 from aqs_batch.records import Stamp, Status
 from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Audited, Finding, FindingKind, Place, RunFile, RunKind, Store
-from aqs_batch.turnover import Turnover
+from aqs_batch.watching.intake import own_folders
 
 
 class Audit:

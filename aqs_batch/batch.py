@@ -10,7 +10,6 @@ from typing import Any
 
 from aqs_batch.analysis.checkpoint import Checkpoint, chosen
 from aqs_batch.clock import Clock, SystemClock, iso
-from aqs_batch.encode_jobs import EncodeJobs, Tell
 from aqs_batch.entries import Entries
 from aqs_batch.errors import AqsError, CheckpointError, MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, EventKind, Listener, Progress
@@ -19,6 +18,7 @@ from aqs_batch.identity import is_gone, own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
+from aqs_batch.reencoding.encode_jobs import EncodeJobs, Tell
 from aqs_batch.reporting import thresholds_of, told
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped

@@ -13,9 +13,9 @@ from typing import Any
 
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.score import score_video
+from aqs_batch.auditing.findings import worst_first
 from aqs_batch.encode import trash
 from aqs_batch.encode.bd_rate import bd_rates, with_hull
-from aqs_batch.findings import worst_first
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import exporting, targets_of
 from aqs_batch.reports.lock import alone

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from aqs_batch.atomic import remove_abandoned
 from aqs_batch.clock import Clock, iso
-from aqs_batch.encode_jobs import EncodeJobs, Tell
 from aqs_batch.errors import StoreError, reason_and_place
 from aqs_batch.events import Event, EventKind, Listener
-from aqs_batch.health import BEAT_S, State, notify
 from aqs_batch.identity import is_gone, own_name
-from aqs_batch.intake import Intake
-from aqs_batch.onward import Onward, is_encoding
+from aqs_batch.reencoding.encode_jobs import EncodeJobs, Tell
 from aqs_batch.reporting import joined, thresholds_of, told, write_reports
 from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Analysis, Job, JobStatus, Place, RunKind, Store
-from aqs_batch.vitals import Tally, Vitals
+from aqs_batch.watching.health import BEAT_S, State, notify
+from aqs_batch.watching.intake import Intake
+from aqs_batch.watching.onward import Onward, is_encoding
+from aqs_batch.watching.vitals import Tally, Vitals
 from aqs_batch.worker import End, Ended, Process, Worker, scoring
 
 BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business

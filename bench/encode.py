@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from aqs_batch import encoding, ffmpeg
+from aqs_batch import ffmpeg
 from aqs_batch.config import load
 from aqs_batch.encode import child, command, pair, plan, vmaf
 from aqs_batch.encode.codec import Recipe
@@ -29,6 +29,7 @@ from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Video
+from aqs_batch.reencoding import encoding
 from bench.alignment_cases import CASES, build
 
 PARTS = ("rung", "measure", "ladder", "samples", "alignment", "memory")

@@ -14,7 +14,7 @@ from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.config import load
 from aqs_batch.ingest.probe import probe
-from aqs_batch.measure import RATE, SECONDS, decoding_s, make_clip, noise_tiles
+from aqs_batch.machine.measure import RATE, SECONDS, decoding_s, make_clip, noise_tiles
 
 SIZES = {"360p": "640x360", "1080p": "1920x1080", "2160p": "3840x2160"}
 BATCHES = 6

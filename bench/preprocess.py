@@ -13,9 +13,10 @@ import time
 from collections import deque
 from pathlib import Path
 
-from aqs_batch import ffmpeg, preprocessing
+from aqs_batch import ffmpeg
 from aqs_batch.encode.filtered import in_order
 from aqs_batch.encode.raw_frames import RawFormat, RawFrame, read_frames
+from aqs_batch.reencoding import preprocessing
 
 SIZES = {"240p": (426, 240), "720p": (1280, 720), "1080p": (1920, 1080)}
 

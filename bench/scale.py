@@ -19,7 +19,7 @@ import numpy as np
 from aqs_batch import ffmpeg, reporting
 from aqs_batch.config import load
 from aqs_batch.ingest.probe import probe
-from aqs_batch.measure import SECONDS, test_clip
+from aqs_batch.machine.measure import SECONDS, test_clip
 from aqs_batch.records import Artifact, Provenance, SequenceScore, Status, TileScores, Video
 from aqs_batch.reports.render import render_index
 from aqs_batch.reports.summary import row_of

@@ -25,7 +25,7 @@ from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.config import PROFILES, load
 from aqs_batch.ingest.probe import probe
-from aqs_batch.measure import decoding_s, make_clip, model_speed
+from aqs_batch.machine.measure import decoding_s, make_clip, model_speed
 from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX
 from aqs_batch.store import Analysis
 from bench import first_light, scale

@@ -28,7 +28,7 @@ from aqs_batch.service import BUSY_TIMEOUT_S, Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Store
-from aqs_batch.vitals import Tally
+from aqs_batch.watching.vitals import Tally
 
 KEY = "stand-in"
 BLOCK = 64 * 1024

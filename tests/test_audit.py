@@ -16,19 +16,19 @@ import sqlalchemy as sa
 
 from aqs_batch import audit as audits
 from aqs_batch import batch as batches
-from aqs_batch import bitrot
 from aqs_batch.audit import Audit, gates
+from aqs_batch.auditing import bitrot
+from aqs_batch.auditing.findings import Findings
 from aqs_batch.clock import iso
 from aqs_batch.errors import FolderGone, MediaError
 from aqs_batch.events import Event
-from aqs_batch.findings import Findings
 from aqs_batch.identity import _here, _started
 from aqs_batch.ingest import files, watch
 from aqs_batch.ingest.fingerprint import content_hash, fingerprint
-from aqs_batch.intake import Intake
 from aqs_batch.reporting import run_record, write_reports
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, FindingKind, Store
+from aqs_batch.watching.intake import Intake
 from aqs_batch.wording import moment
 from bench.faults.clock import FakeClock
 from bench.standin import StandIn, settings_for

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from aqs_batch import measure
 from aqs_batch.analysis import anatomy
 from aqs_batch.analysis.anatomy import Anatomy
 from aqs_batch.analysis.checkpoint import inspect, load_model, shipped_path
 from aqs_batch.cli import commands
 from aqs_batch.errors import MediaError
 from aqs_batch.ingest.probe import probe
-from aqs_batch.measure import (
+from aqs_batch.machine import measure
+from aqs_batch.machine.measure import (
     Measured,
     ModelSpeed,
     bottleneck,
@@ -28,7 +28,7 @@ from aqs_batch.measure import (
     decoding_s,
     forecast,
 )
-from aqs_batch.resources import Sample, page, sampling, summary
+from aqs_batch.machine.resources import Sample, page, sampling, summary
 
 
 def aqs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,8 @@ import pytest
 from rich.progress import Progress
 
 from aqs_batch import console
+from aqs_batch.auditing.findings import Findings
 from aqs_batch.events import Event, EventKind, Unheard
-from aqs_batch.findings import Findings
 from aqs_batch.records import QualityLevel
 from aqs_batch.wording import aqs_words, cut, without_password
 from aqs_batch.worker import End

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import health, intake, reporting, service
+from aqs_batch import reporting, service
 from aqs_batch.commands.watch import _exit_code
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
@@ -24,14 +24,15 @@ from aqs_batch.events import Event, Unheard
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.files import Rules
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.intake import check_folders
 from aqs_batch.records import Stamp
 from aqs_batch.reporting import folders_of, labels, outcomes, run_record, write_reports
 from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Job, JobStatus, Place, Store
-from aqs_batch.vitals import Tally
+from aqs_batch.watching import health, intake
+from aqs_batch.watching.intake import check_folders
+from aqs_batch.watching.vitals import Tally
 from aqs_batch.worker import Process, Task, scoring
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for

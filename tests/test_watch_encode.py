@@ -17,7 +17,7 @@ from aqs_batch.service import Service
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import Store
-from aqs_batch.vitals import Tally
+from aqs_batch.watching.vitals import Tally
 from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn, settings_for
 

@@ -21,8 +21,8 @@ from aqs_batch.commands.endings import (
 from aqs_batch.commands.flags import FAIL_UNDER, Load, listed, settings_flags
 
 if TYPE_CHECKING:
+    from aqs_batch.auditing.findings import Findings
     from aqs_batch.events import Listener
-    from aqs_batch.findings import Findings
     from aqs_batch.settings import Settings
     from aqs_batch.store import Store
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aqs_batch.analysis.anatomy import Anatomy
     from aqs_batch.analysis.checkpoint import Checkpoint
     from aqs_batch.analysis.openvino_cpu import Layer
-    from aqs_batch.measure import Forecast, Measured
+    from aqs_batch.machine.measure import Forecast, Measured
 
 SHOWN_LAYERS = 12
 
@@ -46,7 +46,8 @@ def bench(
     profile_resources: Path | None,
 ) -> int:
     """Measure this machine; with FOLDER, forecast an audit of it."""
-    from aqs_batch import ffmpeg, measure
+    from aqs_batch import ffmpeg
+    from aqs_batch.machine import measure
 
     with ExitStack() as stack:
         settings = load(**profile_flags(profile)).settings
@@ -55,8 +56,8 @@ def bench(
         path = clip or stack.enter_context(measure.test_clip(tool.path))
         parts: dict[str, Any] = {}
         if profile_resources:
-            from aqs_batch import resources
             from aqs_batch.atomic import atomic_file
+            from aqs_batch.machine import resources
 
             # Opened first: that it cannot be written had shown after all was measured.
             with atomic_file(profile_resources) as page:
@@ -118,9 +119,9 @@ def inspect_model(load: Load, checkpoint: str | None, as_json: bool) -> int:
     Parameters, multiply-adds and receptive fields of its parts, what each head looks at, above
     which probability each artifact is named, and the slowest layers.
     """
-    from aqs_batch import measure
     from aqs_batch.analysis import anatomy
     from aqs_batch.analysis.checkpoint import chosen
+    from aqs_batch.machine import measure
 
     settings = load(**{"model.checkpoint": checkpoint}).settings
     found = chosen(settings.model.checkpoint)

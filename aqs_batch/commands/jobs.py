@@ -146,7 +146,7 @@ def _work_of(job: Job) -> str:
 
 def _check(settings: Settings) -> int:
     """One line in the way of monitoring plugins, and its exit code."""
-    from aqs_batch import health
+    from aqs_batch.watching import health
 
     wrong = health.check(Path(settings.output.dir), time.time(), settings.watch.check_s)
     with open_store(settings) as store:

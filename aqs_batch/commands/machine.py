@@ -16,7 +16,7 @@ def doctor(load: Load, as_json: bool) -> int:
 
     The exit code is 2 when something is missing.
     """
-    from aqs_batch import doctor as examination
+    from aqs_batch.machine import doctor as examination
 
     findings = examination.examine(load().settings)
     click.echo(examination.as_json(findings) if as_json else examination.as_text(findings))

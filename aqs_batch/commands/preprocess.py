@@ -33,13 +33,13 @@ def preprocess(
     source: Path, target: Path, crf: float, strength: float, config: Path | None, debug: bool
 ) -> int:
     """Filter SOURCE for x265 into TARGET, a lossless .mkv."""
-    from aqs_batch import preprocessing
     from aqs_batch.console import count_frames
     from aqs_batch.encode import lossless
     from aqs_batch.encode.codec import odd_size
     from aqs_batch.errors import EncodeError
     from aqs_batch.ffmpeg import find
     from aqs_batch.ingest.probe import probe
+    from aqs_batch.reencoding import preprocessing
     from aqs_batch.wording import count, shown
 
     with plain_errors(debug):

@@ -15,7 +15,7 @@ from aqs_batch.commands.flags import Load, settings_flags
 if TYPE_CHECKING:
     from aqs_batch.settings import Settings
     from aqs_batch.stop import Stop
-    from aqs_batch.vitals import Tally
+    from aqs_batch.watching.vitals import Tally
 
 
 @click.command()
@@ -49,10 +49,10 @@ def serve(settings: Settings, *, once: bool) -> int:
     from aqs_batch.batch import real_process
     from aqs_batch.clock import SystemClock, next_at
     from aqs_batch.events import Event, EventKind
-    from aqs_batch.intake import check_folders
     from aqs_batch.service import BUSY_TIMEOUT_S, Service
     from aqs_batch.stop import Stop
     from aqs_batch.store import Store
+    from aqs_batch.watching.intake import check_folders
 
     check_folders(settings)
     checkpoint = chosen(settings.model.checkpoint)

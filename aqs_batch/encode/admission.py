@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aqs_batch import side_data
 from aqs_batch.encode import codec
 from aqs_batch.encode.command import even_size
 from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import RefusedMedia, TargetError
+from aqs_batch.media import side_data
 from aqs_batch.records import Video
 from aqs_batch.settings import Encode
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aqs_batch.containers import SAFELY_ARGV, input_name
 from aqs_batch.encode import codec, frame_times, pixels
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, WHOLE, Window
+from aqs_batch.media.containers import SAFELY_ARGV, input_name
 from aqs_batch.records import Video
 
 ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from aqs_batch.containers import guessed_rate
 from aqs_batch.encode import codec, command
 from aqs_batch.encode.child import Watch, check
 from aqs_batch.encode.codec import Recipe
@@ -31,8 +30,9 @@ from aqs_batch.encode.raw_frames import (
 )
 from aqs_batch.errors import RefusedMedia
 from aqs_batch.ffmpeg import Child, child
+from aqs_batch.media.containers import guessed_rate
+from aqs_batch.media.turning import Turn
 from aqs_batch.records import Video
-from aqs_batch.turning import Turn
 
 
 class Decoding(Protocol):

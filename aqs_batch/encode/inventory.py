@@ -16,15 +16,15 @@ import av.error
 import av.stream
 import av.video.stream
 
-from aqs_batch import colour, side_data
-from aqs_batch.containers import LONG_S, Nameless, libav, packets_of
 from aqs_batch.encode import hdr_data
 from aqs_batch.encode.command import ATTACHED_PIC
 from aqs_batch.encode.hdr_data import HdrData
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import EncodeError, reason_of
+from aqs_batch.media import colour, side_data
+from aqs_batch.media.containers import LONG_S, Nameless, libav, packets_of
+from aqs_batch.media.turning import UPRIGHT, Turn, turn_of
 from aqs_batch.records import Check
-from aqs_batch.turning import UPRIGHT, Turn, turn_of
 
 # What every muxer writes of itself, and what counts the old encode's bytes: it cannot stay.
 _OWN_TAGS = (

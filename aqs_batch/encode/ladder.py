@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 
-from aqs_batch.containers import TIMELESS
 from aqs_batch.encode import alignment, child, codec, command, inventory, pair, pixels, vmaf
 from aqs_batch.encode.alignment import Alignment
 from aqs_batch.encode.codec import Recipe
@@ -24,6 +23,7 @@ from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
 from aqs_batch.encode.vmaf import Measuring
 from aqs_batch.encoders import FILTERED_FORMAT
 from aqs_batch.errors import EncodeError, reason_and_place
+from aqs_batch.media.containers import TIMELESS
 from aqs_batch.records import Rung, Stamp, Video
 
 FORMAT = 1  # raised when rungs made before can no longer be compared with those made now

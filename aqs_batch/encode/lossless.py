@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aqs_batch.containers import guessed_rate, input_name
 from aqs_batch.encode import (
     codec,
     command,
@@ -28,8 +27,9 @@ from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import MediaError
+from aqs_batch.media.containers import guessed_rate, input_name
+from aqs_batch.media.turning import Turn
 from aqs_batch.records import Video
-from aqs_batch.turning import Turn
 from aqs_batch.wording import count as counted
 
 _FFV1 = ("-c:v:0", "ffv1", "-level:v:0", "3", "-g:v:0", "1", "-slices:v:0", "4")

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from aqs_batch.containers import TIMELESS
+from aqs_batch.media.containers import TIMELESS
 from aqs_batch.records import FULL, Video
 
 MOSTLY = 0.6  # samples that would cover more of a file than this are not worth their seams

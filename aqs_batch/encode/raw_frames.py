@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from aqs_batch.encode import codec
 from aqs_batch.ffmpeg import Child
+from aqs_batch.media.turning import UPRIGHT, Turn
 from aqs_batch.records import Video
-from aqs_batch.turning import UPRIGHT, Turn
 
 TICKS_S = 720_000  # of the times in the pipe: finer than any container of ours keeps
 _CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import ffmpeg
 import numpy as np
 
-from aqs_batch.containers import SAFELY, input_name
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import Child, Finished, child
 from aqs_batch.ingest import colours
@@ -25,6 +24,7 @@ from aqs_batch.ingest.sampling import (
     seek_point_s,
 )
 from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint
+from aqs_batch.media.containers import SAFELY, input_name
 from aqs_batch.records import DAMAGED, FRAMES_PER_SEQUENCE, Pixels, Video
 
 _INPUT = "the input"

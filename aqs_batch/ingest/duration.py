@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aqs_batch.containers import LONG_S
+from aqs_batch.media.containers import LONG_S
 from aqs_batch.records import Fraction
 
 

@@ -6,8 +6,8 @@ import av
 import av.error
 import av.video.stream
 
-from aqs_batch import colour
-from aqs_batch.turning import UPRIGHT, turn_of
+from aqs_batch.media import colour
+from aqs_batch.media.turning import UPRIGHT, turn_of
 
 MOST_PACKETS = 200  # without a frame that decodes; then nothing is known of it
 

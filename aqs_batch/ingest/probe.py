@@ -13,14 +13,14 @@ import av
 import av.container
 import av.error
 
-from aqs_batch import colour
-from aqs_batch.containers import Nameless, libav, packets_of
 from aqs_batch.errors import MediaError, RefusedMedia, reason_of
 from aqs_batch.ingest import duration, keyframes, wholeness
 from aqs_batch.ingest.fields import Mpeg2Fields
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
 from aqs_batch.ingest.stream_time import StreamTime
+from aqs_batch.media import colour
+from aqs_batch.media.containers import Nameless, libav, packets_of
 from aqs_batch.records import DAMAGED, Fraction, Video
 from aqs_batch.settings import LimitSettings
 

@@ -13,7 +13,7 @@ import av
 import av.container
 import av.error
 
-from aqs_batch.containers import packets_of
+from aqs_batch.media.containers import packets_of
 
 _HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
 SHORT_S, SHORT_SHARE = 0.5, 0.05  # what a file may end early by, the larger of the two

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from aqs_batch import side_data
 from aqs_batch.encode import inventory
 from aqs_batch.encode.admission import BARE, OPAQUE, admit
 from aqs_batch.encode.hdr_data import HdrData
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.ingest.probe import probe
+from aqs_batch.media import side_data
 from aqs_batch.records import Video
 from aqs_batch.settings import Encode
 

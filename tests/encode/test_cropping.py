@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aqs_batch import encoding, ffmpeg
+from aqs_batch import ffmpeg
 from aqs_batch.config import load
 from aqs_batch.encode import cropping
 from aqs_batch.ingest import decode
@@ -17,6 +17,7 @@ from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.sampling import SamplePlan
 from aqs_batch.ingest.stamps import Stamps
 from aqs_batch.records import Rung
+from aqs_batch.reencoding import encoding
 
 TAGS = ("-vf", "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709")
 

@@ -18,8 +18,8 @@ from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ingest.probe import probe
+from aqs_batch.media.turning import Turn
 from aqs_batch.settings import Encode
-from aqs_batch.turning import Turn
 
 RECIPE = Recipe(Codec.X265, "ultrafast")
 META = """;FFMETADATA1

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from aqs_batch import encoding, ffmpeg, preprocessing
+from aqs_batch import ffmpeg
 from aqs_batch.analysis import checkpoint
 from aqs_batch.cli import commands
 from aqs_batch.config import load
@@ -31,6 +31,7 @@ from aqs_batch.errors import RefusedMedia, SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, Video, Vmaf
+from aqs_batch.reencoding import encoding, preprocessing
 from aqs_batch.settings import Settings
 
 CRFS = (20, 27, 34, 41)

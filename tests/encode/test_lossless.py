@@ -13,12 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from aqs_batch import ffmpeg, preprocessing
+from aqs_batch import ffmpeg
 from aqs_batch.cli import commands
 from aqs_batch.encode import inventory, lossless
 from aqs_batch.encode.raw_frames import Luma
 from aqs_batch.errors import AqsError, EncodeError, MediaError, RefusedMedia
 from aqs_batch.ingest.probe import probe
+from aqs_batch.reencoding import preprocessing
 
 Make = Callable[..., Path]
 

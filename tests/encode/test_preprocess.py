@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from aqs_batch import preprocessing
 from aqs_batch.analysis import checkpoint
 from aqs_batch.encode.preprocess import (
     ARCHITECTURE,
@@ -19,6 +18,7 @@ from aqs_batch.encode.preprocess import (
     smooth,
 )
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.reencoding import preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ from pathlib import Path
 import av
 import pytest
 
-from aqs_batch import colour, ffmpeg, side_data
+from aqs_batch import ffmpeg
 from aqs_batch.encode import inventory, plan
 from aqs_batch.errors import MediaError, RefusedMedia
 from aqs_batch.ingest import sampling
 from aqs_batch.ingest.probe import probe
+from aqs_batch.media import colour, side_data
 from aqs_batch.settings import LimitSettings
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")

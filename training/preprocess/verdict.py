@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aqs_batch.preprocessing import LEAST_GAIN
+from aqs_batch.reencoding.preprocessing import LEAST_GAIN
 from training.preprocess.bdrate import Point, bd_rate
 
 SCORES = ("vmaf", "neg", "v1", "ms_ssim", "psnr")
@@ -48,7 +48,7 @@ def means(rates: Table) -> dict[str, dict[str, Mean]]:
 def with_auto(rates: Table, name: str) -> dict[str, float]:
     """What `auto` does to VMAF on each clip: the filter where VMAF gains and NEG does not lose.
 
-    The product decides by sample encodes of the same kind (`aqs_batch.preprocessing.judge`); here
+    The product decides by sample encodes of the same kind (`reencoding.preprocessing.judge`); here
     the decision and the figure rest on the same encodes, so on longer video it may err.
     """
     out = {}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from aqs_batch import side_data
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import codec, inventory, output, siting, trash
 from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.encoders import Codec
-from aqs_batch.encoding import Result
 from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
+from aqs_batch.media import side_data
 from aqs_batch.records import DAMAGED, NOT_ALL, Rung, Video
+from aqs_batch.reencoding.encoding import Result
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
 from aqs_batch.wording import cut

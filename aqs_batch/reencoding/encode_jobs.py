@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqs_batch import encoding, preprocessing
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.clock import Clock, iso
 from aqs_batch.encode import trash, trial
@@ -29,7 +28,8 @@ from aqs_batch.identity import is_gone
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import RE_ENCODE, Rung
-from aqs_batch.replacing import Replacing
+from aqs_batch.reencoding import encoding, preprocessing
+from aqs_batch.reencoding.replacing import Replacing
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store

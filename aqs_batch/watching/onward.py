@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aqs_batch.errors import AqsError, reason_and_place
 from aqs_batch.events import Event, EventKind, Listener
-from aqs_batch.intake import Intake
-from aqs_batch.moves import move
 from aqs_batch.records import Stamp
 from aqs_batch.settings import Settings, WatchFolder
 from aqs_batch.store import JobStatus, Place, Store
+from aqs_batch.watching.intake import Intake
+from aqs_batch.watching.moves import move
 
 
 class Onward:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import moves
 from aqs_batch.errors import MediaError, StoreError
+from aqs_batch.watching import moves
 
 
 def unheard(_: Path) -> None:

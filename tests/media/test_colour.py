@@ -6,9 +6,9 @@ import subprocess
 from itertools import zip_longest
 from pathlib import Path
 
-from aqs_batch import colour
 from aqs_batch.config import load
 from aqs_batch.ingest.probe import probe
+from aqs_batch.media import colour
 
 _OF_FFMPEG = {"srgb": "iec61966-2-1", "pq": "smpte2084", "hlg": "arib-std-b67"}
 

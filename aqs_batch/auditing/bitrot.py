@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
+from aqs_batch.auditing.findings import Findings
 from aqs_batch.clock import Clock
 from aqs_batch.errors import MediaError
-from aqs_batch.findings import Findings
 from aqs_batch.ingest.fingerprint import content_hash
 from aqs_batch.records import Stamp
 from aqs_batch.stop import Stop, Stopped

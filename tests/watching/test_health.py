@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import health
 from aqs_batch.errors import SettingsError
+from aqs_batch.watching import health
 
 PULSE = health.Pulse(
     state=health.State.IDLE, file="", why="", jobs={"queued": 2, "quarantined": 0}, files=7,
@@ -90,7 +90,7 @@ def test_where_there_is_no_room_the_heartbeat_is_written_over(
 OTHER = """
 import sys
 from pathlib import Path
-from tests.test_health import beat
+from tests.watching.test_health import beat
 beat(Path(sys.argv[1]), state="working")
 print("beaten", flush=True)
 sys.stdin.read()
@@ -101,7 +101,7 @@ def test_two_services_of_one_folder_have_a_heartbeat_each(tmp_path: Path) -> Non
     """One wrote over the other's, so that its death was never told."""
     argv = [sys.executable, "-c", OTHER, str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(argv, cwd=Path(__file__).parent.parent, text=True, **pipes) as other:
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], text=True, **pipes) as other:
         assert other.stdout is not None and other.stdout.readline() == "beaten\n"
         beat(tmp_path, now=1600.0)
         (wrong,) = health.check(tmp_path, 1601.0, 300.0)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from aqs_batch.clock import Clock
 from aqs_batch.errors import StoreError
-from aqs_batch.health import Health, Pulse, State
-from aqs_batch.intake import Intake
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
+from aqs_batch.watching.health import Health, Pulse, State
+from aqs_batch.watching.intake import Intake
 
 
 @dataclass

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from aqs_batch import preprocessing
 from aqs_batch.atomic import remove_abandoned
 from aqs_batch.encode import admission, choose, covers, inventory, output, plan, siting, vmaf
 from aqs_batch.encode.codec import Recipe, crf_range
@@ -24,8 +23,9 @@ from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Rung, WorstFrame
+from aqs_batch.reencoding import preprocessing
+from aqs_batch.reencoding.seekable import seekable
 from aqs_batch.reports.thumbnail import jpeg
-from aqs_batch.seekable import seekable
 from aqs_batch.settings import Encode, Settings
 from aqs_batch.store import StoredRung
 

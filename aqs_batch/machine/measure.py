@@ -20,11 +20,11 @@ from aqs_batch import ffmpeg, pipeline
 from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.engine import Backend, choose_backend, usable_cores
 from aqs_batch.analysis.tiles import Tile
-from aqs_batch.containers import SAFELY_ARGV, input_name
 from aqs_batch.errors import AqsError, MediaError
 from aqs_batch.ingest import sampling
 from aqs_batch.ingest.files import gather
 from aqs_batch.ingest.probe import probe
+from aqs_batch.media.containers import SAFELY_ARGV, input_name
 from aqs_batch.records import FRAMES_PER_SEQUENCE, SWATCH_PX, TILE_PX, Video
 from aqs_batch.settings import Settings
 

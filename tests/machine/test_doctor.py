@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch import doctor
 from aqs_batch.config import load
+from aqs_batch.machine import doctor
 
 
 def examined(place: Path, **more: str) -> dict[str, doctor.Diagnosis]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from aqs_batch.containers import input_name
 from aqs_batch.encode import child, command
 from aqs_batch.encode.ladder import LadderProgress
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stream_time import STARTS_OVER
+from aqs_batch.media.containers import input_name
 from aqs_batch.records import Video
 from aqs_batch.settings import LimitSettings
 

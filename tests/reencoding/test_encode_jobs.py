@@ -14,17 +14,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from aqs_batch import encoding, ffmpeg
+from aqs_batch import ffmpeg
 from aqs_batch.clock import SystemClock, iso
 from aqs_batch.config import load
 from aqs_batch.console import describe
 from aqs_batch.encode import inventory, trash
-from aqs_batch.encode_jobs import EncodeJobs
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
 from aqs_batch.events import Event, EventKind
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import NOT_ALL, Status
-from aqs_batch.replacing import Replacing
+from aqs_batch.reencoding import encoding
+from aqs_batch.reencoding.encode_jobs import EncodeJobs
+from aqs_batch.reencoding.replacing import Replacing
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop
 from aqs_batch.store import JobStatus, RunFile, Store, StoredRung
@@ -732,7 +733,7 @@ def test_a_failed_job_is_retried_by_the_next_run(film: Path, tmp_path: Path, mon
     body, _, says = FAULTS["disk full"]
     broken = pretend(tmp_path, body)
     with monkeypatch.context() as patch:
-        patch.setattr("aqs_batch.encode_jobs.find_ffmpeg", lambda setting: broken)
+        patch.setattr("aqs_batch.reencoding.encode_jobs.find_ffmpeg", lambda setting: broken)
         failed = jobs_for(store, settings).after(film, entry, lambda k, f: None)
     assert says in failed.reason
     assert failed.status is Status.SCORED  # the score stands
