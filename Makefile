@@ -6,6 +6,8 @@ OUTPUT ?= reports
 
 # Training and inference on a CPU spend their time in page faults unless malloc keeps its memory.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824
+# Each holds a network or two, some 1.5 GB.
+TEST_PROCESSES ?= 2
 TRAIN_HOURS ?= 1.25
 TRAIN_SAMPLES ?= 10112
 HARD_SAMPLES ?= 8192
@@ -37,8 +39,9 @@ run: $(VENV)/.runtime
 	[ -f "$(OUTPUT)/index.html" ] && echo "The report: $(abspath $(OUTPUT))/index.html"; \
 	exit $$code
 
+# A file of tests is one process's, for its clips are made once.
 test: $(VENV)/.everything
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
 
 venv: $(VENV)/.everything
 
