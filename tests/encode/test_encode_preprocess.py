@@ -303,6 +303,7 @@ def test_the_filter_is_told_a_crf_of_the_encoder_that_it_learned(
         said.append(of)
         return lambda window, bit_depth: window[1]
 
-    encoder = WindowEncoder(ffmpeg_path, probe(make_clip(seconds=0.4)), recipe, filter_for)
+    video = probe(make_clip(seconds=0.4))
+    encoder = WindowEncoder(ffmpeg_path, video, recipe, filter_for, stall_s=60.0)
     encoder(WHOLE, [Target(crf, tmp_path / "x.mkv", "matroska")], lambda frame: None)
     assert said == [told]

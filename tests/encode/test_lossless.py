@@ -287,13 +287,13 @@ def test_nothing_is_left_when_the_filter_fails(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("side", ["stats_enc_pre", "ivf"])
+@pytest.mark.parametrize("side", ["stats_enc_pre", "-f ivf"])
 def test_a_filter_between_children_that_hang_is_ended(
     side: str, make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
     hanging = tmp_path / "ffmpeg"
     hanging.write_text(
-        f'#!/bin/sh\ncase "$*" in *{side}*) exec sleep 600 ;; esac\nexec "{ffmpeg_path}" "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *"{side}"*) exec sleep 600 ;; esac\nexec "{ffmpeg_path}" "$@"\n'
     )
     hanging.chmod(0o755)
     folder = tmp_path / "out"
