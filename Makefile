@@ -39,9 +39,10 @@ run: $(VENV)/.runtime
 	[ -f "$(OUTPUT)/index.html" ] && echo "The report: $(abspath $(OUTPUT))/index.html"; \
 	exit $$code
 
-# A file of tests is one process's, for its clips are made once.
+# A file of tests is one process's, for its clips are made once. One thread each, for torch's threads
+# of two processes wait for each other: its tests took three times as long.
 test: $(VENV)/.everything
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
 
 venv: $(VENV)/.everything
 
