@@ -42,7 +42,7 @@ CLIPS = (
     Clip("impulse_noise", "geq=lum='if(gt(random(1),0.97),255*gt(random(2),0.5),lum(X,Y))'"),
     Clip("motion_blur", "avgblur=sizeX=9:sizeY=1"),
     Clip("defocus_blur", "gblur=sigma=3"),
-    Clip("color_banding", "elbg=codebook_length=12,format=yuv420p"),
+    Clip("color_banding", "elbg=codebook_length=12:seed=1,format=yuv420p"),
     Clip("color_saturation", "eq=saturation=2.8"),
 )
 

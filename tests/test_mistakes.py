@@ -350,6 +350,16 @@ def test_the_demo_leaves_alone_what_has_its_clips_names(
     assert sorted(made) == sorted(tmp_path.iterdir())
 
 
+def test_the_demos_clips_are_the_same_each_time(
+    tmp_path: Path, ffmpeg_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The colours of the banded one were drawn anew, so that its score was another each time."""
+    drawn = ("color_banding", "gaussian_noise", "impulse_noise")
+    monkeypatch.setattr(demo, "CLIPS", [clip for clip in demo.CLIPS if clip.name in drawn])
+    first, second = (demo.make(ffmpeg_path, tmp_path / folder) for folder in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
 def test_nothing_is_told_to_the_maker_of_a_library(tmp_path: Path) -> None:
     code = "import aqs_batch.analysis.openvino_cpu, sys; print(sys.modules['openvino_telemetry'])"
     apart = {k: v for k, v in os.environ.items() if k not in ("CI", "GITHUB_ACTIONS")}
