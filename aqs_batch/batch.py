@@ -23,7 +23,7 @@ from aqs_batch.reporting import thresholds_of, told
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
-from aqs_batch.worker import POLL_S, End, Process, Worker, scoring
+from aqs_batch.worker import End, Process, Worker, once_free, scoring
 
 LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
@@ -121,14 +121,13 @@ class Batch:
     def _once_free(self, item: Found) -> RunFile:
         """What becomes of a file that another process had in hand: its result, or our own."""
         self._upcoming = []
-        limits, told = self._settings.limits, False
-        while (entry := self.one(item)) is None:
-            if not told:
-                self._listen(Event(EventKind.WAITING, item.file))
-                told = True
-            self._clock.wait(POLL_S)
-            self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
-        return entry
+        return once_free(
+            lambda: self.one(item),
+            lambda: self._listen(Event(EventKind.WAITING, item.file)),
+            self._store,
+            self._settings.limits,
+            self._clock,
+        )
 
     def _teller(self, item: Found) -> Tell:
         return lambda kind, facts: self._listen(Event(kind, item.file, facts))

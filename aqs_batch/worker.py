@@ -25,6 +25,7 @@ from aqs_batch.errors import (
     reason_and_place,
 )
 from aqs_batch.events import Event, EventKind, Listener, Progress, Unheard
+from aqs_batch.identity import is_gone
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Stamp
 from aqs_batch.settings import LimitSettings
@@ -80,6 +81,26 @@ class Ended:
     end: End
     reason: str = ""
     hint: str = ""
+
+
+def once_free(
+    look: Callable[[], T | None],
+    on_wait: Callable[[], None],
+    store: Store,
+    limits: LimitSettings,
+    clock: Clock,
+) -> T:
+    """What `look` gives once it is not None, which says that another process has the file in hand.
+
+    `on_wait` is called where there is something to wait for. What dead processes had is taken over.
+    """
+    if (found := look()) is None:
+        on_wait()
+    while found is None:
+        clock.wait(POLL_S)
+        store.reap(clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        found = look()
+    return found
 
 
 class Worker(Generic[T]):

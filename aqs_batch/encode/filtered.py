@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from aqs_batch.encode.raw_frames import (
     shown_as,
     stream_header,
 )
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import RefusedMedia
 from aqs_batch.ffmpeg import Child, child
 from aqs_batch.media.containers import guessed_rate
@@ -61,6 +62,12 @@ def admit(video: Video) -> None:
         )
 
 
+def raw_format(video: Video, kind: Codec) -> RawFormat:
+    """What of a video goes through the filter to an encoder; raises EncodeError if unreadable."""
+    rate = guessed_rate(video.path, video.stream_index)
+    return RawFormat(codec.pixel_format(video, kind), *command.even_size(video), rate)
+
+
 class WindowEncoder:
     """Encodes a window through the filter, each target told its own CRF: a `ladder.Encoder`."""
 
@@ -76,20 +83,22 @@ class WindowEncoder:
         self._ffmpeg_path, self._video, self._recipe = ffmpeg_path, video, recipe
         self._filter_for, self._stall_s = filter_for, stall_s
 
+    @cached_property
+    def _raw(self) -> RawFormat:
+        """Once, for a ladder has many windows and CRFs."""
+        return raw_format(self._video, self._recipe.codec)
+
     def __call__(
         self, window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
     ) -> None:
-        video, recipe = self._video, self._recipe
-        name = codec.pixel_format(video, recipe.codec)
-        rate = guessed_rate(video.path, video.stream_index)
-        raw = RawFormat(name, *command.even_size(video), rate)
+        video, recipe, raw = self._video, self._recipe, self._raw
         turned = input_options(Turn(video.rotation_deg, video.is_mirrored))
         piped = command.Piped(tuple(turned), shown_as(video, raw))
         done = 0
         for target in targets:
             decoder = partial(
                 command.decoder_argv, self._ffmpeg_path, video, window, recipe,
-                planar=name, others=target.others or (),
+                planar=raw.pixel_format, others=target.others or (),
             )  # fmt: skip
             encoder = command.encoder_argv(
                 self._ffmpeg_path, video, window, recipe, [target], piped

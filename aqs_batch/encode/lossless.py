@@ -27,7 +27,7 @@ from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import MediaError
-from aqs_batch.media.containers import guessed_rate, input_name
+from aqs_batch.media.containers import input_name
 from aqs_batch.media.turning import Turn
 from aqs_batch.records import Video
 from aqs_batch.wording import count as counted
@@ -57,16 +57,14 @@ def write(
     filtered.admit(video)
     video = siting.told(ffmpeg_path, video)
     _check_target(target, video.path)
-    pixels = codec.pixel_format(video, _LIKE.codec)
-    rate = guessed_rate(video.path, video.stream_index)
-    raw = RawFormat(pixels, *command.even_size(video), rate)
+    raw = filtered.raw_format(video, _LIKE.codec)
     held = inventory.take(video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
     copied = [s for s in taken if not s.is_cover]
     decoding = functools.partial(
         command.decoder_argv, ffmpeg_path, video, WHOLE, _LIKE,
-        planar=pixels, others=[s.index for s in copied],
+        planar=raw.pixel_format, others=[s.index for s in copied],
     )  # fmt: skip
     with scratch(target.parent) as folder:  # a name beside it may be too long, or another call's
         partial = folder / "copy.mkv"

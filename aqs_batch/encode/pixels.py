@@ -11,27 +11,26 @@ def chroma(name: str) -> str:
     Half of the rows at full width (4:4:0) is 4:4:4 to encoders, all rows of a quarter of the width
     4:2:2. By their names nv16, uyva and cinema's xyz12le had passed for 4:2:0.
     """
-    held = av.VideoFormat(name) if name else None
-    if held is None or (len(held.components) < 3 and not held.has_palette):
-        return "420"
-    across, down = held.chroma_width(16), held.chroma_height(16)
+    across, down = _chroma_of_16(name) or (8, 8)
     return "444" if across == 16 else "422" if across < down == 16 else "420"
 
 
 def is_411(name: str) -> bool:
     """Whether chroma has all rows of a quarter of the width, as DV's has in NTSC."""
-    held = av.VideoFormat(name) if name else None
-    if held is None or len(held.components) < 3:
-        return False
-    return (held.chroma_width(16), held.chroma_height(16)) == (4, 16)
+    return _chroma_of_16(name) == (4, 16)
 
 
 def is_420(name: str) -> bool:
     """Whether chroma has half of the width and of the height."""
+    return _chroma_of_16(name) == (8, 8)
+
+
+def _chroma_of_16(name: str) -> tuple[int, int] | None:
+    """Columns and rows that chroma has of 16 by 16 pixels; None where there is none."""
     held = av.VideoFormat(name) if name else None
-    if held is None or len(held.components) < 3:
-        return False
-    return held.chroma_width(16) == held.chroma_height(16) == 8
+    if held is None or (len(held.components) < 3 and not held.has_palette):
+        return None
+    return held.chroma_width(16), held.chroma_height(16)
 
 
 def are_as_fine(ours: str, theirs: str) -> bool:

@@ -24,7 +24,6 @@ from aqs_batch.errors import (
 )
 from aqs_batch.events import EventKind, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
-from aqs_batch.identity import is_gone
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import RE_ENCODE, Rung
@@ -34,7 +33,7 @@ from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Job, JobStatus, RunFile, Store
 from aqs_batch.wording import none_recommended
-from aqs_batch.worker import POLL_S, End, Ended, Task, Worker
+from aqs_batch.worker import End, Ended, Task, Worker, once_free
 
 if TYPE_CHECKING:
     from aqs_batch.pipeline import Workbench
@@ -112,8 +111,16 @@ class EncodeJobs:
             or self._still_waits(fingerprint)
         ):
             queued = self._store.enqueue(fingerprint, self.key, path, force=True)
-        job = None if queued.status is JobStatus.DONE else self._once_free(queued, tell)
-        if job is None:
+        job = queued
+        if job.status is not JobStatus.DONE:
+            job = once_free(
+                lambda: self._claimed(queued),
+                lambda: tell(EventKind.WAITING, {}),
+                self._store,
+                self._settings.limits,
+                self._clock,
+            )
+        if job.status is JobStatus.DONE:
             tell(EventKind.ENCODED, self._facts(self._own(fingerprint)) | {"known": True})
             if self._settings.encode.replace:  # a person who restored it would not have it again
                 why = "stays where it is: this content was dealt with before with these settings"
@@ -127,29 +134,19 @@ class EncodeJobs:
         if ended.end is not End.SAVED:
             raise EncodeError(ended.reason, hint=ended.hint)
 
-    def _once_free(self, queued: Job, tell: Tell) -> Job | None:
-        """The job once no other process has it in hand; None: that one did it.
-
-        Of two calls at once the second had failed, though for a score it waits.
-        """
-        limits, told = self._settings.limits, False
-        lease_s, most = limits.lease_s, limits.max_attempts
-        while True:
-            now = self._clock.now()
-            if job := self._store.claim(queued.id, self._name, now, lease_s, most):
-                return job
-            job = self._store.job(queued.fingerprint, queued.settings_key)
-            if job is None:
-                raise EncodeError("the file changed while another process was encoding it")
-            if job.status is JobStatus.DONE:
-                return None
-            if job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
-                raise EncodeError(job.reason, hint=job.hint)
-            if not told:
-                tell(EventKind.WAITING, {})
-                told = True
-            self._clock.wait(POLL_S)
-            self._store.reap(self._clock.now(), is_gone, limits.backoff_s, most)
+    def _claimed(self, queued: Job) -> Job | None:
+        """The job in our hands, or as another process has done it; None: that one has it still."""
+        now, limits = self._clock.now(), self._settings.limits
+        if job := self._store.claim(
+            queued.id, self._name, now, limits.lease_s, limits.max_attempts
+        ):
+            return job
+        job = self._store.job(queued.fingerprint, queued.settings_key)
+        if job is None:
+            raise EncodeError("the file changed while another process was encoding it")
+        if job.status in (JobStatus.FAILED, JobStatus.QUARANTINED):
+            raise EncodeError(job.reason, hint=job.hint)
+        return job if job.status is JobStatus.DONE else None
 
     def _has_lost_files(self, fingerprint: str) -> bool:
         """Whether files that were to be kept are not there any more, so that they are made again.
