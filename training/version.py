@@ -19,8 +19,8 @@ def refuse_taken(version: str) -> None:
     if not shipped_path().exists():
         return
     card = inspect(shipped_path()).card
-    later = _numbers(version) > _numbers(card.version) or not _numbers(version)
-    if version == card.version or not later:
+    said = _numbers(version)
+    if version == card.version or (said and said <= _numbers(card.version)):
         raise CheckpointError(
             f"VERSION={version} is taken: {card.label} ships",
             hint="Name a later one, or put back the checkpoint that shipped before it.",
