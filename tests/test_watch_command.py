@@ -151,6 +151,14 @@ def test_a_notice_that_fails_fails_the_night(place: Path) -> None:
     assert "--notify-cmd ended with 1" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["no-such-program --now", "mail 'it", " "])
+def test_a_notice_that_nobody_can_get_is_told_before_the_night(command: str, place: Path) -> None:
+    done = aqs("audit", "in", "--output_dir", "out", "--notify_cmd", command, cwd=place)
+    assert done.returncode == 2
+    assert "--notify-cmd: " in done.stderr
+    assert not (place / "out").exists()
+
+
 def test_a_night_without_its_database_is_told_too(place: Path) -> None:
     """Who waits for notices alone had heard nothing, night after night."""
     (place / "out").mkdir()

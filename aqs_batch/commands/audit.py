@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ def run(settings: Settings, folder: str) -> int:
     from aqs_batch.errors import AqsError
     from aqs_batch.wording import shown
 
+    _need(settings.audit.notify_cmd)
     try:
         return _night(settings, folder)
     except AqsError as error:
@@ -170,6 +172,21 @@ def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, li
     return (EXIT_FAILED if lost or found.unreachable else 0), why
 
 
+def _need(command: str) -> None:
+    """Raises SettingsError for a notice that nobody could get, now and not in the morning."""
+    from aqs_batch.errors import SettingsError
+
+    try:
+        program = next(iter(shlex.split(command)), "")
+    except ValueError as error:
+        raise SettingsError(f"--notify-cmd: {error}", hint=f"It reads: {command}") from error
+    if command and not shutil.which(program):
+        raise SettingsError(
+            f"--notify-cmd: there is no program {program!r} to run",
+            hint="Name one on PATH or by its full path; it is run without a shell.",
+        )
+
+
 def _notify(command: str, summary: dict[str, object]) -> int:
     """Hand the summary on; a notice that did not get out is a failure of the night."""
     from aqs_batch import ffmpeg
@@ -179,7 +196,7 @@ def _notify(command: str, summary: dict[str, object]) -> int:
         return 0
     try:
         done = ffmpeg.tell(shlex.split(command), json.dumps(summary), timeout_s=NOTIFY_TIMEOUT_S)
-    except (FfmpegError, ValueError) as error:
+    except FfmpegError as error:
         complain(f"error: --notify-cmd: {error}")
         return EXIT_FAILED
     if done.returncode:
