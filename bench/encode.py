@@ -22,6 +22,7 @@ from pathlib import Path
 from aqs_batch import ffmpeg
 from aqs_batch.config import load
 from aqs_batch.encode import child, command, pair, plan, vmaf
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
 from aqs_batch.encoders import Codec
@@ -80,9 +81,8 @@ class Bench:
             self.video, fingerprint(self.clip), plan.whole(self.video), self.recipe, self.models
         )
         cores = os.cpu_count() or 1
-        tools = Tools(
-            tool().path, tool().version, cores, max(cores, 4), self.folder, self.folder, 3600.0
-        )
+        ours = Tool(tool().path, 3600.0)
+        tools = Tools(ours, tool().version, cores, max(cores, 4), self.folder, self.folder)
         return LadderMaker(wanted, tools, lambda key: None)
 
     def encode_plain(self, crf: float) -> None:
@@ -115,7 +115,7 @@ class Bench:
     def measure_ours(self, crf: float) -> None:
         window = plan.whole(self.video).windows[0]
         sides = pair.own(self.folder / f"plain{crf:g}.mkv", 0, self.video, window, self.recipe)
-        vmaf.measure(*sides, vmaf.Measuring(tool().path, self.models, os.cpu_count() or 1))
+        vmaf.measure(*sides, vmaf.Measuring(Tool(tool().path), self.models, os.cpu_count() or 1))
 
     def rung(self) -> None:
         ours, theirs = quickest(
@@ -210,7 +210,8 @@ def alignment(folder: Path) -> None:
         models = vmaf.models(reference.width, reference.height, with_v1=False)
         try:
             frames = vmaf.measure(
-                *pair.foreign(probe(target), reference), vmaf.Measuring(tool().path, models, 2)
+                *pair.foreign(probe(target), reference),
+                vmaf.Measuring(Tool(tool().path), models, 2),
             )
             ours, verdict = f"{frames.vmaf['vmaf'].mean():.2f}", frames.alignment.words
         except EncodeError as error:
@@ -255,7 +256,7 @@ def measured(target: str, clip: str, frames: str, most: str) -> None:
         window = plan.window(reference.frame_times_s, 0, count, reference.duration_s)
         sides = (replace(sides[0], window=window), replace(sides[1], window=window))
     times = distorted.frame_times_s[:count], reference.frame_times_s[:count]
-    measuring = vmaf.Measuring(tool().path, models, os.cpu_count() or 1)
+    measuring = vmaf.Measuring(Tool(tool().path), models, os.cpu_count() or 1)
     measure_in_parts(sides, measuring, times, lambda frame: None, most=int(most))
 
 

@@ -35,6 +35,7 @@ def preprocess(
     """Filter SOURCE for x265 into TARGET, a lossless .mkv."""
     from aqs_batch.console import count_frames
     from aqs_batch.encode import lossless
+    from aqs_batch.encode.child import Tool
     from aqs_batch.encode.codec import odd_size
     from aqs_batch.errors import EncodeError
     from aqs_batch.ffmpeg import find
@@ -54,12 +55,11 @@ def preprocess(
             complain(f"{shown(str(source))}: {warning}")
         with count_frames(len(video.frame_times_s)) as on_frame:
             frames, lost = lossless.write(
-                find(settings.ffmpeg.path).path,
+                Tool(find(settings.ffmpeg.path).path, settings.limits.stall_s),
                 video,
                 target,
                 preprocessing.filters(strength)(crf),
                 on_frame,
-                settings.limits.stall_s,
             )
         for words in lost:
             complain(f"{shown(str(target))}: {words}")

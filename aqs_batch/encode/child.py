@@ -7,6 +7,7 @@ import re
 import shlex
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aqs_batch.errors import EncodeError
 from aqs_batch.ffmpeg import Child, Finished, child
@@ -22,6 +23,14 @@ _ECHOES = (
     "Error sending frames to consumers", "Task finished with error", "Terminating thread with",
     "Could not open encoder before EOF", "Nothing was written into output", "Conversion failed!",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An ffmpeg, and how long one of its commands may stand still before it is ended."""
+
+    path: str
+    stall_s: float = float("inf")
 
 
 class Stalled(EncodeError):

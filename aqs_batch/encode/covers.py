@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aqs_batch.encode import child, command
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.command import Cover
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
@@ -26,10 +27,10 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def take_out(
-    ffmpeg_path: str, source: Path, streams: Sequence[Stream], folder: Path, stall_s: float
+    tool: Tool, source: Path, streams: Sequence[Stream], folder: Path
 ) -> tuple[Cover, ...]:
     """Write each cover as it is to a file in `folder`; raises EncodeError when that fails."""
-    return tuple(_taken_out(ffmpeg_path, source, stream, folder, stall_s) for stream in streams)
+    return tuple(_taken_out(tool, source, stream, folder) for stream in streams)
 
 
 def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]:
@@ -39,11 +40,9 @@ def argv(ffmpeg_path: str, source: Path, stream: int, target: Path) -> list[str]
     return [*said, "-f", "data", input_name(target)]
 
 
-def _taken_out(
-    ffmpeg_path: str, source: Path, stream: Stream, folder: Path, stall_s: float
-) -> Cover:
+def _taken_out(tool: Tool, source: Path, stream: Stream, folder: Path) -> Cover:
     path = folder / f"cover-{stream.index}"
     what = f"reading the cover of {source.name}"
-    child.run(argv(ffmpeg_path, source, stream.index, path), what, stall_s=stall_s)
+    child.run(argv(tool.path, source, stream.index, path), what, stall_s=tool.stall_s)
     mime, name = KINDS[stream.codec]
     return Cover(path, {"mimetype": mime, "filename": name, **stream.tags})

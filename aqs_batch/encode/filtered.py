@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aqs_batch.encode import codec, command
-from aqs_batch.encode.child import Watch, check
+from aqs_batch.encode.child import Tool, Watch, check
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
 from aqs_batch.encode.frame_times import noted_s
@@ -73,15 +73,14 @@ class WindowEncoder:
 
     def __init__(
         self,
-        ffmpeg_path: str,
+        tool: Tool,
         video: Video,
         recipe: Recipe,
         filter_for: Callable[[float], LumaFilter],
-        stall_s: float,
     ) -> None:
         admit(video)
-        self._ffmpeg_path, self._video, self._recipe = ffmpeg_path, video, recipe
-        self._filter_for, self._stall_s = filter_for, stall_s
+        self._tool, self._video, self._recipe = tool, video, recipe
+        self._filter_for = filter_for
 
     @cached_property
     def _raw(self) -> RawFormat:
@@ -97,19 +96,17 @@ class WindowEncoder:
         done = 0
         for target in targets:
             decoder = partial(
-                command.decoder_argv, self._ffmpeg_path, video, window, recipe,
+                command.decoder_argv, self._tool.path, video, window, recipe,
                 planar=raw.pixel_format, others=target.others or (),
             )  # fmt: skip
-            encoder = command.encoder_argv(
-                self._ffmpeg_path, video, window, recipe, [target], piped
-            )
+            encoder = command.encoder_argv(self._tool.path, video, window, recipe, [target], piped)
 
             def count(frame: int, before: int = done) -> None:
                 on_frame((before + frame) // len(targets))
 
             told, folder = codec.x265_crf(recipe.codec, target.crf), target.path.parent
             luma_filter = self._filter_for(told)
-            done += run(decoder, encoder, raw, luma_filter, folder, count, self._stall_s)
+            done += run(decoder, encoder, raw, luma_filter, folder, count, self._tool.stall_s)
 
 
 def run(

@@ -15,6 +15,7 @@ import numpy as np
 
 from aqs_batch.encode import alignment, child, codec, command, inventory, pair, pixels, vmaf
 from aqs_batch.encode.alignment import Alignment
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Cover, Target
 from aqs_batch.encode.frame_log import FrameLog, joined
@@ -43,13 +44,12 @@ class Encoder(Protocol):
 class Tools:
     """What a ladder works with; `parallel` encoders share one decode."""
 
-    ffmpeg_path: str
+    ffmpeg: Tool
     versions: str  # of ffmpeg: part of what makes two rungs comparable
     threads: int
     parallel: int
     scratch: Path
     logs: Path
-    stall_s: float  # a child that makes no progress for so long is ended
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,10 @@ class LadderMaker:
     ) -> None:
         wanted = self._wanted
         argv = command.encoder_argv(
-            self._tools.ffmpeg_path, wanted.source, window, wanted.recipe, targets
+            self._tools.ffmpeg.path, wanted.source, window, wanted.recipe, targets
         )
         what = f"encoding {wanted.source.path.name}"
-        child.run(argv, what, on_frame, self._tools.stall_s)
+        child.run(argv, what, on_frame, self._tools.ffmpeg.stall_s)
 
     def _target(self, crf: float, number: int) -> Target:
         w = self._wanted
@@ -221,14 +221,8 @@ class LadderMaker:
         kept = codec.pixel_format(video, recipe.codec)
         shallow = vmaf.xpsnr_format(kept, command.even_size(video)[0])
         tools = self._tools
-        return Measuring(
-            tools.ffmpeg_path,
-            self._wanted.models,
-            tools.threads,
-            shallow,
-            tools.scratch,
-            tools.stall_s,
-        )
+        models = self._wanted.models
+        return Measuring(tools.ffmpeg, models, tools.threads, shallow, tools.scratch)
 
     def _rung(
         self,

@@ -18,6 +18,7 @@ from aqs_batch.encode import (
     siting,
 )
 from aqs_batch.encode.admission import OPAQUE
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Cover
 from aqs_batch.encode.filtered import LumaFilter
@@ -40,12 +41,11 @@ _LIKE = Recipe(Codec.X265, "medium")  # the copy holds what x265 would be given
 
 
 def write(
-    ffmpeg_path: str,
+    tool: Tool,
     video: Video,
     target: Path,
     luma_filter: LumaFilter,
     on_frame: Callable[[int], None] = lambda count: None,
-    stall_s: float = float("inf"),
 ) -> tuple[int, tuple[str, ...]]:
     """Filter `video` into `target` (.mkv); its frames, and what the copy lacks in words.
 
@@ -55,7 +55,7 @@ def write(
     be written or a source without a frame, and EncodeError when a child fails or stands still.
     """
     filtered.admit(video)
-    video = siting.told(ffmpeg_path, video)
+    video = siting.told(tool.path, video)
     _check_target(target, video.path)
     raw = filtered.raw_format(video, _LIKE.codec)
     held = inventory.take(video.path, video.stream_index)
@@ -63,22 +63,22 @@ def write(
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
     copied = [s for s in taken if not s.is_cover]
     decoding = functools.partial(
-        command.decoder_argv, ffmpeg_path, video, WHOLE, _LIKE,
+        command.decoder_argv, tool.path, video, WHOLE, _LIKE,
         planar=raw.pixel_format, others=[s.index for s in copied],
     )  # fmt: skip
     with scratch(target.parent) as folder:  # a name beside it may be too long, or another call's
         partial = folder / "copy.mkv"
         pictures = [s for s in taken if s.is_cover]
-        attached = covers.take_out(ffmpeg_path, video.path, pictures, folder, stall_s)
-        encoding = encoder_argv(ffmpeg_path, video, raw, partial, copied, attached)
-        count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame, stall_s)
+        attached = covers.take_out(tool, video.path, pictures, folder)
+        encoding = encoder_argv(tool.path, video, raw, partial, copied, attached)
+        count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame, tool.stall_s)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
         _check_target(target, video.path)  # another call may have been quicker
         partial.replace(target)
     left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
     lost = [f"{words} was left out: Matroska has none" for words in left]
-    lost += [f"{words} was left out" for words in cropping.told(ffmpeg_path, video)]
+    lost += [f"{words} was left out" for words in cropping.told(tool.path, video)]
     if (missing := len(video.frame_times_s) - count) > 0:
         verb = "does" if missing == 1 else "do"
         lost.append(f"{counted(missing, 'frame')} of the source {verb} not decode")

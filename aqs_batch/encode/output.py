@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch.encode import child, command, covers, cropping, inventory, siting
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.inventory import Inventory, Picture, Stream
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, reason_of
@@ -89,33 +90,37 @@ def kept_name(stem: str, rung: Rung, key: str, suffix: str) -> str:
     return stem + ending
 
 
-def finish(
-    ffmpeg_path: str,
-    part: Path,
-    final: Path,
-    source: Path,
-    before: Inventory,
-    frames: int,
-    place: int,
-    on_frame: Callable[[int], None] = lambda frame: None,
-    stall_s: float = float("inf"),
-) -> list[Check]:
-    """Prove that a finished encode is whole, then give it its name; returns the table of changes.
+@dataclass(frozen=True)
+class Draft:
+    """An encode of all of `source` that has no name yet."""
 
-    Everything in it is decoded, its frames are counted against the `frames` that were measured,
-    and what it holds is compared with its source. Raises EncodeError, the file then being gone.
+    path: Path
+    place: int  # the index of the picture's stream in it
+    frames: int  # that were measured
+    source: Video  # with its siting of chroma
+    held: Inventory  # by the source
+
+
+def finish(
+    tool: Tool, draft: Draft, final: Path, on_frame: Callable[[int], None] = lambda frame: None
+) -> list[Check]:
+    """Prove that an encode is whole, then give it its name; returns the table of changes.
+
+    Everything in it is decoded, its frames are counted against those that were measured, and what
+    it holds is compared with its source. Raises EncodeError, the file then being gone.
     """
+    part, frames = draft.path, draft.frames
     try:
-        decoded, sounds = _decoded(ffmpeg_path, part, source, place, final.name, on_frame, stall_s)
-        after = inventory.take(part, place)
+        decoded, sounds = _decoded(tool, draft, f"decoding the finished {final.name}", on_frame)
+        after = inventory.take(part, draft.place)
         if not decoded == after.picture.frames == frames:
             raise EncodeError(
                 f"{final.name}: {frames} frames were measured, {after.picture.frames} are in the "
                 f"file and {decoded} of them decode",
                 hint="The file was not kept. Is the disk full or failing?",
             )
-        checks = inventory.compare(before, after, frames)
-        checks.append(_siting(ffmpeg_path, source, before.picture, part, after.picture))
+        checks = inventory.compare(draft.held, after, frames)
+        checks.append(_siting(tool.path, draft, after.picture))
         if not sounds:
             checks.append(Check("sound", "damaged in the source", "copied as it is", True))
         with part.open("rb") as handle:
@@ -131,45 +136,37 @@ def finish(
     return checks
 
 
-def _siting(ffmpeg_path: str, source: Path, old: Picture, encode: Path, new: Picture) -> Check:
-    ours, theirs = (
-        siting.of(ffmpeg_path, path, picture.stream, picture.pixels)
-        for path, picture in ((source, old), (encode, new))
-    )
+def _siting(ffmpeg_path: str, draft: Draft, picture: Picture) -> Check:
+    ours = draft.source.chroma_location
+    theirs = siting.of(ffmpeg_path, draft.path, picture.stream, picture.pixels)
     return Check("chroma siting", ours or siting.USUAL, theirs or siting.USUAL, ours == theirs)
 
 
 def _decoded(
-    ffmpeg_path: str,
-    part: Path,
-    source: Path,
-    place: int,
-    name: str,
-    on_frame: Callable[[int], None],
-    stall_s: float,
+    tool: Tool, draft: Draft, what: str, on_frame: Callable[[int], None]
 ) -> tuple[int, bool]:
-    """Frames of a finished file that decode, and whether its sound does; raises EncodeError.
+    """Frames of an encode that decode, and whether its sound does; raises EncodeError.
 
     Sound is copied, and so is what was wrong with it: a recording with one bad packet could never
     be kept. Where the source's own does not decode either, the picture alone must.
     """
-    what = f"decoding the finished {name}"
+    place = str(draft.place)
     try:
-        argv = command.decode_check_argv(ffmpeg_path, part, str(place), "a?")
-        return child.run(argv, what, on_frame, stall_s), True
+        argv = command.decode_check_argv(tool.path, draft.path, place, "a?")
+        return child.run(argv, what, on_frame, tool.stall_s), True
     except child.Stalled:
         raise
     except EncodeError:
-        if _sound_decodes(ffmpeg_path, source, stall_s):
+        if _sound_decodes(tool, draft.source.path):
             raise
-    argv = command.decode_check_argv(ffmpeg_path, part, str(place))
-    return child.run(argv, what, on_frame, stall_s), False
+    argv = command.decode_check_argv(tool.path, draft.path, place)
+    return child.run(argv, what, on_frame, tool.stall_s), False
 
 
-def _sound_decodes(ffmpeg_path: str, path: Path, stall_s: float) -> bool:
-    argv = command.decode_check_argv(ffmpeg_path, path, "a")
+def _sound_decodes(tool: Tool, path: Path) -> bool:
+    argv = command.decode_check_argv(tool.path, path, "a")
     try:
-        child.run(argv, "decoding the sound", stall_s=stall_s)
+        child.run(argv, "decoding the sound", stall_s=tool.stall_s)
     except child.Stalled:
         raise
     except EncodeError:

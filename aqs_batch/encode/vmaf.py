@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aqs_batch.encode import alignment, child
 from aqs_batch.encode.alignment import PICTURE_PX, Alignment, Pictures
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.command import Filters, opened, quiet
 from aqs_batch.encode.plan import Window
 from aqs_batch.errors import EncodeError, Misaligned
@@ -49,12 +50,11 @@ class Side:
 class Measuring:
     """How to measure: which ffmpeg, which models (name in the log to libvmaf's name), threads."""
 
-    ffmpeg_path: str
+    tool: Tool
     models: Mapping[str, str]  # empty where no model is valid: then alignment and XPSNR alone
     threads: int
     xpsnr_format: str = ""  # convert to this for XPSNR alone; "": compare as is
     scratch: Path | None = None  # where logs are until they are read; None: the system's folder
-    stall_s: float = float("inf")  # without a frame for so long it is ended
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,13 @@ def argv(distorted: Side, reference: Side, measuring: Measuring, folder: Path) -
         _small(d_small, folder / _DISTORTED),
         _small(r_small, folder / _REFERENCE),
     )
-    command = ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=measuring.ffmpeg_path)
+    command = ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=measuring.tool.path)
     # The files are put in last: ffmpeg-python hashes names, and cannot hash one that is not UTF-8.
     for name, side in (("0", distorted), ("1", reference)):
         at = next(n for n, word in enumerate(command) if command[n : n + 2] == ["-i", name])
         turn = [] if side.upright else ["-noautorotate"]
         command[at : at + 2] = [*turn, *opened(side.path, side.window)]
-    head = [*quiet(measuring.ffmpeg_path), "-y", "-progress", "pipe:1", "-stats_period", "1"]
+    head = [*quiet(measuring.tool.path), "-y", "-progress", "pipe:1", "-stats_period", "1"]
     return [*head, *command[1:]]
 
 
@@ -187,7 +187,7 @@ def _one_pass(
         folder = Path(name)
         command = argv(distorted, reference, measuring, folder)
         what = f"measuring {distorted.path.name}"
-        child.run(command, what, on_frame, measuring.stall_s)
+        child.run(command, what, on_frame, measuring.tool.stall_s)
         ours, theirs = _pictures(folder / _DISTORTED), _pictures(folder / _REFERENCE)
         found = alignment.verdict(ours, theirs)
         counts = len(ours), len(theirs)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from aqs_batch.atomic import remove_abandoned
 from aqs_batch.encode import admission, choose, covers, inventory, output, plan, siting, vmaf
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.encode.ladder import LadderMaker, LadderProgress, Made, Tools, Wanted
-from aqs_batch.encode.output import Container
+from aqs_batch.encode.output import Container, Draft
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.encode.search import Goal, broken, goals, met, search, together, within
 from aqs_batch.errors import Misaligned, TargetError
@@ -53,6 +54,10 @@ class Order:
     progress: LadderProgress = lambda done, planned, what: None
     spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of one that fails
 
+    @property
+    def tool(self) -> Tool:
+        return Tool(self.ffmpeg.path, self.settings.limits.stall_s)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -78,7 +83,7 @@ def encode(order: Order) -> Result:
     output_dir = Path(order.settings.output.dir)
     remove_abandoned(output_dir / LOGS, now_s=time.time())
     with scratch(output_dir) as folder:
-        seen = seekable(order.ffmpeg.path, video, folder, limits, order.progress)
+        seen = seekable(order.tool, video, folder, limits, order.progress)
         is_whole = asked.full or asked.keeps == "all"
         chosen = plan.whole(seen) if is_whole else (
             plan.samples(seen, asked.samples, asked.sample_s)
@@ -89,9 +94,7 @@ def encode(order: Order) -> Result:
             original=None if seen is video else video,
         )  # fmt: skip
         if asked.keeps != "none":
-            own = covers.take_out(
-                order.ffmpeg.path, order.path, container.covers, folder, limits.stall_s
-            )
+            own = covers.take_out(order.tool, order.path, container.covers, folder)
             wanted = replace(wanted, covers=own)
             wanted = _complete(wanted, container) if chosen.full else wanted
         work = _Work(order, wanted, container, held, folder, warnings)
@@ -177,11 +180,11 @@ class _Work:
             )
             path = self._final(m.rung, m.key) if wants else None
             if path is not None and m.files:
-                checks = output.finish(
-                    self._order.ffmpeg.path, m.files[0], path, self._order.path, self._held,
-                    m.rung.frames, self._wanted.place, partial(self._tell_check, m.rung),
-                    self._order.settings.limits.stall_s,
-                )  # fmt: skip
+                draft = Draft(
+                    m.files[0], self._wanted.place, m.rung.frames, self._wanted.source, self._held
+                )
+                on_frame = partial(self._tell_check, m.rung)
+                checks = output.finish(self._order.tool, draft, path, on_frame)
                 left = [f"{words} was left out" for words in self._container.left_out]
                 told = (*m.rung.warnings, *left)
                 m = _with(m, output=str(path), checks=tuple(checks), warnings=told)
@@ -201,17 +204,14 @@ class _Work:
             scratch = scratch / "preprocess"  # its rungs have the CRFs of the plain ones
             scratch.mkdir(exist_ok=True)
             encoder = preprocessing.encoder(
-                order.ffmpeg.path, wanted.source, wanted.recipe, self._asked.strength,
-                order.settings.limits.stall_s,
-            )  # fmt: skip
+                order.tool, wanted.source, wanted.recipe, self._asked.strength
+            )
         cores = os.cpu_count() or 1
         video = wanted.video
         big = video.coded_width * video.coded_height > _UHD_PIXELS
         parallel = self._asked.parallel or min(max(cores, 2 if big else 4), _MOST_PARALLEL)
-        tools = Tools(
-            order.ffmpeg.path, order.ffmpeg.version, cores, parallel, scratch,
-            self._output_dir / LOGS, order.settings.limits.stall_s,
-        )  # fmt: skip
+        logs = self._output_dir / LOGS
+        tools = Tools(order.tool, order.ffmpeg.version, cores, parallel, scratch, logs)
         ladder = LadderMaker(wanted, tools, self._known(wanted), order.progress, encoder)
         self._ladders.append(ladder)
         return ladder

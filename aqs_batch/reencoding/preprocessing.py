@@ -12,6 +12,7 @@ from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Rung
 
 if TYPE_CHECKING:
+    from aqs_batch.encode.child import Tool
     from aqs_batch.encode.codec import Recipe
     from aqs_batch.encode.filtered import LumaFilter, WindowEncoder
     from aqs_batch.encode.raw_frames import Luma
@@ -56,13 +57,11 @@ def filters(strength: float) -> Callable[[float], LumaFilter]:
     return for_crf
 
 
-def encoder(
-    ffmpeg_path: str, video: Video, recipe: Recipe, strength: float, stall_s: float
-) -> WindowEncoder:
+def encoder(tool: Tool, video: Video, recipe: Recipe, strength: float) -> WindowEncoder:
     """What a ladder encodes its windows with; raises RefusedMedia where `filtered.fits` says no."""
     from aqs_batch.encode.filtered import WindowEncoder
 
-    return WindowEncoder(ffmpeg_path, video, recipe, filters(strength), stall_s)
+    return WindowEncoder(tool, video, recipe, filters(strength))
 
 
 def applies(video: Video, asked: Encode) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aqs_batch.encode import child, command
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.ladder import LadderProgress
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.ingest.probe import probe
@@ -20,7 +21,7 @@ from aqs_batch.settings import LimitSettings
 
 
 def seekable(
-    ffmpeg_path: str, video: Video, folder: Path, limits: LimitSettings, progress: LadderProgress
+    tool: Tool, video: Video, folder: Path, limits: LimitSettings, progress: LadderProgress
 ) -> Video:
     """The video itself, or a copy of its packets in Matroska in `folder`, as large as they are.
 
@@ -34,7 +35,7 @@ def seekable(
     def count(frame: int) -> None:
         progress(frame, frames, "copying the picture")
 
-    child.run(copy_argv(ffmpeg_path, video, copy), what, count, limits.stall_s)
+    child.run(copy_argv(tool.path, video, copy), what, count, tool.stall_s)
     found = probe(copy, limits)
     # What the copy's container does not say, and what it says in its own way.
     return replace(

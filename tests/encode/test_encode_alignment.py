@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aqs_batch import ffmpeg
 from aqs_batch.encode import alignment, pair, vmaf
 from aqs_batch.encode.alignment import PICTURE_PX, overlap, verdict
+from aqs_batch.encode.child import Tool
 from aqs_batch.errors import Misaligned
 from aqs_batch.ingest.probe import probe
 from bench.alignment_cases import CASES, Case, build
@@ -152,7 +153,7 @@ def test_the_cases_that_fool_other_tools(case: Case, ffmpeg_path: str, tmp_path:
     source, encode = build(case, ffmpeg_path, tmp_path)
     reference = probe(source)
     models = vmaf.models(reference.width, reference.height, with_v1=False)
-    measuring = vmaf.Measuring(ffmpeg_path, models, 2)
+    measuring = vmaf.Measuring(Tool(ffmpeg_path), models, 2)
     sides = pair.foreign(probe(encode), reference)
     if case.verdict is None:
         with pytest.raises(Misaligned):

@@ -10,10 +10,12 @@ import av
 import pytest
 
 from aqs_batch import ffmpeg
-from aqs_batch.encode import admission, child, command, covers, inventory, output
+from aqs_batch.encode import admission, child, command, covers, inventory, output, siting
 from aqs_batch.encode.admission import OPAQUE
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.inventory import Stream
+from aqs_batch.encode.output import Draft
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, RefusedMedia
@@ -66,31 +68,31 @@ def rich(ffmpeg_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return made
 
 
-def reencode(source: Path, ffmpeg_path: str, folder: Path) -> tuple[Path, inventory.Inventory]:
-    video = probe(source)
+def reencode(source: Path, ffmpeg_path: str, folder: Path) -> Draft:
+    video = siting.told(ffmpeg_path, probe(source))
     held = inventory.take(source, video.stream_index)
     container = output.container_for(source, held, video.stream_index, Codec.X265)
     path = folder / f"x{container.suffix}"
-    taken = covers.take_out(ffmpeg_path, source, container.covers, folder, stall_s=60.0)
+    taken = covers.take_out(Tool(ffmpeg_path), source, container.covers, folder)
     target = command.Target(
         30, path, container.name, container.others, container.dispositions, taken
     )
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, RECIPE, [target]), "encoding")
-    return target.path, held
+    return Draft(path, command.place_of(video, container.others), held.picture.frames, video, held)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_everything_beside_the_picture_survives(
     suffix: str, rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
 ) -> None:
-    part, held = reencode(rich[suffix], ffmpeg_path, tmp_path)
+    draft = reencode(rich[suffix], ffmpeg_path, tmp_path)
     final = tmp_path / "kept" / f"film{suffix}"
-    checks = output.finish(ffmpeg_path, part, final, rich[suffix], held, 25, 0)
+    checks = output.finish(Tool(ffmpeg_path), draft, final)
     assert not output.losses(checks, ())
     assert {c.what for c in checks} >= {"frames", "colour tags", "chapters", "file tags"}
     assert final.exists()
-    assert not part.exists()
-    assert len(held.chapters) == 2
+    assert not draft.path.exists()
+    assert len(draft.held.chapters) == 2
     assert [c.what for c in checks if c.what.startswith("stream")] == [
         f"stream {n}" for n in range(5 if suffix == ".mkv" else 4)
     ]
@@ -98,10 +100,10 @@ def test_everything_beside_the_picture_survives(
 
 def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Path) -> None:
     source = media / "odd" / "fate_hdr10tags-both.mkv"
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    assert held.picture.turn == Turn(90, is_mirrored=True)
-    assert len(held.picture.hdr.names) == 2
-    checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 10, 0)
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    assert draft.held.picture.turn == Turn(90, is_mirrored=True)
+    assert len(draft.held.picture.hdr.names) == 2
+    checks = output.finish(Tool(ffmpeg_path), draft, tmp_path / "film.mkv")
     kept = {c.what: c.kept for c in checks}
     assert kept["HDR side data"]
     assert kept["rotation"]
@@ -113,9 +115,9 @@ def test_hdr10_and_rotation_survive(media: Path, ffmpeg_path: str, tmp_path: Pat
 def test_odd_files_keep_clock_and_orientation(
     name: str, media: Path, ffmpeg_path: str, tmp_path: Path
 ) -> None:
-    part, held = reencode(media / "odd" / name, ffmpeg_path, tmp_path)
-    after = inventory.take(part)
-    kept = {c.what: c for c in inventory.compare(held, after, after.picture.frames)}
+    draft = reencode(media / "odd" / name, ffmpeg_path, tmp_path)
+    after = inventory.take(draft.path)
+    kept = {c.what: c for c in inventory.compare(draft.held, after, after.picture.frames)}
     for what in ("rotation", "colour tags", "picture from and to"):
         assert kept[what].kept, kept[what]
 
@@ -130,9 +132,11 @@ def test_a_last_frame_that_was_held_and_is_no_longer_is_a_loss(
     longer = "setts=pts=PTS:dts=DTS:duration=if(eq(N\\,24)\\,60/TB\\,DURATION)"
     argv = [ffmpeg_path, "-i", f"file:{moving}", "-c", "copy", "-bsf:v", longer, f"file:{held}"]
     assert ffmpeg.run(argv, timeout_s=60).returncode == 0
-    part, before = reencode(held, ffmpeg_path, tmp_path)
-    after = inventory.take(part)
-    (told,) = (c for c in inventory.compare(before, after, 25) if c.what == "picture from and to")
+    draft = reencode(held, ffmpeg_path, tmp_path)
+    after = inventory.take(draft.path)
+    (told,) = (
+        c for c in inventory.compare(draft.held, after, 25) if c.what == "picture from and to"
+    )
     assert told.kept is kept
     assert told.before == "0.000 s to 60.960 s"
 
@@ -204,21 +208,21 @@ def losses(before: inventory.Inventory, after: inventory.Inventory) -> list[str]
 def test_half_the_frames_never_get_a_final_name(
     rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
 ) -> None:
-    part, held = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
+    draft = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
     with pytest.raises(EncodeError, match="50 frames were measured, 25 are in the file"):
-        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", rich[".mkv"], held, 50, 0)
+        output.finish(Tool(ffmpeg_path), replace(draft, frames=50), tmp_path / "film.mkv")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_encode_never_gets_a_final_name(
     rich: dict[str, Path], ffmpeg_path: str, tmp_path: Path
 ) -> None:
-    part, held = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
-    raw = bytearray(part.read_bytes())
+    draft = reencode(rich[".mkv"], ffmpeg_path, tmp_path)
+    raw = bytearray(draft.path.read_bytes())
     raw[len(raw) // 2 :] = b""
-    part.write_bytes(raw)
+    draft.path.write_bytes(raw)
     with pytest.raises(EncodeError):
-        output.finish(ffmpeg_path, part, tmp_path / "film.mkv", rich[".mkv"], held, 25, 0)
+        output.finish(Tool(ffmpeg_path), draft, tmp_path / "film.mkv")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -261,10 +265,10 @@ def test_the_own_container_is_kept_where_it_takes_everything(
 def test_an_mp4_names_its_own_brands_alone(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
     """A QuickTime re-encode had called itself "qt  ;isom", and the next "qt  ;qt  ;isom"."""
     source = make_clip("brand.mov", seconds=0.4)
-    path, _ = reencode(source, ffmpeg_path, tmp_path)
-    with av.open(str(source)) as old, av.open(str(path)) as new:
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    with av.open(str(source)) as old, av.open(str(draft.path)) as new:
         assert new.metadata["major_brand"] == old.metadata["major_brand"]
-    assert path.read_bytes().count(b"major_brand") == 0
+    assert draft.path.read_bytes().count(b"major_brand") == 0
 
 
 @pytest.fixture(scope="module")
@@ -285,8 +289,8 @@ def test_cover_art_of_a_matroska_file_is_no_second_film(
     options += ("-metadata:s:1", "mimetype=image/jpeg", "-metadata:s:1", "title=Poster")
     options += ("-attach", str(font), "-metadata:s:2", "mimetype=font/ttf")
     source = make_clip("covered.mkv", options=options)
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mkv", source, held, 25, 0)
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    checks = output.finish(Tool(ffmpeg_path), draft, tmp_path / "kept.mkv")
     (kept,) = (s for s in inventory.take(tmp_path / "kept.mkv", 0).streams if s.is_cover)
     said = {"filename": "cover.jpg", "mimetype": "image/jpeg", "title": "Poster"}
     assert kept.tags == said
@@ -302,9 +306,9 @@ def test_cover_art_without_a_name_gets_one_in_matroska(
     options = ("-map", "0", "-map", "1", "-map", "2", "-c:v:1", "copy", "-c:a", "pcm_s16le")
     options += ("-disposition:v:1", "attached_pic", "-c:v:0", "libx264", "-preset", "ultrafast")
     source = make_clip("covered.mp4", inputs=("-i", str(cover), *tone), options=options)
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    assert part.suffix == ".mkv"
-    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mkv", source, held, 25, 0)
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    assert draft.path.suffix == ".mkv"
+    checks = output.finish(Tool(ffmpeg_path), draft, tmp_path / "kept.mkv")
     assert not output.losses(checks, ())
     (kept,) = (s for s in inventory.take(tmp_path / "kept.mkv", 0).streams if s.is_cover)
     assert kept.tags == {"filename": "cover.jpg", "mimetype": "image/jpeg"}
@@ -316,9 +320,9 @@ def test_cover_art_of_an_mp4_is_kept(
     options = ("-map", "0", "-map", "1", "-c:v:0", "libx264", "-preset", "ultrafast", "-c:v:1")
     options = (*options, "copy", "-disposition:v:1", "attached_pic")
     source = make_clip("covered.mp4", inputs=("-i", str(cover)), options=options)
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    checks = output.finish(ffmpeg_path, part, tmp_path / "kept.mp4", source, held, 25, 0)
-    assert len(held.streams) == 2
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    checks = output.finish(Tool(ffmpeg_path), draft, tmp_path / "kept.mp4")
+    assert len(draft.held.streams) == 2
     assert not output.losses(checks, ())
 
 
@@ -332,10 +336,10 @@ def test_sound_that_a_container_cannot_take_is_reported_and_fails_nothing(
     options = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", codec, "-ac", "2")
     more = ("-f", "mpegts", "-mpegts_m2ts_mode", "1") if name.endswith("m2ts") else ()
     source = make_clip(name, inputs=tone, options=(*options, *more))
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    container = output.container_for(source, held, 0, Codec.X265)
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    container = output.container_for(source, draft.held, 0, Codec.X265)
     lost = [stream for stream in inventory.take(source, 0).streams if stream.kind == "audio"]
-    kept = [stream for stream in inventory.take(part).streams if stream.kind == "audio"]
+    kept = [stream for stream in inventory.take(draft.path).streams if stream.kind == "audio"]
     assert len(lost) == len(kept) + len(container.left_out) == 1
 
 
@@ -370,8 +374,8 @@ def test_the_containers_pixel_shape_counts(make_clip, ffmpeg_path: str, tmp_path
     argv = [ffmpeg_path, "-hide_banner", "-i", str(make_clip()), "-c", "copy", "-aspect", "16:9"]
     assert ffmpeg.run([*argv, str(wide)]).returncode == 0
     assert probe(wide).sar.value == pytest.approx(4 / 3)
-    part, held = reencode(wide, ffmpeg_path, tmp_path)
-    assert not output.losses(inventory.compare(held, inventory.take(part), 25), ())
+    draft = reencode(wide, ffmpeg_path, tmp_path)
+    assert not output.losses(inventory.compare(draft.held, inventory.take(draft.path), 25), ())
 
 
 def test_telemetry_beside_chapters_is_not_taken_for_them(make_clip) -> None:
@@ -396,8 +400,8 @@ def test_sound_that_is_damaged_in_the_source_too_does_not_stand_in_the_way(
     at = raw.find(sound[len(sound) // 2])
     raw[at + 8 : at + 60] = b"\xff" * 52
     source.write_bytes(raw)
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    checks = output.finish(ffmpeg_path, part, tmp_path / "film.mkv", source, held, 25, 0)
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    checks = output.finish(Tool(ffmpeg_path), draft, tmp_path / "film.mkv")
     assert any(c.what == "sound" and "damaged in the source" in c.before for c in checks)
     assert not output.losses(checks, ())
 
@@ -417,13 +421,13 @@ def test_what_shines_through_is_no_longer_there_and_said(
 ) -> None:
     """VP9 tells by a tag that it is transparent: overlays gave way to opaque encodes."""
     source = make_clip(name, seconds=0.4, options=options)
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    lost = output.losses(inventory.compare(held, inventory.take(part), 10), ())
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    lost = output.losses(inventory.compare(draft.held, inventory.take(draft.path), 10), ())
     assert lost == ["transparency: yes became no"]
-    assert OPAQUE in admission.admit(probe(source), held, Encode())
-    plain, held = reencode(make_clip("plain.mp4"), ffmpeg_path, tmp_path)
-    assert not output.losses(inventory.compare(held, inventory.take(plain), 25), ())
-    assert OPAQUE not in admission.admit(probe(make_clip("plain.mp4")), held, Encode())
+    assert OPAQUE in admission.admit(draft.source, draft.held, Encode())
+    plain = reencode(make_clip("plain.mp4"), ffmpeg_path, tmp_path)
+    assert not output.losses(inventory.compare(plain.held, inventory.take(plain.path), 25), ())
+    assert OPAQUE not in admission.admit(plain.source, plain.held, Encode())
 
 
 FIELDS = ("-flags", "+ildct+ilme", "-pix_fmt", "yuv420p", "-vf", "interlace=scan=tff")
@@ -441,6 +445,6 @@ def test_half_of_the_moments_in_time_are_not_thrown_away(
 ) -> None:
     """An interlaced original had given way to its progressive encode, and no row said so."""
     source = make_clip("fields.mkv", rate=50, options=options)
-    part, held = reencode(source, ffmpeg_path, tmp_path)
-    lost = output.losses(inventory.compare(held, inventory.take(part), 25), ())
+    draft = reencode(source, ffmpeg_path, tmp_path)
+    lost = output.losses(inventory.compare(draft.held, inventory.take(draft.path), 25), ())
     assert lost == ["scan: interlaced became progressive"]

@@ -20,6 +20,7 @@ from aqs_batch.analysis import checkpoint
 from aqs_batch.cli import commands
 from aqs_batch.config import load
 from aqs_batch.encode import child, command
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.command import Target
 from aqs_batch.encode.filtered import LumaFilter, WindowEncoder
@@ -115,7 +116,7 @@ def test_an_encode_through_the_filter_has_the_same_encoder(
     straight, piped = tmp_path / "straight.mkv", tmp_path / "piped.mkv"
     target = Target(30.0, straight, "matroska")
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
-    through = preprocessing.encoder(ffmpeg_path, video, recipe, 0.0, stall_s=60.0)
+    through = preprocessing.encoder(Tool(ffmpeg_path), video, recipe, 0.0)
     through(WHOLE, [replace(target, path=piped)], lambda frame: None)
     assert picture_bytes(piped) == picture_bytes(straight)
     assert probe(piped).frame_rate == probe(straight).frame_rate
@@ -132,11 +133,11 @@ def test_worst_frames_of_an_encode_that_lacks_the_first_are_beside_their_own(
 ) -> None:
     """Each had been shown beside the one two frames on, as if all differed there."""
 
-    def lacking(path: str, video: Video, recipe: Recipe, *_: float) -> Encoder:
+    def lacking(tool: Tool, video: Video, recipe: Recipe, _: float) -> Encoder:
         def late(
             window: Window, targets: Sequence[Target], on_frame: Callable[[int], None]
         ) -> None:
-            argv = command.encoder_argv(path, video, window, recipe, targets)
+            argv = command.encoder_argv(tool.path, video, window, recipe, targets)
             at = argv.index("-filter:0") + 1
             argv[at] += ",select=gte(n\\,2)"
             child.run(argv, "encoding")
@@ -304,6 +305,6 @@ def test_the_filter_is_told_a_crf_of_the_encoder_that_it_learned(
         return lambda window, bit_depth: window[1]
 
     video = probe(make_clip(seconds=0.4))
-    encoder = WindowEncoder(ffmpeg_path, video, recipe, filter_for, stall_s=60.0)
+    encoder = WindowEncoder(Tool(ffmpeg_path), video, recipe, filter_for)
     encoder(WHOLE, [Target(crf, tmp_path / "x.mkv", "matroska")], lambda frame: None)
     assert said == [told]

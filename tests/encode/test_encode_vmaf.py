@@ -13,6 +13,7 @@ import pytest
 
 from aqs_batch import ffmpeg
 from aqs_batch.encode import child, command, pair, plan, vmaf
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.segments import measure_in_parts
@@ -42,7 +43,7 @@ def encode(video: Video, ffmpeg_path: str, folder: Path, window: Window = WHOLE)
 
 def measuring(ffmpeg_path: str, video: Video, **changes: object) -> vmaf.Measuring:
     models = vmaf.models(video.width, video.height, with_v1=False)
-    return replace(vmaf.Measuring(ffmpeg_path, models, 2), **changes)
+    return replace(vmaf.Measuring(Tool(ffmpeg_path), models, 2), **changes)
 
 
 def test_the_command_has_the_encode_first_and_no_clock_of_a_file(source: Video) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.encode import plan
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
 from aqs_batch.encoders import Codec
@@ -23,7 +24,7 @@ def wanted(make_clip: Callable[..., Path]) -> Wanted:
 
 
 def key(wanted: Wanted, crf: float = 22, versions: str = "ffmpeg 9") -> str:
-    tools = Tools("ffmpeg", versions, 2, 2, Path("scratch"), Path("logs"), 60.0)
+    tools = Tools(Tool("ffmpeg"), versions, 2, 2, Path("scratch"), Path("logs"))
     return LadderMaker(wanted, tools, known=lambda key: None).key(crf)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from aqs_batch import ffmpeg
 from aqs_batch.cli import commands
 from aqs_batch.encode import inventory, lossless
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.raw_frames import Luma
 from aqs_batch.errors import AqsError, EncodeError, MediaError, RefusedMedia
 from aqs_batch.ingest.probe import probe
@@ -51,7 +52,7 @@ def test_a_filter_that_does_nothing_changes_no_bit_and_no_time(
 ) -> None:
     source = make_clip("uneven.mp4", options=UNEVEN)
     target = tmp_path / "out.mkv"
-    count, lost = lossless.write(ffmpeg_path, probe(source), target, identity)
+    count, lost = lossless.write(Tool(ffmpeg_path), probe(source), target, identity)
     before, after = pictures(source), pictures(target)
     assert not lost
     assert count == len(before) == len(after)
@@ -64,7 +65,9 @@ def test_luma_changes_and_chroma_does_not(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
     source = make_clip()
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", preprocessing.filters(1.0)(37))
+    lossless.write(
+        Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", preprocessing.filters(1.0)(37)
+    )
     (_, before), (_, after) = pictures(source)[5], pictures(tmp_path / "o.mkv")[5]
     assert not np.array_equal(before[:240], after[:240])
     assert np.array_equal(before[240:], after[240:])
@@ -74,7 +77,7 @@ def test_what_belongs_to_the_picture_is_kept(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
     source = make_clip("tagged.mp4", inputs=SOUND, options=TAGGED)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     before, after = probe(source), probe(tmp_path / "o.mkv")
     for name in ("color_primaries", "color_transfer", "color_matrix", "color_range"):
         assert getattr(after, name) == getattr(before, name), name
@@ -99,7 +102,7 @@ def test_rarer_colour_tags_are_kept(
     """PAL's transfer had no name here, and the copy lost it without a word."""
     options = ("-c:v", "libx264", "-preset", "ultrafast", "-vf", f"setparams={tags}")
     source = make_clip("pal.mp4", seconds=0.2, options=options)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     codes = []
     for path in (source, tmp_path / "o.mkv"):
         with av.open(str(path)) as container:
@@ -117,7 +120,7 @@ def test_every_level_survives(
     options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", pixels)
     options += ("-metadata:s:v:0", "title=Main", "-metadata:s:v:0", "language=fre")
     source = make_clip("levels.mkv", seconds=0.3, size="320x240", options=options)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     for one, two in zip(pictures(source), pictures(tmp_path / "o.mkv"), strict=True):
         assert np.array_equal(one[1], two[1])
     assert pictures(tmp_path / "o.mkv")[0][0] == 0  # full range had begun at 67 ms
@@ -137,7 +140,7 @@ def test_languages_titles_and_fonts_come_along(
     options += ("-metadata:s:a", "language=fre", "-metadata:s:a", "title=Comments")
     options += ("-attach", str(font), "-metadata:s:t", "mimetype=font/ttf")
     source = make_clip("tags.mkv", inputs=SOUND, options=options)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     with av.open(str(tmp_path / "o.mkv")) as container:
         sound, attached = container.streams[1].metadata, container.streams[2].metadata
     assert (sound["language"], sound["title"]) == ("fre", "Comments")
@@ -152,7 +155,7 @@ def test_cover_art_of_a_copy_is_no_second_film(
     options = ("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast")
     options += ("-attach", str(cover), "-metadata:s:t", "mimetype=image/jpeg")
     source = make_clip("art.mkv", inputs=SOUND, options=options)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     covers = [s for s in inventory.take(tmp_path / "o.mkv", 0).streams if s.is_cover]
     assert [s.tags["filename"] for s in covers] == ["c.jpg"]
 
@@ -165,7 +168,7 @@ def test_a_copy_begins_at_nought_and_keeps_sound_with_picture(
     options = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-map", "0", "-map", "1")
     options += ("-output_ts_offset", str(starts_s))
     source = make_clip("late.ts", seconds=1, inputs=SOUND, options=options)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
 
     def begin(path: Path) -> tuple[float, float, float]:
         with av.open(str(path)) as container:
@@ -201,7 +204,7 @@ def test_first_frames_that_do_not_decode_put_nothing_off(
     source = tmp_path / "cut.ts"  # as a recording that was begun at some moment
     source.write_bytes(whole[len(whole) // 3 // 188 * 188 :])
     video = probe(source)
-    count, lost = lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
+    count, lost = lossless.write(Tool(ffmpeg_path), video, tmp_path / "o.mkv", identity)
     assert count == len(pictures(source)) < len(video.frame_times_s)
     assert ends(tmp_path / "o.mkv") == pytest.approx(ends(source), abs=3e-3)
     assert lost == (f"{len(video.frame_times_s) - count} frames of the source do not decode",)
@@ -214,7 +217,7 @@ def test_a_joined_recording_keeps_all_of_its_sound(
     once = make_clip("once.ts", seconds=1, inputs=SOUND, options=RECORDED)
     source = tmp_path / "joined.ts"
     source.write_bytes(once.read_bytes() * 2)
-    lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     assert ends(tmp_path / "o.mkv") == pytest.approx(ends(once), abs=0.03)
     assert pictures(tmp_path / "o.mkv")[-1][0] > 1.9
 
@@ -230,7 +233,7 @@ def test_frames_that_are_not_shown_are_none(
         packets = sum(1 for packet in container.demux(video=0) if packet.size)
     assert len(probe(source).frame_times_s) == shown
     assert packets >= shown
-    count, _ = lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    count, _ = lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     assert count == shown
 
 
@@ -238,7 +241,7 @@ def test_rotation_is_kept(media: Path, ffmpeg_path: str, tmp_path: Path) -> None
     source = media / "clips" / "phone_dog_room_lowlight.mp4"
     video = probe(source)
     assert video.rotation_deg
-    lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), video, tmp_path / "o.mkv", identity)
     assert probe(tmp_path / "o.mkv").rotation_deg == video.rotation_deg
 
 
@@ -251,7 +254,7 @@ def test_a_mirrored_picture_stays_mirrored(
     plain, mirrored, copy = make_clip(seconds=1), tmp_path / "m.mp4", tmp_path / "o.mkv"
     argv = [ffmpeg_path, "-display_rotation", angle, f"-display_{axis}flip", "-i", str(plain)]
     assert ffmpeg.run([*argv, "-c", "copy", str(mirrored)], timeout_s=60).returncode == 0
-    lossless.write(ffmpeg_path, probe(mirrored), copy, identity)
+    lossless.write(Tool(ffmpeg_path), probe(mirrored), copy, identity)
     seen = [matrix(path) for path in (mirrored, copy)]
     assert seen[0] == seen[1]
     before, after, straight = (inventory.take(path) for path in (mirrored, copy, plain))
@@ -268,12 +271,12 @@ def matrix(path: Path) -> bytes:
 def test_hdr_is_refused(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
     video = replace(probe(make_clip()), hdr="PQ")
     with pytest.raises(RefusedMedia, match="SDR only"):
-        lossless.write(ffmpeg_path, video, tmp_path / "o.mkv", identity)
+        lossless.write(Tool(ffmpeg_path), video, tmp_path / "o.mkv", identity)
 
 
 def test_other_containers_are_refused(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="cannot hold"):
-        lossless.write(ffmpeg_path, probe(make_clip()), tmp_path / "o.mp4", identity)
+        lossless.write(Tool(ffmpeg_path), probe(make_clip()), tmp_path / "o.mp4", identity)
 
 
 def test_nothing_is_left_when_the_filter_fails(
@@ -283,7 +286,7 @@ def test_nothing_is_left_when_the_filter_fails(
         raise AqsError("the filter broke")
 
     with pytest.raises(AqsError, match="broke"):
-        lossless.write(ffmpeg_path, probe(make_clip()), tmp_path / "o.mkv", broken)
+        lossless.write(Tool(ffmpeg_path), probe(make_clip()), tmp_path / "o.mkv", broken)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -299,7 +302,7 @@ def test_a_filter_between_children_that_hang_is_ended(
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(EncodeError, match=r"no progress for 0\.6 s"):
-        lossless.write(str(hanging), probe(make_clip()), folder / "o.mkv", identity, stall_s=0.6)
+        lossless.write(Tool(str(hanging), 0.6), probe(make_clip()), folder / "o.mkv", identity)
     assert list(folder.iterdir()) == []
 
 
@@ -354,7 +357,7 @@ def test_a_file_that_came_meanwhile_is_not_written_over(
         return window[1]
 
     with pytest.raises(MediaError, match="exists already"):
-        lossless.write(ffmpeg_path, probe(make_clip("a.mkv", seconds=0.2)), target, slow)
+        lossless.write(Tool(ffmpeg_path), probe(make_clip("a.mkv", seconds=0.2)), target, slow)
     assert target.read_bytes() == b"another call's copy"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -363,7 +366,7 @@ def test_a_name_may_be_as_long_as_a_name_can_be(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
     target = tmp_path / f"{'x' * 251}.mkv"
-    lossless.write(ffmpeg_path, probe(make_clip("a.mkv", seconds=0.2)), target, identity)
+    lossless.write(Tool(ffmpeg_path), probe(make_clip("a.mkv", seconds=0.2)), target, identity)
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -373,7 +376,7 @@ def test_subtitles_of_mp4_come_along_as_text(
     (tmp_path / "s.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nhello\n")
     inputs = ("-i", str(tmp_path / "s.srt"))
     source = make_clip("subs.mp4", inputs=inputs, options=("-c:s", "mov_text"))
-    _, lost = lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    _, lost = lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     with av.open(str(tmp_path / "o.mkv")) as container:
         assert [s.codec_context.name for s in container.streams.subtitles] == ["srt"]
     assert not lost
@@ -381,5 +384,5 @@ def test_subtitles_of_mp4_come_along_as_text(
 
 def test_a_copy_that_is_opaque_says_so(make_clip: Make, ffmpeg_path: str, tmp_path: Path) -> None:
     source = make_clip("a.mkv", seconds=0.2, options=("-c:v", "ffv1", "-pix_fmt", "yuva420p"))
-    _, lost = lossless.write(ffmpeg_path, probe(source), tmp_path / "o.mkv", identity)
+    _, lost = lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     assert lost == ("transparency is not carried over",)

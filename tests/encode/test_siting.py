@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.encode import child, command, inventory, lossless, output, siting
+from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import Luma
@@ -66,7 +67,7 @@ def test_a_preprocessed_copy_keeps_it(
     def identity(window: Sequence[Luma], bit_depth: int) -> Luma:
         return window[1]
 
-    lossless.write(ffmpeg_path, video, tmp_path / "copy.mkv", identity)
+    lossless.write(Tool(ffmpeg_path), video, tmp_path / "copy.mkv", identity)
     copy = siting.told(ffmpeg_path, probe(tmp_path / "copy.mkv"))
     assert copy.chroma_location == expected
 
@@ -74,11 +75,14 @@ def test_a_preprocessed_copy_keeps_it(
 def test_one_that_is_lost_stands_in_the_table(make_clip, ffmpeg_path: str, tmp_path: Path) -> None:
     video = probe(make_clip("uhd.mp4", seconds=0.4, options=X265))
     held, part = inventory.take(video.path, 0), tmp_path / "x.mp4"
-    for known, after in ((video, "left"), (siting.told(ffmpeg_path, video), "topleft")):
+    source = siting.told(ffmpeg_path, video)
+    for known, after in ((video, "left"), (source, "topleft")):
         target = command.Target(30, part, "mp4", (), (1,))
         argv = command.encoder_argv(ffmpeg_path, known, WHOLE, RECIPES[Codec.X265], [target])
         child.run(argv, "encoding")
-        checks = output.finish(ffmpeg_path, part, tmp_path / "k.mp4", video.path, held, 10, 0)
+        checks = output.finish(
+            Tool(ffmpeg_path), output.Draft(part, 0, 10, source, held), tmp_path / "k.mp4"
+        )
         (told,) = (check for check in checks if check.what == "chroma siting")
         assert (told.before, told.after, told.kept) == ("topleft", after, after == "topleft")
 
