@@ -10,10 +10,11 @@ import numpy as np
 
 from aqs_batch.encode import command, inventory, plan
 from aqs_batch.encode.frame_log import FrameLog
-from aqs_batch.encode.plan import Plan, Window
+from aqs_batch.encode.ladder import Wanted
+from aqs_batch.encode.plan import Window
 from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import child
-from aqs_batch.records import Pixels, Rung, Video
+from aqs_batch.records import Pixels, Rung
 
 CROP_PX = (320, 180)
 
@@ -41,23 +42,18 @@ def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None
 
 
 def side_by_side(
-    ffmpeg_path: str,
-    video: Video,
-    plan_: Plan,
-    files: Sequence[Path],
-    place: int,
-    log: FrameLog,
-    position: int,
+    ffmpeg_path: str, wanted: Wanted, files: Sequence[Path], log: FrameLog, position: int
 ) -> Pixels | None:
     """Crops of one frame, source left and encode right, uint8[H,W,3]; None if one is unreadable.
 
     `files` are the encode's, one a window, `position` counts the frames of `log`. None as well
     where some of the source do not decode: its packets do not say when the others are shown.
     """
+    video, place = wanted.video, wanted.place
     theirs = video.frame_times_s
-    if plan_.full and len(log.numbers) + abs(log.offset) != len(theirs):
+    if wanted.plan.full and len(log.numbers) + abs(log.offset) != len(theirs):
         return None
-    starts = [window.start for window in plan_.windows]
+    starts = [window.start for window in wanted.plan.windows]
     source = int(log.numbers[position])
     at = bisect_right(starts, source) - 1
     encode, own = files[at], source - starts[at] - log.offset
@@ -65,7 +61,7 @@ def side_by_side(
     if source >= len(theirs) or own >= len(ours):
         return None
     middle = log.place(position)
-    crops = [
+    left, right = (
         _crop(
             ffmpeg_path, path, stream, plan.window(times, number, 1, times[-1] - times[0]), middle
         )
@@ -73,8 +69,7 @@ def side_by_side(
             (video.path, video.stream_index, theirs, source),
             (encode, place, ours, own),
         )
-    ]
-    left, right = crops
+    )
     if left is None or right is None or left.shape != right.shape:
         return None
     # As players turn it: of a phone's video, one half of the page had lain on its side.

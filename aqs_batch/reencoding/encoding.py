@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from aqs_batch.atomic import remove_abandoned
@@ -175,28 +174,30 @@ class _Work:
         if self._asked.keeps == "best" and number is not None:
             made = self._whole(made, number)
         for m in made:
-            wants = self._asked.keeps == "all" or (
-                self._asked.keeps == "best" and bool(m.rung.recommended) and m.rung.is_full
-            )
-            path = self._final(m.rung, m.key) if wants else None
-            if path is not None and m.files:
-                draft = Draft(
-                    m.files[0], self._wanted.place, m.rung.frames, self._wanted.source, self._held
-                )
-                on_frame = partial(self._tell_check, m.rung)
-                checks = output.finish(self._order.tool, draft, path, on_frame)
-                left = [f"{words} was left out" for words in self._container.left_out]
-                told = (*m.rung.warnings, *left)
-                m = _with(m, output=str(path), checks=tuple(checks), warnings=told)
-            if path is not None and m.rung.recommended:
-                best = path
-                losses = tuple(output.losses(m.rung.checks, self._container.left_out))
-            print_ = fingerprint_of(path) if path is not None else ""
-            stored.append(StoredRung(m.rung, m.key, print_))
+            path = self._final(m.rung, m.key) if self._is_to_be_kept(m.rung) else None
+            if path is not None:
+                m = self._finished(m, path) if m.files else m
+                if m.rung.recommended:
+                    best = path
+                    losses = tuple(output.losses(m.rung.checks, self._container.left_out))
+            stored.append(StoredRung(m.rung, m.key, fingerprint_of(path) if path else ""))
         return Result(tuple(stored), best, losses)
 
-    def _tell_check(self, rung: Rung, frame: int) -> None:
-        self._order.progress(frame, rung.frames, f"checking CRF {rung.crf:g}")
+    def _is_to_be_kept(self, rung: Rung) -> bool:
+        is_best = bool(rung.recommended) and rung.is_full
+        return self._asked.keeps == "all" or (self._asked.keeps == "best" and is_best)
+
+    def _finished(self, made: Made, path: Path) -> Made:
+        """The rung with its file at `path`, proved to be whole."""
+        rung, wanted = made.rung, self._wanted
+
+        def on_frame(frame: int) -> None:
+            self._order.progress(frame, rung.frames, f"checking CRF {rung.crf:g}")
+
+        draft = Draft(made.files[0], wanted.place, rung.frames, wanted.source, self._held)
+        checks = output.finish(self._order.tool, draft, path, on_frame)
+        told = (*rung.warnings, *(f"{words} was left out" for words in self._container.left_out))
+        return _with(made, output=str(path), checks=tuple(checks), warnings=told)
 
     def _ladder(self, wanted: Wanted) -> LadderMaker:
         order, scratch, encoder = self._order, self._scratch, None
@@ -263,9 +264,8 @@ class _Work:
         worst = []
         for position in made.log.worst():
             picture = choose.side_by_side(
-                self._order.ffmpeg.path, self._wanted.video, self._wanted.plan, made.files,
-                self._wanted.place, made.log, position,
-            )  # fmt: skip
+                self._order.ffmpeg.path, self._wanted, made.files, made.log, position
+            )
             worst.append(
                 WorstFrame(
                     float(made.log.times_s[position]),
