@@ -25,11 +25,10 @@ from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import Sequence
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
+from aqs_batch.ingest.wholeness import DAMAGED, NOT_ALL
 from aqs_batch.lookahead import Lookahead, stamp
 from aqs_batch.records import (
-    DAMAGED,
     FRAMES_PER_SEQUENCE,
-    NOT_ALL,
     TILE_PX,
     Pixels,
     Provenance,

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 FRAMES_PER_SEQUENCE = 7
 RE_ENCODE = "re-encode: "  # how a reason begins that is of a re-encode, not of the score
-DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
-NOT_ALL = "not all was read: "  # and one that says what a file holds besides
 FULL = "full"  # what the plan of an encode of all frames is called
 TILE_PX, SWATCH_PX = 224, 64
 

@@ -60,7 +60,7 @@ def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outc
             continue
         places = [Path(base, entry.file) for base in run.input_dir.split(os.pathsep)]
         scored = _scored(store, entry.file, places, analysis, thresholds)
-        if entry.reason.startswith(RE_ENCODE):  # what another request took is not this one's
+        if entry.encode_failed:  # what another request took is not this one's
             kept = tuple(replace(rung, recommended="") for rung in scored.encodes)
             scored = replace(scored, encodes=kept)
         yield replace(

@@ -98,7 +98,6 @@ def score(
     from aqs_batch import console, reporting
     from aqs_batch.events import Event, EventKind
     from aqs_batch.ingest.files import base_of, gather
-    from aqs_batch.records import RE_ENCODE
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
 
@@ -123,7 +122,7 @@ def score(
             last = store.run(run_id)
             written = [str(p) for p in reporting.write_reports(store, last, settings)]
             counts = dict(reporting.run_record(store, last).counts)
-            lost = sum(entry.reason.startswith(RE_ENCODE) for entry in store.run_files(run_id))
+            lost = sum(entry.encode_failed for entry in store.run_files(run_id))
             facts = {"written": written, "counts": counts, "encodes_failed": lost}
             listen(Event(EventKind.REPORT, facts=facts))
         return _exit_code(store, last, settings)

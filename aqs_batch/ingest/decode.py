@@ -24,8 +24,9 @@ from aqs_batch.ingest.sampling import (
     seek_point_s,
 )
 from aqs_batch.ingest.stamps import MOST_DAMAGE, SCENE_KEY, Stamps, complaint
+from aqs_batch.ingest.wholeness import DAMAGED
 from aqs_batch.media.containers import SAFELY, input_name
-from aqs_batch.records import DAMAGED, FRAMES_PER_SEQUENCE, Pixels, Video
+from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Video
 
 _INPUT = "the input"
 _PER_PICTURE = ("h264", "mpeg2video", "vc1")  # codecs that say of each picture whether of fields

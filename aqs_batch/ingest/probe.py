@@ -21,7 +21,7 @@ from aqs_batch.ingest.first_frame import FirstFrame
 from aqs_batch.ingest.stream_time import StreamTime
 from aqs_batch.media import colour
 from aqs_batch.media.containers import Nameless, libav, packets_of
-from aqs_batch.records import DAMAGED, Fraction, Video
+from aqs_batch.records import Fraction, Video
 from aqs_batch.settings import LimitSettings
 
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -63,7 +63,7 @@ def probe(path: Path, limits: LimitSettings = LimitSettings()) -> Video:
                     until_s = wholeness.goes_to_s(container, limits.max_packets)
                 if wholeness.ends_early(declared_s, until_s):
                     words = f"the header says {declared_s:.1f} s, the file ends at {until_s:.1f} s"
-                    warnings.append(DAMAGED + words)
+                    warnings.append(f"{wholeness.DAMAGED}{words}")
         return replace(video, warnings=tuple(warnings))
     except av.error.FFmpegError as error:
         raise _unreadable(path, error) from error
@@ -106,7 +106,8 @@ def _describe(
     duration_s = duration.moving_s(packets.times_s, frame_rate) + held_s
     warnings = []
     if packets.damaged:
-        warnings.append(f"{DAMAGED}the container is broken or cut short; read up to there")
+        words = "the container is broken or cut short; read up to there"
+        warnings.append(f"{wholeness.DAMAGED}{words}")
     if not first.decodes:
         warnings.append("the first frame does not decode")
     return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +15,9 @@ import av.error
 
 from aqs_batch.media.containers import packets_of
 
+DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
+NOT_ALL = "not all was read: "  # and one that says what a file holds besides
+_DAMAGED_OF_OLD = ("decoder: ", "the container is damaged")  # in analyses of earlier versions
 _HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
 SHORT_S, SHORT_SHARE = 0.5, 0.05  # what a file may end early by, the larger of the two
 _MOST_BOXES = 1000
@@ -29,6 +32,12 @@ class _Track:
     lasts_s: float = 0.0
     longest_s: float = 0.0
     packets: int = 0
+
+
+def unread(warnings: Iterable[str]) -> list[str]:
+    """Those warnings, each once, that say that a file holds or held more than could be read."""
+    begin = (DAMAGED, NOT_ALL, *_DAMAGED_OF_OLD)
+    return list(dict.fromkeys(words for words in warnings if words.startswith(begin)))
 
 
 def declared_s(container: av.container.InputContainer) -> float:

@@ -11,17 +11,16 @@ from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ffmpeg import find as find_ffmpeg
+from aqs_batch.ingest import wholeness
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
 from aqs_batch.media import side_data
-from aqs_batch.records import DAMAGED, NOT_ALL, Rung, Video
+from aqs_batch.records import Rung, Video
 from aqs_batch.reencoding.encoding import Result
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
 from aqs_batch.wording import cut
 
-# How warnings of damage begin; the last two in analyses that earlier versions made.
-_DAMAGED = (DAMAGED, "decoder: ", "the container is damaged")
 _NO_VMAF = "no VMAF is valid for HDR, so nothing says how its encode looks"
 _BEFOREHAND = "Nothing was encoded; without --replace it is."
 
@@ -91,8 +90,7 @@ class Replacing:
         """What is wrong with an original: an encode of what could be read is not all it holds."""
         analysis = self._store.analysis(fingerprint, self._settings_key)
         # The analysis may be older than what the probe knows of truncation.
-        said = [*video.warnings, *(analysis.warnings if analysis else ())]
-        return list(dict.fromkeys(w for w in said if w.startswith((*_DAMAGED, NOT_ALL))))
+        return wholeness.unread([*video.warnings, *(analysis.warnings if analysis else ())])
 
     def _lacks(self, video: Video) -> list[str]:
         """What the encoder that is asked for, or every container, will leave out."""

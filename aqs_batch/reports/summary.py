@@ -107,6 +107,12 @@ def change_words(delta: float) -> str:
     return f"{delta:+.2f}" if abs(delta) >= CHANGE_MIN else "0.00"
 
 
+def warnings_of(outcome: Outcome) -> tuple[str, ...]:
+    """All warnings of one file, each once."""
+    probed = outcome.video.warnings if outcome.video else ()
+    return tuple(dict.fromkeys((*outcome.warnings, *probed)))
+
+
 def severity(score: Score, artifact: Artifact) -> float:
     """One artifact's severity over a whole video."""
     detail = score.artifacts.get(artifact)

@@ -20,7 +20,7 @@ from aqs_batch.records import (
     Video,
 )
 from aqs_batch.reports.names import printable
-from aqs_batch.reports.summary import severity
+from aqs_batch.reports.summary import severity, warnings_of
 
 _DECIMALS = 6
 _NAMES = tuple(artifact.value for artifact in Artifact)  # of each sequence, millions of times
@@ -33,7 +33,6 @@ def video_json(outcome: Outcome) -> dict[str, Any]:
     and undecodable file names are written as `names.printable`.
     """
     score, provenance, video = outcome.score, outcome.provenance, outcome.video
-    warnings = dict.fromkeys((*outcome.warnings, *(video.warnings if video else ())))
     document = {
         "file": outcome.file,
         "status": outcome.status.value,
@@ -47,7 +46,7 @@ def video_json(outcome: Outcome) -> dict[str, Any]:
         "provenance": asdict(provenance) if provenance else None,
         "encodes": [_rung_json(rung) for rung in outcome.encodes],
         "bd_rate": dict(outcome.bd_rate),
-        "warnings": list(warnings),
+        "warnings": warnings_of(outcome),
     }
     return {
         # Sequences are clean: of a film they are 10,000 values, and had cost as much as all else.

@@ -15,7 +15,7 @@ from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, qualit
 from aqs_batch.reports.names import visible_name
 from aqs_batch.reports.rd_curve import rd_curve
 from aqs_batch.reports.rung_frames import WorstPicture, strips, worst_pictures
-from aqs_batch.reports.summary import WORST_MOMENTS, change_words
+from aqs_batch.reports.summary import WORST_MOMENTS, change_words, warnings_of
 from aqs_batch.reports.timeline import (
     alert_count,
     aqs_timeline,
@@ -114,7 +114,7 @@ def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
         video_facts=_video_facts(video) if video else (),
         streams=video.streams if video else (),
         provenance=_provenance(outcome),
-        warnings=tuple(dict.fromkeys((*outcome.warnings, *(video.warnings if video else ())))),
+        warnings=warnings_of(outcome),
     )
 
 

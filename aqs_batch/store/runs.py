@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aqs_batch.records import Status
+from aqs_batch.records import RE_ENCODE, Status
 from aqs_batch.store.database import Database
 from aqs_batch.store.tables import ITS_AQS, ITS_KEY, run_files, runs
 from aqs_batch.wording import without_password
@@ -26,6 +26,11 @@ class RunFile:
     status: Status
     reason: str = ""
     hint: str = ""
+
+    @property
+    def encode_failed(self) -> bool:
+        """Whether it is of the re-encode that the reason tells, and the file has its score."""
+        return self.reason.startswith(RE_ENCODE)
 
 
 class RunKind(StrEnum):

@@ -12,7 +12,7 @@ from aqs_batch.errors import MediaError
 from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
-from aqs_batch.records import DAMAGED
+from aqs_batch.ingest.wholeness import DAMAGED
 
 TONE = ("-f", "lavfi", "-i", "sine=duration={}:sample_rate=8000")
 

@@ -22,7 +22,8 @@ from aqs_batch.encode import inventory, trash
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
 from aqs_batch.events import Event, EventKind
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.records import NOT_ALL, Status
+from aqs_batch.ingest.wholeness import NOT_ALL
+from aqs_batch.records import Status
 from aqs_batch.reencoding import encoding
 from aqs_batch.reencoding.encode_jobs import EncodeJobs
 from aqs_batch.reencoding.replacing import Replacing
