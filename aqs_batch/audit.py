@@ -17,7 +17,7 @@ from aqs_batch.batch import Batch
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import FolderGone, MediaError, reason_of
 from aqs_batch.events import Event, EventKind, Listener
-from aqs_batch.identity import is_at_work, is_gone, own_name
+from aqs_batch.identity import is_at_work, own_name
 from aqs_batch.ingest.files import Found, Rules, is_lost
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.ingest.watch import is_mounted, is_unread, scan
@@ -26,6 +26,7 @@ from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Audited, Finding, FindingKind, Place, RunFile, RunKind, Store
 from aqs_batch.watching.intake import own_folders
+from aqs_batch.worker import take_over
 
 
 class Audit:
@@ -67,8 +68,7 @@ class Audit:
         self._entries.run_id = self._run_id
         self._store.expect(self._run_id, len(listed))
         self._store.inherit(self._run_id, is_at_work)
-        limits = self._settings.limits
-        self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        take_over(self._store, self._settings.limits, self._clock)
         self._listen(Event(EventKind.FOUND, facts={"files": len(listed)}))
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())

@@ -14,7 +14,7 @@ from aqs_batch.entries import Entries
 from aqs_batch.errors import AqsError, CheckpointError, MediaError, SettingsError, StoreError
 from aqs_batch.events import Event, EventKind, Listener, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
-from aqs_batch.identity import is_gone, own_name
+from aqs_batch.identity import own_name
 from aqs_batch.ingest.files import Found
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.records import Status
@@ -23,7 +23,7 @@ from aqs_batch.reporting import thresholds_of, told
 from aqs_batch.settings import Settings
 from aqs_batch.stop import Stop, Stopped
 from aqs_batch.store import Analysis, JobStatus, RunFile, Store
-from aqs_batch.worker import End, Process, Worker, once_free, scoring
+from aqs_batch.worker import End, Process, Worker, once_free, scoring, take_over
 
 LOOK_AT = 16  # files after the one in hand, to find the next that is new
 
@@ -84,8 +84,7 @@ class Batch:
             iso(self._clock.now()), input_dir, command, self._settings.model_dump(mode="json"),
             worker=self._name,
         )  # fmt: skip
-        limits = self._settings.limits
-        self._store.reap(self._clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        take_over(self._store, self._settings.limits, self._clock)
         files = list(found)
         self._store.expect(run_id, len(files))
         self._listen(Event(EventKind.FOUND, facts={"files": len(files)}))

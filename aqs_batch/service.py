@@ -10,7 +10,7 @@ from aqs_batch.atomic import remove_abandoned
 from aqs_batch.clock import Clock, iso
 from aqs_batch.errors import StoreError, reason_and_place
 from aqs_batch.events import Event, EventKind, Listener
-from aqs_batch.identity import is_gone, own_name
+from aqs_batch.identity import own_name
 from aqs_batch.reencoding.encode_jobs import EncodeJobs, Tell
 from aqs_batch.reporting import joined, thresholds_of, told, write_reports
 from aqs_batch.settings import Settings
@@ -20,7 +20,7 @@ from aqs_batch.watching.health import BEAT_S, State, notify
 from aqs_batch.watching.intake import Intake
 from aqs_batch.watching.onward import Onward, is_encoding
 from aqs_batch.watching.vitals import Tally, Vitals
-from aqs_batch.worker import End, Ended, Process, Worker, scoring
+from aqs_batch.worker import End, Ended, Process, Worker, scoring, take_over
 
 BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop's business
 REAP_S = 15.0
@@ -123,7 +123,7 @@ class Service:
             busy = self._step()
             self._delay_s = 1.0
         except StoreError as error:
-            self._listen(Event(EventKind.TROUBLE, facts={"reason": str(error), "hint": error.hint}))
+            self._tell_trouble(str(error), error.hint)
             self._vitals.beat(State.WAITING, why=str(error), now=True)
             self._clock.wait(self._delay_s)
             self._delay_s = min(2 * self._delay_s, LONGEST_WAIT_S)
@@ -183,9 +183,7 @@ class Service:
         self._onward.again()
         for place in self._onward.left():  # scored by a run, or by a service of other folders
             self._finish(place, is_known=True)
-        limits = self._settings.limits
-        most = limits.max_attempts
-        for job in self._store.reap(self._clock.now(), is_gone, limits.backoff_s, most):
+        for job in take_over(self._store, self._settings.limits, self._clock):
             if job.status is JobStatus.QUARANTINED:
                 self._tell_failed(job.path, job.reason, job.hint, key=job.settings_key)
                 self._finish_all(job)
@@ -247,6 +245,9 @@ class Service:
         kind = EventKind.ENCODE_FAILED if key == self._encodes.key else EventKind.FAILED
         self._listen(Event(kind, str(path), {"reason": reason, "hint": hint}))
 
+    def _tell_trouble(self, reason: str, hint: str) -> None:
+        self._listen(Event(EventKind.TROUBLE, facts={"reason": reason, "hint": hint}))
+
     def _finish_all(self, job: Job, *, is_scored: bool = False) -> None:
         for place in self._store.places_of(job.fingerprint):
             if place.folder not in self._intake.folders:
@@ -297,8 +298,7 @@ class Service:
             self._dirty = True
             reason = f"the report could not be written: {reason_and_place(error)}"
             then = "Mend that and run `aqs-batch report`" if is_last else "It is tried again"
-            hint = f"{then}; what was scored is in the database."
-            self._listen(Event(EventKind.TROUBLE, facts={"reason": reason, "hint": hint}))
+            self._tell_trouble(reason, f"{then}; what was scored is in the database.")
         took_s = self._clock.steady() - began
         pause = max(self._settings.watch.report_s, SHARE_FOR_REPORTS * took_s, 1.0)
         self._report_at = self._clock.steady() + pause
@@ -317,4 +317,4 @@ class Service:
             self._vitals.beat(State.STOPPED, now=True)
         except StoreError as error:
             self._tally.lacks_report = True
-            self._listen(Event(EventKind.TROUBLE, facts={"reason": str(error), "hint": error.hint}))
+            self._tell_trouble(str(error), error.hint)

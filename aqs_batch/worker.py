@@ -83,6 +83,11 @@ class Ended:
     hint: str = ""
 
 
+def take_over(store: Store, limits: LimitSettings, clock: Clock) -> list[Job]:
+    """Queue, or set aside, what processes had in hand that are gone; returns those jobs."""
+    return store.reap(clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+
+
 def once_free(
     look: Callable[[], T | None],
     on_wait: Callable[[], None],
@@ -98,7 +103,7 @@ def once_free(
         on_wait()
     while found is None:
         clock.wait(POLL_S)
-        store.reap(clock.now(), is_gone, limits.backoff_s, limits.max_attempts)
+        take_over(store, limits, clock)
         found = look()
     return found
 

@@ -16,7 +16,8 @@ from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import analyses, files, jobs, of_content
 
 PAGE = 1000  # places read at a time
-_STAYS = (files.c.missing_since == 0.0) & (files.c.moved_to == b"") & (files.c.problem == "")
+_IS_THERE = (files.c.missing_since == 0.0) & (files.c.moved_to == b"")
+_STAYS = _IS_THERE & (files.c.problem == "")
 _AS_BYTES = ("folder", "file", "moved_to")  # names of files need not be text
 
 
@@ -212,22 +213,14 @@ class Places(Jobs):
             files.c.file,
             sa.case((settled, files.c.stamp), else_="").label("stamp"),
             files.c.mounted,
-        ).where(
-            (files.c.folder == os.fsencode(folder))
-            & (files.c.missing_since == 0.0)
-            & (files.c.moved_to == b"")
-        )
+        ).where((files.c.folder == os.fsencode(folder)) & _IS_THERE)
         with self._read() as connection:
             for row in connection.execute(query):
                 yield os.fsdecode(row.file), row.stamp, row.mounted
 
     def places_of(self, fingerprint: str) -> list[Place]:
         """Every place that holds one content now."""
-        where = (
-            (files.c.fingerprint == fingerprint)
-            & (files.c.missing_since == 0.0)
-            & (files.c.moved_to == b"")
-        )
+        where = (files.c.fingerprint == fingerprint) & _IS_THERE
         with self._read() as connection:
             return [_place(row) for row in connection.execute(sa.select(files).where(where))]
 
