@@ -11,6 +11,7 @@ import pytest
 from aqs_batch import ffmpeg
 from aqs_batch.config import load
 from aqs_batch.settings import Settings
+from aqs_batch.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = ROOT.parent / "shared" / "media"
@@ -74,6 +75,13 @@ def settings(tmp_path: Path) -> Settings:
         "analysis.max_sequences": 2,
     }
     return load(None, {}, flags).settings
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{tmp_path / 'aqs.db'}")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(autouse=True)

@@ -24,11 +24,6 @@ from bench.faults.clock import FakeClock
 from bench.standin import KEY, StandIn
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
-
-
 def claimed(store: Store, file: Path, worker: str = "me") -> Job:
     file.write_bytes(b"content")
     queued = store.enqueue(fingerprint(file), KEY, file, force=False)

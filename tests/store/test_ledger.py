@@ -38,11 +38,6 @@ from bench.standin import KEY, analysis_of
 LEASE_S, BACKOFF_S, ATTEMPTS = 60.0, 10.0, 3
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
-
-
 def queued(store: Store, name: str = "print") -> Job:
     return store.enqueue(name, KEY, Path(f"/{name}.mp4"), force=False)
 

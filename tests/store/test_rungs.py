@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from aqs_batch.records import Check, Rung, Vmaf, WorstFrame
 from aqs_batch.store import Job, Store, StoredRung
 
 POOLED = Vmaf(95.0, 94.0, 80.0, 90.0)
 RUNG = Rung(24.0, "slow", None, 1000, 80.0, POOLED, POOLED, 41.0, "exact")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
 
 
 def claimed(store: Store, key: str = "encode-a") -> Job:

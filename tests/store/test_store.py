@@ -21,11 +21,6 @@ KEY = "settings"
 LEASE_S, ATTEMPTS = 60.0, 3
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'aqs.db'}")
-
-
 @pytest.fixture(scope="module")
 def analysis(make_clip) -> Analysis:
     def tile(x: float) -> TileScores:
