@@ -104,14 +104,7 @@ class EncodeJobs:
         for rung in self._store.rungs(fingerprint):
             if rung.output and trash.is_back(path, Path(rung.output)):  # nothing is kept
                 self._store.move_output(fingerprint, rung.output, "")
-        queued = self._store.enqueue(fingerprint, self.key, path, force=force)
-        if queued.status is JobStatus.DONE and (
-            self._has_lost_files(fingerprint)
-            or self._was_overruled(fingerprint)
-            or self._still_waits(fingerprint)
-        ):
-            queued = self._store.enqueue(fingerprint, self.key, path, force=True)
-        job = queued
+        job = queued = self._queued(path, fingerprint, force)
         if job.status is not JobStatus.DONE:
             job = once_free(
                 lambda: self._claimed(queued),
@@ -133,6 +126,17 @@ class EncodeJobs:
             raise Stopped
         if ended.end is not End.SAVED:
             raise EncodeError(ended.reason, hint=ended.hint)
+
+    def _queued(self, path: Path, fingerprint: str, force: bool) -> Job:
+        """The job, queued again where what it had made is not, or not any more, as it is asked."""
+        job = self._store.enqueue(fingerprint, self.key, path, force=force)
+        if job.status is JobStatus.DONE and (
+            self._has_lost_files(fingerprint)
+            or self._was_overruled(fingerprint)
+            or self._still_waits(fingerprint)
+        ):
+            job = self._store.enqueue(fingerprint, self.key, path, force=True)
+        return job
 
     def _claimed(self, queued: Job) -> Job | None:
         """The job in our hands, or as another process has done it; None: that one has it still."""
@@ -208,17 +212,18 @@ class EncodeJobs:
             return ended
         rungs = [stored.rung for stored in made[-1].rungs]
         tell(EventKind.ENCODED, self._facts(rungs) | {"known": False})
-        if self._settings.encode.replace:
-            try:
-                done = self._replacing.replace(job.path, job.fingerprint, made[-1])
-                tell(EventKind.REPLACED, done)
-            except AqsError as error:
-                return Ended(End.FAILED, str(error), error.hint)
-            except OSError as error:  # it vanished meanwhile, say: the run had ended with it
-                return Ended(
-                    End.FAILED, f"the original could not be replaced: {reason_and_place(error)}"
-                )
-        return ended
+        return self._replaced(job, made[-1], tell) if self._settings.encode.replace else ended
+
+    def _replaced(self, job: Job, result: encoding.Result, tell: Tell) -> Ended:
+        """How the job ends once its best encode is, or may not be, in its original's place."""
+        try:
+            tell(EventKind.REPLACED, self._replacing.replace(job.path, job.fingerprint, result))
+        except AqsError as error:
+            return Ended(End.FAILED, str(error), error.hint)
+        except OSError as error:  # it vanished meanwhile, say: the run had ended with it
+            why = f"the original could not be replaced: {reason_and_place(error)}"
+            return Ended(End.FAILED, why)
+        return Ended(End.SAVED)
 
     def _own(self, fingerprint: str) -> list[Rung]:
         """The rungs of this request; of earlier versions, which noted no request, all there are."""
