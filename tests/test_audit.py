@@ -221,8 +221,7 @@ def test_rot_is_told_every_night_until_it_is_repaired_or_meant(
     # The inode's own time cannot be set back; on a rotten disk it would not have moved.
     settings = settings_for(archive.folder, archive.out)
     store = Store(settings.output.url)
-    place = store.place(str(archive.folder), "a.mp4")
-    assert place is not None
+    place = next(p for p in store.places(str(archive.folder)) if p.file == "a.mp4")
     now = os.stat(file)
     text = f"{now.st_size}:{now.st_mtime_ns}:{now.st_ctime_ns}:{now.st_ino}"
     store.note(replace(place, stamp=text))
@@ -740,8 +739,7 @@ def test_what_the_service_moved_away_is_not_missing(archive: Archive) -> None:
         archive.write(name, name.encode())
     archive.night()
     store = Store(settings_for(archive.folder, archive.out).output.url)
-    place = store.place(str(archive.folder), "a.mp4")
-    assert place is not None
+    place = next(p for p in store.places(str(archive.folder)) if p.file == "a.mp4")
     store.moved(place, place.path.rename(archive.place / "a.mp4"))
     store.close()
     assert kinds(archive.night()) == {}
@@ -865,8 +863,7 @@ def test_new_settings_that_a_service_scored_by_first_are_told(archive: Archive) 
     archive.night()
     archive.more["analysis__tiles"] = 7
     store = Store(settings_for(archive.folder, archive.out).output.url)
-    place = store.place(str(archive.folder), "a.mp4")
-    assert place is not None
+    place = next(p for p in store.places(str(archive.folder)) if p.file == "a.mp4")
     store.take(replace(place, settings_key="that of the service"))
     store.close()
     assert kinds(archive.night()) == {"re-scored": ["a.mp4"]}
@@ -877,8 +874,7 @@ def test_what_takes_the_name_of_a_file_that_a_service_moved_is_new(archive: Arch
     archive.write("b.mp4", b"b")
     archive.night()
     store = Store(settings_for(archive.folder, archive.out).output.url)
-    place = store.place(str(archive.folder), "a.mp4")
-    assert place is not None
+    place = next(p for p in store.places(str(archive.folder)) if p.file == "a.mp4")
     store.moved(place, place.path.rename(archive.place / "a.mp4"))
     store.close()
     archive.write("a.mp4", b"poor")

@@ -127,35 +127,24 @@ def run(
     with tempfile.TemporaryDirectory(prefix="aqs-times-", dir=scratch) as folder:
         noted = Path(folder) / "times"
         decoding = decoder_argv(times=noted)
-        return _run(decoding, encoder_argv, raw, luma_filter, noted, on_frame, stall_s)
-
-
-def _run(
-    decoder_argv: Sequence[str],
-    encoder_argv: Sequence[str],
-    raw: RawFormat,
-    luma_filter: LumaFilter,
-    noted: Path,
-    on_frame: Callable[[int], None],
-    stall_s: float,
-) -> int:
-    with child(decoder_argv) as decoder, child(encoder_argv, fed=True) as encoder:
-        frames = in_order(
-            read_frames(decoder, raw), luma_filter, raw.bit_depth, os.cpu_count() or 1
-        )
-        with Watch((decoder, encoder), stall_s) as watch:
+        with (
+            child(decoding) as decoder,
+            child(encoder_argv, fed=True) as encoder,
+            Watch((decoder, encoder), stall_s) as watch,
+        ):
 
             def moved(frame: int) -> None:
                 watch.at = frame
                 on_frame(frame)
 
-            with closing(frames):
+            read = read_frames(decoder, raw)
+            with closing(in_order(read, luma_filter, raw.bit_depth, os.cpu_count() or 1)) as frames:
                 count = _feed(encoder, zip(frames, noted_s(noted), strict=False), raw, moved)
             encoder.close_input()
             ends = encoder.wait(), decoder.wait()  # a long lookahead may still be worked off
-        watch.check("encoding the filtered frames")
-        check("encoding the filtered frames", encoder_argv, ends[0])
-        check("decoding the source", decoder_argv, ends[1])
+    watch.check("encoding the filtered frames")
+    check("encoding the filtered frames", encoder_argv, ends[0])
+    check("decoding the source", decoding, ends[1])
     return count
 
 

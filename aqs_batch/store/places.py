@@ -164,12 +164,6 @@ class Places(Jobs):
         with self._write() as connection:
             connection.execute(sa.delete(files).where(_is(folder, name)))
 
-    def place(self, folder: str, file: str) -> Place | None:
-        """What was last recognised at one place."""
-        with self._read() as connection:
-            row = connection.execute(sa.select(files).where(_is(folder, file))).first()
-        return None if row is None else _place(row)
-
     def places(self, folder: str, *, staying: bool = False) -> Iterator[Place]:
         """The places of one folder by name, read a page at a time.
 

@@ -174,8 +174,7 @@ def test_what_was_put_off_by_a_clock_that_was_ahead_does_not_wait_for_years(stor
 def test_a_place_remembers_what_it_held_before(store: Store) -> None:
     store.take(Place("/in", "a.mp4", "1:1:1:1", "first", KEY))
     store.take(Place("/in", "a.mp4", "2:2:2:2", "second", KEY))
-    place = store.place("/in", "a.mp4")
-    assert place is not None
+    place = next(p for p in store.places("/in") if p.file == "a.mp4")
     assert (place.fingerprint, place.previous_fingerprint) == ("second", "first")
     assert {job.fingerprint for job in store.open_jobs()} == {"first", "second"}
     assert list(store.stamps("/in", KEY)) == [("a.mp4", "2:2:2:2", False)]
@@ -188,8 +187,7 @@ def test_what_a_place_held_before_is_not_lost_by_a_touch_or_a_disk_that_fails(st
     for number, print_ in enumerate(looks):
         problem = "" if print_ else "?"
         store.note(Place("/in", "a.mp4", f"1:{number}:1:1", print_, KEY, problem=problem))
-        place = store.place("/in", "a.mp4")
-        assert place is not None
+        place = next(p for p in store.places("/in") if p.file == "a.mp4")
         before.append(place.previous_fingerprint)
     assert before == ["", "first", "first", "second", "second"]
 
@@ -199,8 +197,7 @@ def test_what_was_found_of_a_file_is_not_said_of_the_next_one_there(store: Store
     store.note(replace(read, stamp="2:2:2:2", fingerprint="second"))  # meanwhile
     store.verified(read, "hash", 5.0)
     store.moved(read, Path("/done/a.mp4"))
-    place = store.place("/in", "a.mp4")
-    assert place is not None
+    place = next(p for p in store.places("/in") if p.file == "a.mp4")
     assert (place.content_hash, place.hashed_at, place.moved_to) == ("", 0.0, "")
     store.verified(place, "hash", 5.0)
     store.moved(place, Path("/done/a.mp4"))
