@@ -161,7 +161,8 @@ def measure(settings: Settings, path: Path) -> Measured:
     analysis = pipeline.process(path, bench)  # the first time pays for memory and start-up
     busy = bench.engine.busy_s
     analysis = pipeline.process(path, bench)
-    spent, busy = analysis.processing_time_s, bench.engine.busy_s - busy
+    spent = analysis.processing_time_s
+    model_share = min((bench.engine.busy_s - busy) / spent, 1.0)
     peak = peak_memory_mb()  # before other backends are loaded
     tiles = sum(len(s.tiles) for s in analysis.sequences)
     speeds = []
@@ -180,10 +181,8 @@ def measure(settings: Settings, path: Path) -> Measured:
         end_to_end_tiles_per_s=tiles / spent,
         times_real_time=video.duration_s / spent,
         peak_memory_mb=peak,
-        model_share=min(busy / spent, 1.0),
-        bottleneck=bottleneck(
-            min(busy / spent, 1.0), decode_s / spent, bench.engine.backend.device
-        ),
+        model_share=model_share,
+        bottleneck=bottleneck(model_share, decode_s / spent, bench.engine.backend.device),
         clip_s=video.duration_s,
         clip_pixels=float(len(video.frame_times_s) * video.width * video.height),
         clip_frames=len(video.frame_times_s),
@@ -225,14 +224,8 @@ def forecast(settings: Settings, folder: Path, measured: Measured) -> Forecast:
     took more or less than that sum sets the scale.
     """
     run = settings.run
-    found = list(
-        gather(
-            [str(folder)],
-            run.extensions,
-            follow_symlinks=run.follow_symlinks,
-            skip=Path(settings.output.dir),
-        )
-    )
+    skip = Path(settings.output.dir)
+    found = gather([str(folder)], run.extensions, follow_symlinks=run.follow_symlinks, skip=skip)
     step = max(len(found) / PROBED_FILES, 1.0)
     looked = [found[int(n * step)] for n in range(min(len(found), PROBED_FILES))]
     videos, problems = [], []

@@ -8,7 +8,6 @@ import unicodedata
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NEEDS_ESCAPE = re.compile(r"\\[xu\\]")
-_ESCAPED = re.compile(r"\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4}))")
 # C0 and C1 controls but tab and newline, and the marks that reorder text: a name ending in
 # U+202E "gpj.exe" must not read as "exe.jpg".
 _INVISIBLE = re.compile(
@@ -21,20 +20,13 @@ _HASH_CHARACTERS = 16
 def printable(name: str) -> str:
     r"""A file name as valid Unicode text; an undecodable byte 0x80 reads `\x80`.
 
-    `original` gives the name back, so two names never become one text.
+    Two names never become one text, for what is escaped can be told and undone.
     """
     if name.isascii() and "\\" not in name:  # nearly all, and every key of a report's JSON
         return name
     if not (_SURROGATE.search(name) or _NEEDS_ESCAPE.search(name)):
         return name
     return _SURROGATE.sub(_escape_surrogate, name.replace("\\", "\\\\"))
-
-
-def original(text: str) -> str:
-    """The file name that `printable` wrote as `text`."""
-    if not _NEEDS_ESCAPE.search(text):
-        return text
-    return _ESCAPED.sub(_unescape, text)
 
 
 def visible(text: str) -> str:
@@ -68,13 +60,6 @@ def _escape_surrogate(match: re.Match[str]) -> str:
     code = ord(match.group())
     # os.fsdecode maps byte 0xNN to U+DCNN; any other lone surrogate comes from Windows.
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
-
-
-def _unescape(match: re.Match[str]) -> str:
-    backslash, byte, code = match.groups()
-    if backslash:
-        return "\\"
-    return chr(0xDC00 + int(byte, 16)) if byte else chr(int(code, 16))
 
 
 def _spell(match: re.Match[str]) -> str:

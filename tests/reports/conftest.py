@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,20 @@ from aqs_batch.records import (
 from aqs_batch.reports.thumbnail import jpeg
 
 MakeOutcome = Callable[..., Outcome]
+
+
+def original(text: str) -> str:
+    """The file name that a report wrote as `text`, read back by what its escapes mean."""
+    if not re.search(r"\\[xu\\]", text):
+        return text
+
+    def meant(match: re.Match[str]) -> str:
+        backslash, byte, code = match.groups()
+        if backslash:
+            return "\\"
+        return chr(0xDC00 + int(byte, 16)) if byte else chr(int(code, 16))
+
+    return re.sub(r"\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4}))", meant, text)
 
 
 def _wave(*parts: float) -> float:

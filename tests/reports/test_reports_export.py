@@ -26,7 +26,7 @@ from aqs_batch.reports.export import (
     targets_of,
     text_cell,
 )
-from aqs_batch.reports.names import original
+from tests.reports.conftest import original
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "＝1"]
 

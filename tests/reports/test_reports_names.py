@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from aqs_batch.reports.names import (
     is_page_name,
-    original,
     page_name,
     printable,
     visible,
     visible_name,
 )
+from tests.reports.conftest import original
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=80)  # lone surrogates included
 
