@@ -211,10 +211,10 @@ class LadderMaker:
             aligned.append(frames.alignment)
             libvmaf = frames.libvmaf
         self._check_source()
-        log, key = joined(logs), self.key(crf)
+        log = joined(logs)
         rung = self._rung(crf, log, alignment.together(aligned), size_bytes, encode_fps, libvmaf)
-        self._keep(log, rung, key)
-        return Made(rung, key, tuple(files), log)
+        self._keep(log, rung)
+        return Made(rung, self.key(crf), tuple(files), log)
 
     def _measuring(self) -> Measuring:
         video, recipe = self._wanted.video, self._wanted.recipe
@@ -239,6 +239,8 @@ class LadderMaker:
         pooled = {name: vmaf.pool(log.scores[name]) for name in wanted.models}
         source_bytes = sum(wanted.video.kbps_over_time) * 1000 / 8
         model = f"{wanted.models['vmaf']}, libvmaf {version}, {vmaf.POOLING}" if pooled else ""
+        kind = wanted.recipe.codec.value
+        name = f"{wanted.fingerprint[:12]}-{kind}-crf{crf:g}-{self.key(crf)[:8]}.json.gz"
         return Rung(
             crf=crf,
             preset=wanted.recipe.preset,
@@ -250,7 +252,7 @@ class LadderMaker:
             vmaf_v1=pooled.get("vmaf_v1"),
             xpsnr=float(np.mean(log.scores["xpsnr"])),
             alignment=aligned.words,
-            codec=wanted.recipe.codec.value,
+            codec=kind,
             params=wanted.recipe.params,
             plan=wanted.plan.words,
             frames=len(log.numbers),
@@ -258,10 +260,10 @@ class LadderMaker:
             encode_fps=fps,
             ratio=size_bytes / source_bytes if source_bytes else 0.0,
             strip=log.strip(),
-            vmaf_log=f"{self._tools.logs.name}/{_log_name(crf, wanted, self.key(crf))}",
+            vmaf_log=f"{self._tools.logs.name}/{name}",
         )
 
-    def _keep(self, log: FrameLog, rung: Rung, key: str) -> None:
+    def _keep(self, log: FrameLog, rung: Rung) -> None:
         wanted = self._wanted
         facts = {
             "fingerprint": wanted.fingerprint, "codec": rung.codec, "preset": rung.preset,
@@ -270,7 +272,7 @@ class LadderMaker:
             "alignment": rung.alignment,
         }  # fmt: skip
         try:
-            log.write(self._tools.logs / _log_name(rung.crf, wanted, key), facts)
+            log.write(self._tools.logs.parent / rung.vmaf_log, facts)
         except OSError as error:
             raise EncodeError(
                 f"the VMAF log cannot be written: {reason_and_place(error)}",
@@ -293,10 +295,6 @@ def _log(video: Video, window: Window, frames: vmaf.Frames) -> FrameLog:
     times = known[np.minimum(numbers, len(known) - 1)] - known[0]
     scores = {**frames.vmaf, "xpsnr": frames.xpsnr}
     return FrameLog(numbers, times, scores, frames.worst_cell, frames.alignment.offset)
-
-
-def _log_name(crf: float, wanted: Wanted, key: str) -> str:
-    return f"{wanted.fingerprint[:12]}-{wanted.recipe.codec.value}-crf{crf:g}-{key[:8]}.json.gz"
 
 
 def _groups(crfs: Sequence[float], most: int) -> list[list[float]]:
