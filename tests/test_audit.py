@@ -482,10 +482,10 @@ def test_what_goes_wrong_for_one_night_is_tried_again_the_next(
     def broken(path: Path, print_: str, progress: object) -> None:
         raise RuntimeError("CUDA out of memory")
 
-    archive.process = broken  # type: ignore[method-assign,assignment]
+    archive.process = broken
     found = archive.night()
     assert "CUDA out of memory" in found.kinds[FindingKind.FAILED][0].why
-    archive.process = healthy  # type: ignore[method-assign]
+    archive.process = healthy
     found = archive.night()
     assert (found.scored, FindingKind.FAILED in found.kinds) == (1, False)
 
@@ -556,7 +556,7 @@ def test_what_fails_for_want_of_memory_under_new_settings_is_not_corrupt(archive
     def broken(path: Path, print_: str, progress: object) -> None:
         raise RuntimeError("CUDA out of memory")
 
-    archive.process = broken  # type: ignore[method-assign,assignment]
+    archive.process = broken
     assert kinds(archive.night()) == {"failed": ["a.mp4"]}
 
 
@@ -653,7 +653,7 @@ def test_files_that_go_meanwhile_leave_the_count_as_it_was(archive: Archive) -> 
         (archive.folder / "b.mp4").unlink(missing_ok=True)
         return real(path, print_, progress)
 
-    archive.process = takes_another  # type: ignore[method-assign]
+    archive.process = takes_another
     assert archive.night().scored == 2
     started = [event.facts for event in archive.events if event.kind == "started"]
     assert started == [{"number": 1, "of": 3}, {"number": 3, "of": 3}]
@@ -711,7 +711,7 @@ def test_what_goes_while_it_is_scored_has_not_failed(archive: Archive) -> None:
         path.unlink()
         raise MediaError("cannot be read: No such file or directory")
 
-    archive.process = taken_away  # type: ignore[method-assign,assignment]
+    archive.process = taken_away
     found = archive.night()
     assert (kinds(found), found.pending) == ({"new": ["a.mp4"]}, [])
     store = Store(settings_for(archive.folder, archive.out).output.url)
@@ -755,7 +755,7 @@ def test_the_job_in_hand_at_the_end_of_a_night_is_let_go_after_a_while(archive: 
         progress(1, 2)
         return real(path, print_, progress)
 
-    archive.process = long  # type: ignore[method-assign]
+    archive.process = long
     found = archive.night(until_s=60.0)
     assert (found.scored, found.pending) == (0, ["a.mp4"])
     assert archive.night().scored == 1

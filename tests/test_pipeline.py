@@ -57,7 +57,7 @@ def test_what_is_longer_than_the_limit_is_refused(
     monkeypatch.setattr(pipeline, "probe", lambda *_: film)
     monkeypatch.setattr(pipeline, "score", score)
     with pytest.raises(error, match=said):
-        process(film.path, SimpleNamespace(settings=settings))  # type: ignore[arg-type]
+        process(film.path, SimpleNamespace(settings=settings))
 
 
 def test_a_long_film_that_was_begun_ahead_is_probed_once(
@@ -78,7 +78,7 @@ def test_a_long_film_that_was_begun_ahead_is_probed_once(
     monkeypatch.setattr(pipeline, "probe", count)
     monkeypatch.setattr(pipeline, "score", score)
     settings, engine = load(None, {}, {}).settings, SimpleNamespace(busy_s=0.0)
-    ahead = look_ahead(SimpleNamespace(settings=settings, engine=engine))  # type: ignore[arg-type]
+    ahead = look_ahead(SimpleNamespace(settings=settings, engine=engine))
     films = [make_clip(f"{name}.mp4", seconds=1) for name in ("first", "second")]
     for number, film in enumerate(films, start=1):
         with pytest.raises(Scored):

@@ -52,7 +52,7 @@ def test_two_runs_into_one_folder_keep_their_pages_apart(settings: Settings) -> 
         return analysis(*which)
 
     theirs = Store(settings.output.url)
-    store.analysis = slowly  # type: ignore[method-assign]
+    store.analysis = slowly
     write_reports(store, mine, settings)
     threads[0].join()
     out = Path(settings.output.dir)

@@ -762,7 +762,7 @@ def test_links_in_a_ring_and_a_folder_that_goes_end_nothing(house: House, monkey
     def gone(path: object, **more: bool) -> os.stat_result:
         if path == str(house.inbox):
             raise FileNotFoundError(2, "No such file or directory")
-        return real(path, **more)  # type: ignore[arg-type]
+        return real(path, **more)
 
     monkeypatch.setattr(intake.os, "stat", gone)
     assert house.run().unreachable == 1
@@ -830,7 +830,7 @@ def test_a_share_that_goes_between_two_looks_ends_nothing(house: House, monkeypa
     def stale(path: object, **more: bool) -> os.stat_result:
         if str(path) == str(file):
             raise OSError(errno.ESTALE, "Stale file handle")
-        return real(path, **more)  # type: ignore[arg-type]
+        return real(path, **more)
 
     monkeypatch.setattr(intake.os, "stat", stale)
     assert house.run(once=False, until=house.clock.now() + 60) == Tally()
@@ -866,7 +866,7 @@ def test_a_report_that_could_not_be_written_is_written_later(
         if house.told("scored") and not refused:
             refused.append(True)
             raise error
-        return write_reports(*arguments, **more)  # type: ignore[arg-type]
+        return write_reports(*arguments, **more)
 
     monkeypatch.setattr(service, "write_reports", refused_once)
     house.run(once=False, until=house.clock.now() + 600)

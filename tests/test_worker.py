@@ -54,7 +54,7 @@ def test_a_lost_job_is_noticed_at_its_next_progress(store: Store, tmp_path: Path
         beaten.set()
         return held
 
-    store.heartbeat = noticing  # type: ignore[method-assign]
+    store.heartbeat = noticing
 
     def process(path: Path, print_: str, progress):
         store.cancel([job.id])
@@ -80,7 +80,7 @@ def test_a_lease_is_renewed_before_it_ends_and_after_the_database_was_locked(
         beaten.set()
         return True
 
-    store.heartbeat = beat  # type: ignore[method-assign]
+    store.heartbeat = beat
 
     def process(path: Path, print_: str, progress):
         began_s = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_taken_over_job_is_not_saved_twice(store: Store, tmp_path: Path) -> No
 def test_a_job_that_stands_still_is_let_go(store: Store, tmp_path: Path) -> None:
     job = claimed(store, tmp_path / "a.mp4")
     beats: list[float] = []
-    store.heartbeat = lambda *a: bool(beats.append(1.0)) or True  # type: ignore[method-assign]
+    store.heartbeat = lambda *a: bool(beats.append(1.0)) or True
 
     def process(path: Path, print_: str, progress):
         lease = next(t for t in threading.enumerate() if t.name == "lease")

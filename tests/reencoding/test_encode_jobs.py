@@ -450,7 +450,7 @@ def test_an_original_stays_that_holds_streams_which_were_not_read(
     found = SimpleNamespace(warnings=(f"{NOT_ALL}later the file has 1 more stream",))
     store, settings = SimpleNamespace(analysis=lambda *_: found), asked(tmp_path, replace=True)
     with pytest.raises(RefusedMedia, match="hold less: not all was read"):
-        Replacing(store, settings, "key", SystemClock()).check(film, "0")  # type: ignore[arg-type]
+        Replacing(store, settings, "key", SystemClock()).check(film, "0")
 
 
 def test_what_replaces_an_original_is_what_was_measured(film: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Skies:
 def test_a_seed_is_a_swatch_and_both_kinds_come() -> None:
     labels = []
     for number in range(12):
-        one, two = (colour.make_swatch(Skies(), [1, number]) for _ in range(2))  # type: ignore[arg-type]
+        one, two = (colour.make_swatch(Skies(), [1, number]) for _ in range(2))
         assert np.array_equal(one[0], two[0])
         assert one[0].shape == (64, 64, 3)
         labels.append(one[1])
@@ -45,7 +45,7 @@ def test_a_seed_is_a_swatch_and_both_kinds_come() -> None:
 def test_a_blurred_frame_is_out_of_focus_or_smeared_and_softer_than_a_sharp_one() -> None:
     found: dict[tuple[int, int], list[float]] = {}
     for number in range(40):
-        one, two = (softness.make_swatch(Streets(), [1, number]) for _ in range(2))  # type: ignore[arg-type]
+        one, two = (softness.make_swatch(Streets(), [1, number]) for _ in range(2))
         assert np.array_equal(one[0], two[0]) and one[1] == two[1]
         found.setdefault(one[1], []).append(float(np.abs(np.diff(one[0].astype(int), 2, 0)).mean()))
     assert {(0, 0), (1, 0), (0, 1)} <= set(found) <= {(0, 0), (1, 0), (0, 1), (-1, -1)}
@@ -65,8 +65,7 @@ def test_a_seed_is_some_tiles_with_ghosts_and_without() -> None:
     labels = []
     for number in range(8):
         one, two = (
-            make_tiles(Streets(), [2, number], GHOSTS, Artifact.GHOSTING, 2)  # type: ignore[arg-type]
-            for _ in range(2)
+            make_tiles(Streets(), [2, number], GHOSTS, Artifact.GHOSTING, 2) for _ in range(2)
         )
         assert np.array_equal(one[0], two[0]) and one[1] == two[1]
         assert one[0].shape == (2, 7, 224, 224, 3)

@@ -31,7 +31,7 @@ class Skies:
 def test_intensities_on_other_scales_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)
     assert len(Shards(tmp_path).truth.quality) == 2
     changed = replace(dataset.SCALES[Artifact.RINGING], heavy=0.31)
     monkeypatch.setitem(dataset.SCALES, Artifact.RINGING, changed)
@@ -61,7 +61,7 @@ def test_media_that_samples_cannot_be_made_of_are_named(
 
 @pytest.mark.parametrize("part", ["tiles.npy", "truth.npz"])
 def test_a_shard_that_was_cut_short_is_named(part: str, tmp_path: Path) -> None:
-    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)
     file = tmp_path / f"00000.{part}"
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(
@@ -79,7 +79,7 @@ def test_material_that_cannot_be_read_is_named(kind: str, tmp_path: Path) -> Non
 
 def test_samples_of_a_recipe_as_it_was_are_refused(tmp_path: Path) -> None:
     """New ones had been made beside them, and both were learned from as one set."""
-    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)
     refuse_others(tmp_path, STANDARD)
     with pytest.raises(MediaError, match=r"recipe had clean 0\.14, which is 0\.2 now") as error:
         refuse_others(tmp_path, replace(STANDARD, clean=0.2))
@@ -88,7 +88,7 @@ def test_samples_of_a_recipe_as_it_was_are_refused(tmp_path: Path) -> None:
 
 def test_samples_made_before_recipes_learned_something_are_kept(tmp_path: Path) -> None:
     """What a recipe leaves alone may come to all of them without hours of samples being lost."""
-    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)  # type: ignore[arg-type]
+    write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)
     truth = tmp_path / "00000.truth.npz"
     with np.load(truth) as arrays:
         columns = dict(arrays)

@@ -61,7 +61,7 @@ def test_a_juror_learns_all_but_the_fold_it_is_judged_on(tmp_path: Path) -> None
     folders = tuple(shards(tmp_path / name, n + 2, 0.5) for n, name in enumerate(names))
     total = sum(len(f) for f in folders)
     nothing = torch.zeros(total, 1, 1)
-    truth = Truth(*(np.zeros(total) for _ in range(5)))  # type: ignore[arg-type]
+    truth = Truth(*(np.zeros(total) for _ in range(5)))
     pool = Pool(folders, truth, Features(*[nothing] * 6))
     for juror in range(4):
         hidden = set(learned_sets(other_than(fold_of(juror))))
@@ -85,8 +85,8 @@ def test_validation_is_asked_of_strangers_alone(
     model = AqsNet(jurors=2).eval()
     with torch.no_grad():
         for number, juror in enumerate(model.jury):
-            juror.quality.weight.zero_()  # type: ignore[union-attr]
-            juror.quality.bias.fill_(float(FOLDS.index(fold_of(number))))  # type: ignore[union-attr]
+            juror.quality.weight.zero_()
+            juror.quality.bias.fill_(float(FOLDS.index(fold_of(number))))
     frames = torch.zeros(2, 7, 3, 224, 224)
     front, shallow = model.front(frames)
     close = model.close(shallow[:, [1, 5]])

@@ -21,7 +21,7 @@ def test_scenes_are_looked_at_once_and_asked_of_strangers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stuttering(library: object, kind: str, number: int) -> Negative:
-        scene = draw(library, kind, number)  # type: ignore[arg-type]
+        scene = draw(library, kind, number)
         return Negative(scene.tiles, stutters=number == 1)
 
     def sky(_: object, rng: np.random.Generator) -> Scene:

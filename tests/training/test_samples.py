@@ -29,7 +29,7 @@ class Studio:
 )
 def test_an_index_is_a_sample(recipe: Recipe) -> None:
     for index in range(3):
-        one, two = (make_sample(Studio(), "train", index, recipe) for _ in range(2))  # type: ignore[arg-type]
+        one, two = (make_sample(Studio(), "train", index, recipe) for _ in range(2))
         assert np.array_equal(one.tile, two.tile)
         assert np.array_equal(one.presence, two.presence)
         assert (one.quality, one.note) == (two.quality, two.note)
@@ -38,7 +38,7 @@ def test_an_index_is_a_sample(recipe: Recipe) -> None:
 
 
 def test_clean_and_good_has_no_artifact() -> None:
-    seen = [make_sample(Studio(), "train", n, WILD) for n in range(40)]  # type: ignore[arg-type]
+    seen = [make_sample(Studio(), "train", n, WILD) for n in range(40)]
     clean = [s for s in seen if ": clean" in s.note and s.vmaf >= 90]
     assert len(clean) > 5
     assert all((s.presence != 1).all() for s in clean)
@@ -46,7 +46,7 @@ def test_clean_and_good_has_no_artifact() -> None:
 
 def test_subsampling_alone_is_no_damage() -> None:
     """Thin coloured text lost luma to 4:2:0: a clean drawing had got 0.71."""
-    seen = [make_sample(Studio(), "train", n, WILD) for n in range(40)]  # type: ignore[arg-type]
+    seen = [make_sample(Studio(), "train", n, WILD) for n in range(40)]
     untouched = [s for s in seen if s.note.rstrip().endswith(": clean")]
     assert len(untouched) > 3
     assert min(s.quality for s in untouched) > 0.999
@@ -96,7 +96,7 @@ def test_a_ghost_has_been_through_the_same_lens() -> None:
 
 
 def test_lost_detail_of_an_encode_is_blur_and_of_a_good_one_never() -> None:
-    seen = [make_sample(Studio(), "train", n, WILD) for n in range(80)]  # type: ignore[arg-type]
+    seen = [make_sample(Studio(), "train", n, WILD) for n in range(80)]
     at = list(Artifact).index(Artifact.DEFOCUS_BLUR)
     encoded = [s for s in seen if ": encoded" in s.note]
     soft = [s for s in encoded if s.presence[at] == 1]
