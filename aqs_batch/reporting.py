@@ -22,6 +22,7 @@ from aqs_batch.reports.lock import alone
 from aqs_batch.reports.render import render
 from aqs_batch.settings import ENCODE_KEY, Settings
 from aqs_batch.store import Analysis, JobStatus, Place, RunKind, RunRow, Store
+from aqs_batch.wording import cut, shown
 
 Thresholds = Callable[[Analysis], tuple[float, ...]]  # of a result: ten, in Artifact order
 
@@ -206,14 +207,19 @@ def run_record(store: Store, run: RunRow, waiting: int = 0) -> RunRecord:
     )  # fmt: skip
 
 
-def scores_below(store: Store, run: RunRow, gate: float) -> list[tuple[str, float]]:
-    """The files of a run whose AQS is below `gate`, with their AQS."""
+def below_gate(store: Store, run: RunRow, gate: float) -> list[str]:
+    """The files of a run whose AQS is below `gate`, in words; 0: there is no gate."""
+    entries = store.run_files(run.id) if gate else []
     scores = [
         (entry.file, store.aqs(entry.fingerprint, entry.settings_key))
-        for entry in store.run_files(run.id)
+        for entry in entries
         if entry.status is not Status.FAILED
     ]
-    return [(file, aqs) for file, aqs in scores if aqs is not None and aqs < gate]
+    return [
+        f"{shown(file)} scores {cut(aqs, 3)}, below {gate:g}"
+        for file, aqs in scores
+        if aqs is not None and aqs < gate
+    ]
 
 
 def write_reports(

@@ -157,15 +157,11 @@ def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, li
     from aqs_batch import audit as audits
     from aqs_batch import reporting
     from aqs_batch.store import FindingKind
-    from aqs_batch.wording import cut, shown
 
     why = [
         f"{len(found.kinds[kind])} {kind}" for kind in audits.gates(found, settings.audit.fail_on)
     ]
-    gate = settings.run.fail_under
-    if gate:
-        for file, aqs in reporting.scores_below(store, store.run(found.run), gate):
-            why.append(f"{shown(file)} scores {cut(aqs, 3)}, below {gate:g}")
+    why += reporting.below_gate(store, store.run(found.run), settings.run.fail_under)
     if why:
         return EXIT_GATE, why
     lost = any(found.kinds.get(kind) for kind in (FindingKind.FAILED, FindingKind.CORRUPT))

@@ -136,12 +136,10 @@ def score(
 def _exit_code(store: Store, last: RunRow, settings: Settings) -> int:
     """1 when files failed, 3 when the gate failed (which outranks), else 0."""
     from aqs_batch import reporting
-    from aqs_batch.wording import cut, shown
 
-    gate = settings.run.fail_under
-    below = reporting.scores_below(store, last, gate) if gate else []
-    for file, aqs in below:
-        complain(f"gate: {shown(file)} scores {cut(aqs, 3)}, below {gate:g}")
+    below = reporting.below_gate(store, last, settings.run.fail_under)
+    for words in below:
+        complain(f"gate: {words}")
     if below:
         return EXIT_GATE
     troubled = any(entry.reason for entry in store.run_files(last.id))
