@@ -74,6 +74,11 @@ class Row:
         return "" if self.delta is None else change_words(self.delta)
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether it is what it was: an earlier content put back is known, and yet a change."""
+        return self.status is Status.UNCHANGED and abs(self.delta or 0.0) < CHANGE_MIN
+
+    @property
     def encode_problem(self) -> str:
         """Why the re-encode of a scored file failed; "": it did not."""
         is_scored = self.status is not Status.FAILED
@@ -170,13 +175,13 @@ def summarise(rows: Iterable[Row]) -> Summary:
     levels = Counter(row.level for row in scored)
     common = Counter(artifact for row in scored for artifact in row.detected)
     comparables = len({row.comparable for row in scored})
-    changed = [row for row in scored if row.status is Status.SCORED]
+    changed = [row for row in scored if not row.is_unchanged]
     worse = [row for row in changed if row.delta is not None and row.delta <= -CHANGE_MIN]
     improved = [row for row in changed if row.delta is not None and row.delta >= CHANGE_MIN]
     new = sum(row.delta is None for row in changed)
     return Summary(
         files=len(lines),
-        unchanged=sum(row.status is Status.UNCHANGED for row in lines),
+        unchanged=sum(row.is_unchanged for row in lines),
         failed=sum(row.status is Status.FAILED for row in lines),
         levels={level: levels[level] for level in QualityLevel},
         artifacts=tuple(common.most_common()),

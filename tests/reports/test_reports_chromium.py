@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.records import RE_ENCODE, Check, Outcome, Rung, RunRecord, Vmaf, WorstFrame
+from aqs_batch.records import (
+    RE_ENCODE,
+    Check,
+    Outcome,
+    Rung,
+    RunRecord,
+    Status,
+    Vmaf,
+    WorstFrame,
+)
 from aqs_batch.reports.render import render, render_index
 from aqs_batch.reports.summary import row_of, summarise
 from aqs_batch.wording import video_time
@@ -155,6 +164,26 @@ def test_the_filter_for_what_got_worse_shows_as_many_as_are_counted(
     address = render_index(tmp_path / "report", rows, run).as_uri()
     (line,) = body_rows(dump(address + "#change=worse")[0])
     assert "0.02.mp4" in line
+
+
+def test_an_earlier_content_that_was_put_back_is_found_as_a_change(
+    tmp_path: Path, outcome: Outcome, run: RunRecord, dump: Dump
+) -> None:
+    """Its score was known, so the filter for what got worse had passed it over."""
+    assert outcome.score is not None
+    aqs = outcome.score.aqs
+    before = {"as it was": aqs, "worse": aqs + 0.1, "improved": aqs - 0.1, "renamed": None}
+    rows = [
+        row_of(replace(outcome, file=f"{name}.mp4", status=Status.UNCHANGED, previous_aqs=then))
+        for name, then in before.items()
+    ]
+    address = render_index(tmp_path / "report", rows, run).as_uri()
+    found = {
+        change: body_rows(dump(f"{address}#sort=file&change={change}")[0])
+        for change in ("worse", "improved", "unchanged")
+    }
+    assert [len(lines) for lines in found.values()] == [1, 1, 2]
+    assert "worse.mp4" in found["worse"][0] and "improved.mp4" in found["improved"][0]
 
 
 def test_re_encodes_that_failed_are_among_the_failed(

@@ -142,6 +142,23 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
     assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
 
 
+def test_an_earlier_content_that_was_put_back_is_a_change(outcome: Outcome) -> None:
+    """Its score was known, so it had been unchanged, beside a change of -0.40."""
+    known = {"status": Status.UNCHANGED}
+    found = summarise(
+        map(
+            row_of,
+            [
+                with_aqs(outcome, 0.4, previous_aqs=0.8, **known),
+                with_aqs(outcome, 0.9, previous_aqs=0.6, **known),
+                with_aqs(outcome, 0.7, previous_aqs=0.7, **known),
+            ],
+        )
+    )
+    assert (found.worse, found.improved, found.unchanged, found.new) == (1, 1, 1, 0)
+    assert [row.aqs for row in (*found.worsened, *found.bettered)] == [0.4, 0.9]
+
+
 def test_verdicts_count_every_level(outcome: Outcome, failure: Outcome) -> None:
     values = [0.85, 0.7, 0.5, 0.3, 0.0, 1.0]
     found = summarise([row_of(with_aqs(outcome, value)) for value in values] + [row_of(failure)])

@@ -121,10 +121,11 @@
 
   function isChange(row, wanted) {
     const status = statusOf(row), delta = row[DELTA];
-    if (wanted === "unchanged") return status === "unchanged";
-    if (status !== "scored") return false;
-    if (wanted === "new") return delta === null;
-    return delta !== null && (wanted === "worse" ? delta <= -0.01 : delta >= 0.01);
+    if (wanted === "worse") return delta !== null && delta <= -0.01;
+    if (wanted === "improved") return delta !== null && delta >= 0.01;
+    if (wanted === "new") return status === "scored" && delta === null;
+    // An earlier content that was put back is known, and yet a change.
+    return status === "unchanged" && Math.abs(delta) < 0.01;
   }
   function select() {
     const words = plain(find.value).split(/\s+/).filter(Boolean);
