@@ -11,9 +11,11 @@ from aqs_batch.reports import svg
 from aqs_batch.wording import count, cut
 
 _WIDTH, _HEIGHT = 640.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, _WIDTH - 120, 14.0, _HEIGHT - 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, _WIDTH - 124, 14.0, _HEIGHT - 40
 _HUES = 4
+_NAME_MAX = 17  # characters that have room beside the curves
 _MEASURES = ("VMAF", "NEG")
+_SHAPES = ("dot", "square")  # of their points
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,48 @@ def rd_curve(rungs: Sequence[Rung]) -> str:
 
     Rungs without a rate or score are left out; "" where nothing is left.
     """
-    usable = [rung for rung in rungs if rung.kbps > 0 and all(map(math.isfinite, _scores(rung)))]
+    usable = _usable(rungs)
     if not usable:
         return ""
     plane = _plane(usable)
     parts = [*_axes(plane), _hull(plane, usable)]
     keys = list(dict.fromkeys(_key(rung) for rung in usable))
+    beside = _beside(keys)
     names: list[tuple[float, str, str]] = []
     for index, key in enumerate(keys):
         members = [rung for rung in usable if _key(rung) == key]
         members.sort(key=lambda rung: rung.kbps)
-        hue = f"c{index % _HUES}"
+        # The fifth ladder has the hue of the first again, but its points are full.
+        hue = f"c{index % _HUES}" + (" full" if index // _HUES % 2 else "")
         parts += _pair(plane, members, hue)
         for measure, score in zip(_MEASURES, _scores(members[-1]), strict=True):
-            words = " ".join((measure, *_told_apart(key, keys)))
+            words = f"{measure} {beside[index]}".strip()
             names.append((plane.place(members[-1].kbps, score)[1] + 4, words, hue))
     parts += [*_crf_labels(plane, usable), *_names(names)]
     description = f"VMAF over bit rate of {count(len(usable), 'encode')}; labels are CRF."
     return svg.chart("rd-curve", _WIDTH, _HEIGHT, description, parts)
+
+
+def letters(rungs: Sequence[Rung]) -> tuple[tuple[str, str], ...]:
+    """The letter and the name of each ladder, the letter "" of one alone; () where the names have
+    room beside the curves: a long one had been cut off at the edge of a phone and of paper.
+    """
+    keys = list(dict.fromkeys(map(_key, _usable(rungs))))
+    names = [" ".join(_told_apart(key, keys)) for key in keys]
+    beside = _beside(keys)
+    return () if beside == names else tuple(zip(beside, names, strict=True))
+
+
+def _usable(rungs: Sequence[Rung]) -> list[Rung]:
+    return [rung for rung in rungs if rung.kbps > 0 and all(map(math.isfinite, _scores(rung)))]
+
+
+def _beside(keys: Sequence[tuple[str, ...]]) -> list[str]:
+    """What each curve is called beside its end: its name, or a letter where one has no room."""
+    names = [" ".join(_told_apart(key, keys)) for key in keys]
+    if all(len(f"{_MEASURES[0]} {name}") <= _NAME_MAX for name in names):
+        return names
+    return [chr(ord("A") + index) for index in range(len(keys))] if len(keys) > 1 else [""]
 
 
 def _plane(rungs: Sequence[Rung]) -> _Plane:
@@ -80,7 +106,7 @@ def _axes(plane: _Plane) -> list[str]:
 
 def _pair(plane: _Plane, rungs: Sequence[Rung], hue: str) -> list[str]:
     parts = []
-    for place, (measure, shape) in enumerate(zip(_MEASURES, ("dot", "square"), strict=True)):
+    for place, (measure, shape) in enumerate(zip(_MEASURES, _SHAPES, strict=True)):
         scores = [_scores(rung)[place] for rung in rungs]
         points = [plane.place(r.kbps, score) for r, score in zip(rungs, scores, strict=True)]
         parts.append(svg.path(points, f"rd {measure.lower()} {hue}"))
@@ -110,12 +136,14 @@ def _crf_labels(plane: _Plane, rungs: Sequence[Rung]) -> list[str]:
 
 
 def _names(names: Sequence[tuple[float, str, str]]) -> list[str]:
-    """The names of the curves beside their ends, in their hues, moved down where they would
-    overlap."""
+    """The names of the curves beside their ends, in their hues and after one of their points,
+    moved down where they would overlap."""
     parts, free = [], 0.0
     for y, words, hue in sorted(names):
         free = max(y, free)
-        parts.append(svg.text(_RIGHT + 4, free, words, f"small name {hue}"))
+        shape = _SHAPES[_MEASURES.index(words.partition(" ")[0])]
+        parts.append(svg.mark(_RIGHT + 9, free - 3.5, shape, f"example {hue}", words))
+        parts.append(svg.text(_RIGHT + 15, free, words, f"small name {hue}"))
         free += 12
     return parts
 

@@ -13,7 +13,7 @@ from aqs_batch.reports.charts import bit_rate, gauge
 from aqs_batch.reports.explanations import EXPLANATIONS, Explanation, label
 from aqs_batch.reports.frame_map import FrameMap, artifact_map, coverage, quality_map
 from aqs_batch.reports.names import visible_name
-from aqs_batch.reports.rd_curve import rd_curve
+from aqs_batch.reports.rd_curve import letters, rd_curve
 from aqs_batch.reports.rung_frames import WorstPicture, strips, worst_pictures
 from aqs_batch.reports.summary import WORST_MOMENTS, change_words, warnings_of
 from aqs_batch.reports.timeline import (
@@ -23,7 +23,7 @@ from aqs_batch.reports.timeline import (
     scene_count,
     strongest_of,
 )
-from aqs_batch.wording import aqs_words, decimal, size, video_time
+from aqs_batch.wording import aqs_words, count, decimal, size, video_time
 
 _MAX_HEIGHT = 1080  # of frames as they are scored, where the run does not say
 _IMAGES_MAX_BYTES = 500_000  # of JPEG; the page stays under 1 MB with its charts and base64
@@ -88,6 +88,7 @@ class VideoPage:
     rates: str
     encodes: tuple[Rung, ...]
     curve: str
+    curve_letters: tuple[tuple[str, str], ...]  # and the ladder each stands for
     strips: tuple[tuple[str, str], ...]  # words and drawing of each rung that has one
     worst_frames: tuple[WorstPicture, ...]
     video_facts: tuple[tuple[str, str], ...]
@@ -109,6 +110,7 @@ def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
         rates=bit_rate(rates, video.duration_s) if video and len(rates) > 1 else "",
         encodes=tuple(sorted(outcome.encodes, key=lambda rung: rung.crf)),
         curve=rd_curve(outcome.encodes),
+        curve_letters=letters(outcome.encodes),
         strips=strips(outcome.encodes),
         worst_frames=worst_pictures(outcome.encodes),
         video_facts=_video_facts(video) if video else (),
@@ -261,8 +263,8 @@ def _provenance(outcome: Outcome) -> tuple[tuple[str, str], ...]:
             "aqs-batch": made.version,
         }
     if outcome.score:
-        looked = f"{outcome.score.frame_count:,} in {len(outcome.score.sequences):,} sequences"
-        facts["Frames looked at"] = looked
+        looked = count(len(outcome.score.sequences), "sequence")
+        facts["Frames looked at"] = f"{outcome.score.frame_count:,} in {looked}"
     if outcome.processing_time_s:
         facts["Processing time"] = f"{outcome.processing_time_s:.1f} s"
     return tuple((name, value) for name, value in facts.items() if value)

@@ -17,7 +17,7 @@ from aqs_batch.records import Outcome, QualityLevel, Rung, SequenceScore, TileSc
 from aqs_batch.reports import svg
 from aqs_batch.reports.charts import bit_rate, gauge, histogram, severity_bars
 from aqs_batch.reports.frame_map import artifact_map, coverage, quality_map, worst_area
-from aqs_batch.reports.rd_curve import rd_curve
+from aqs_batch.reports.rd_curve import letters, rd_curve
 from aqs_batch.reports.timeline import alert_count, aqs_timeline, artifact_heat_map, scene_count
 from aqs_batch.wording import size, video_time
 
@@ -210,6 +210,29 @@ def test_curves_are_named_by_what_tells_them_apart(rungs: tuple[Rung, ...]) -> N
         ((whole, sampled), {"VMAF whole file", "NEG whole file", "VMAF sampled", "NEG sampled"}),
     ):
         assert names <= {node.text for node in parsed(rd_curve(pair)).iter()}
+
+
+def test_more_ladders_than_hues_are_told_apart(rungs: tuple[Rung, ...]) -> None:
+    """The fifth had looked like the first."""
+    presets = ("veryfast", "fast", "medium", "slow", "slower", "veryslow")
+    ladders = [replace(rungs[0], preset=preset) for preset in presets]
+    root = parsed(rd_curve(ladders))
+    looks = [node.get("class") for node in classes(root, "example")]
+    assert len(looks) == 12 and len(set(looks)) == 6
+    assert set(looks) == {
+        (node.get("class") or "").replace("point", "example") for node in classes(root, "point")
+    }
+
+
+def test_names_without_room_beside_the_curves_stand_below(rungs: tuple[Rung, ...]) -> None:
+    plain, tuned = rungs[0], replace(rungs[0], params="aq-mode=3:psy-rd=2.0:psy-rdoq=1.0")
+    assert letters(rungs) == ()
+    assert letters([plain, tuned]) == (("A", plain.preset), ("B", tuned.params))
+    names = {node.text for node in parsed(rd_curve([plain, tuned])).iter() if node.text}
+    assert {"VMAF A", "NEG A", "VMAF B", "NEG B"} <= names
+    alone = replace(plain, plan="12 x 5 s of 600 s")
+    assert letters([alone]) == (("", f"{plain.codec} {plain.preset} sampled"),)
+    assert "VMAF" in {node.text for node in parsed(rd_curve([alone])).iter()}
 
 
 def test_the_rd_curve_without_scores_is_empty(rungs: tuple[Rung, ...]) -> None:

@@ -366,6 +366,25 @@ def test_what_scrolls_sideways_can_be_reached_by_keyboard(
     assert laid_out(page, 360, f"{names}.length === new Set({names}).size") == "true"
 
 
+def test_the_names_of_curves_are_not_cut_off(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    rungs: tuple[Rung, ...],
+    run: RunRecord,
+    laid_out: LaidOut,
+) -> None:
+    """They had run past what a phone can scroll to."""
+    tuned = replace(rungs[0], preset="slow", params="aq-mode=3:psy-rd=2.0:psy-rdoq=1.0")
+    render(tmp_path / "report", [build(encodes=(*rungs, tuned))], run)
+    (page,) = (tmp_path / "report" / "videos").iterdir()
+    edge = "page.querySelector('.rd-curve').getBoundingClientRect().right"
+    beyond = "[...page.querySelectorAll('.rd-curve text')].filter("
+    beyond += f"t => t.getBoundingClientRect().right > {edge} + 1).length"
+    assert laid_out(page, 390, beyond) == "0"
+    below = "page.querySelector('.rd-curve').parentElement.nextElementSibling.textContent"
+    assert tuned.params in laid_out(page, 390, below)
+
+
 def test_a_printed_figure_is_not_torn_in_two(
     tmp_path: Path,
     build: Callable[..., Outcome],
