@@ -56,8 +56,9 @@ def outcomes(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outc
         )
         if analysis is None:
             yield Outcome(
-                entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint
-            )
+                entry.file, Status.FAILED, entry.fingerprint, reason=entry.reason, hint=entry.hint,
+                previous_aqs=store.previous_aqs(run.id, entry),
+            )  # fmt: skip
             continue
         places = [Path(base, entry.file) for base in run.input_dir.split(os.pathsep)]
         scored = _scored(store, entry.file, places, analysis, thresholds)
@@ -150,13 +151,17 @@ def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Out
             continue
         name = f"{called[place.folder]}{place.file}"
         analysis = store.analysis(place.fingerprint, place.settings_key)
+        before = place.previous_fingerprint
+        previous_aqs = store.aqs(before, place.settings_key) if before else None
         if status is Status.FAILED or analysis is None:
             job = store.job(place.fingerprint, place.settings_key)
             reason = place.problem or (job.reason if job else "")
             hint = job.hint if job and not place.problem else ""
-            yield Outcome(name, Status.FAILED, place.fingerprint, reason=reason, hint=hint)
+            yield Outcome(
+                name, Status.FAILED, place.fingerprint, reason=reason, hint=hint,
+                previous_aqs=previous_aqs,
+            )  # fmt: skip
             continue
-        before = place.previous_fingerprint
         encode = store.newest_job(place.fingerprint, ENCODE_KEY)
         failed = encode is not None and encode.status in _FAILED
         yield replace(
@@ -164,7 +169,7 @@ def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Out
             status=status,
             reason=f"{RE_ENCODE}{encode.reason}" if encode and failed else "",
             hint=encode.hint if encode and failed else "",
-            previous_aqs=store.aqs(before, place.settings_key) if before else None,
+            previous_aqs=previous_aqs,
         )
 
 

@@ -17,6 +17,7 @@ from aqs_batch.records import Outcome, Rung, RunRecord, Status
 from aqs_batch.reporting import outcomes, thresholds_of, write_reports
 from aqs_batch.settings import Settings
 from aqs_batch.store import Analysis, RunFile, Store, StoredRung
+from aqs_batch.wording import aqs_words
 from bench.standin import KEY, analysis_of
 
 
@@ -60,6 +61,28 @@ def test_two_runs_into_one_folder_keep_their_pages_apart(settings: Settings) -> 
     assert linked == {f"videos/{page.name}" for page in (out / "videos").iterdir()} != set()
     store.close()
     theirs.close()
+
+
+def test_a_file_that_fails_now_tells_what_it_had_scored(settings: Settings) -> None:
+    """That it had been good the night before was nowhere to be seen."""
+    store = Store(settings.output.url)
+    scored(store, "a.mp4")
+    then = store.aqs("a.mp4", KEY)
+    run_id = store.start_run("2026-01-02T00:00:00+00:00", "/in", "test", {})
+    for file in ("a.mp4", "b.mp4"):
+        broken = RunFile(file, "broken", KEY, Status.FAILED, "the file is cut short", "copy it")
+        store.record_file(run_id, broken)
+    run = store.run(run_id)
+    found = {one.file: one for one in outcomes(store, run, thresholds_of(settings))}
+    write_reports(store, run, settings)
+    store.close()
+    assert found["a.mp4"].previous_aqs == then is not None
+    assert found["b.mp4"].previous_aqs is None
+    out = Path(settings.output.dir)
+    said = re.findall(r"\(AQS ([0-9.]+) in an earlier run\)", (out / "index.html").read_text())
+    assert said == [aqs_words(then)]
+    (page,) = (page for page in (out / "videos").iterdir() if page.name.startswith("a-"))
+    assert f"an AQS of {aqs_words(then)}." in page.read_text()
 
 
 def test_every_result_is_read_once_for_all_reports(

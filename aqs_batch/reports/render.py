@@ -86,6 +86,7 @@ def _environment() -> Environment:
         quality_steps=QUALITY_STEPS,
     )
     environment.filters.update(
+        aqs=wording.aqs_words,
         bars=severity_bars,
         video_time=wording.video_time,
         decimal=wording.decimal,

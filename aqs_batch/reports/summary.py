@@ -46,7 +46,7 @@ class Row:
     codec: str
     duration_s: float
     size_bytes: int
-    delta: float | None  # AQS minus that of the last run, where the content changed
+    previous_aqs: float | None  # of the same name in an earlier run; a failed file has one too
     comparable: str  # checkpoint and settings key: only equal ones may be compared
     encode: str  # CRF, VMAF and size share of the rung to take, or why none; "": not re-encoded
     encode_ratio: float | None  # its size over the source's
@@ -64,9 +64,14 @@ class Row:
     @property
     def previous_words(self) -> str:
         """The AQS of the last run as that run showed it, or a dash."""
-        if self.aqs is None or self.delta is None:
-            return "–"
-        return aqs_words(round(self.aqs - self.delta, 6))
+        return "–" if self.previous_aqs is None else aqs_words(self.previous_aqs)
+
+    @property
+    def delta(self) -> float | None:
+        """AQS minus that of the last run, or None where there is not both."""
+        if self.aqs is None or self.previous_aqs is None:
+            return None
+        return self.aqs - self.previous_aqs
 
     @property
     def change_words(self) -> str:
@@ -127,7 +132,6 @@ def severity(score: Score, artifact: Artifact) -> float:
 def row_of(outcome: Outcome) -> Row:
     """The index line of one outcome; holds no sequences, so that 10,000 fit in memory."""
     score, video, provenance = outcome.score, outcome.video, outcome.provenance
-    before = outcome.previous_aqs
     taken = next((rung for rung in outcome.encodes if rung.recommended), None)
     return Row(
         file=outcome.file,
@@ -145,7 +149,7 @@ def row_of(outcome: Outcome) -> Row:
         codec=video.codec if video else "",
         duration_s=video.duration_s if video else 0.0,
         size_bytes=video.size_bytes if video else 0,
-        delta=score.aqs - before if score and before is not None else None,
+        previous_aqs=outcome.previous_aqs,
         comparable=f"{provenance.checkpoint} {provenance.settings_key}" if provenance else "",
         encode=_encode_words(outcome, taken),
         encode_ratio=taken.ratio or None if taken else None,

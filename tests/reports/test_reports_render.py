@@ -233,6 +233,14 @@ def test_a_failed_files_page(tmp_path: Path, failure: Outcome, run: RunRecord) -
     assert "AQS, the mean" not in words
 
 
+def test_what_fails_in_every_run_is_no_change_since_the_last(
+    tmp_path: Path, failure: Outcome, run: RunRecord
+) -> None:
+    document = render(tmp_path, [failure], run).read_text(encoding="utf-8")
+    changes = document.partition("Since the last run")[2].partition("</section>")[0]
+    assert re.findall("<dt>(.*?)</dt>", changes) == ["New", "Improved", "Worse"]
+
+
 def test_no_files(tmp_path: Path, run: RunRecord) -> None:
     assert "0 files" in Page(render(tmp_path, iter([]), run)).text()
 
