@@ -25,9 +25,11 @@ class WorstPicture:
 
 
 def strips(rungs: Sequence[Rung]) -> tuple[tuple[str, str], ...]:
-    """VMAF frame by frame of each rung (the lowest of every bin), the first few rungs."""
-    shown = sorted((rung for rung in rungs if rung.strip), key=lambda rung: rung.crf)
-    return tuple((_words(rung), _strip(rung)) for rung in shown[:_STRIPS_MAX])
+    """VMAF frame by frame (the lowest of every bin) of the rung to take and a few others."""
+    measured = (rung for rung in rungs if rung.strip)
+    first = sorted(measured, key=lambda rung: (not rung.recommended, rung.crf))[:_STRIPS_MAX]
+    shown = sorted(first, key=lambda rung: rung.crf)
+    return tuple((_words(rung), _strip(rung)) for rung in shown)
 
 
 def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
@@ -46,7 +48,8 @@ def worst_pictures(rungs: Sequence[Rung]) -> tuple[WorstPicture, ...]:
 def _words(rung: Rung) -> str:
     sampled = "" if rung.is_full else f", {rung.plan}"
     filtered = " with preprocess" if rung.preprocess else ""
-    return f"{rung.codec} {rung.preset}{filtered}, CRF {rung.crf:g}{sampled}"
+    tuned = f" {rung.params}" if rung.params else ""
+    return f"{rung.codec} {rung.preset}{tuned}{filtered}, CRF {rung.crf:g}{sampled}"
 
 
 def _strip(rung: Rung) -> str:

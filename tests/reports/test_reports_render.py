@@ -233,6 +233,24 @@ def test_a_failed_files_page(tmp_path: Path, failure: Outcome, run: RunRecord) -
     assert "AQS, the mean" not in words
 
 
+def test_the_rung_to_take_is_among_those_shown_frame_by_frame(
+    tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
+) -> None:
+    """It had been left out for lower CRFs, and two tunings had had the same heading."""
+    strip = (90.0, 95.0)
+    tuned = [replace(rung, params="aq-mode=3", strip=strip) for rung in rungs]
+    tuned[3] = replace(tuned[3], recommended="the smallest")
+    encodes = (*(replace(rung, strip=strip) for rung in rungs), *tuned)
+    outcome = build(encodes=encodes)
+    found = [words for words, _ in video_page(outcome, run.settings).strips]
+    assert len(found) == 8 == len(set(found))
+    assert f"{tuned[3].codec} {tuned[3].preset} aq-mode=3, CRF {tuned[3].crf:g}" in found
+    render(tmp_path, [outcome], run)
+    words = Page(video_path(tmp_path, outcome)).text()
+    assert "VMAF frame by frame, 8 of 16 encodes" in words
+    assert f"aq-mode=3 at CRF {tuned[3].crf:g}" in words
+
+
 def test_what_fails_in_every_run_is_no_change_since_the_last(
     tmp_path: Path, failure: Outcome, run: RunRecord
 ) -> None:
