@@ -16,7 +16,6 @@ FRAMES_PER_SEQUENCE = 7
 RE_ENCODE = "re-encode: "  # how a reason begins that is of a re-encode, not of the score
 FULL = "full"  # what the plan of an encode of all frames is called
 TILE_PX, SWATCH_PX = 224, 64
-
 Pixels = NDArray[np.uint8]
 
 
@@ -301,6 +300,7 @@ class Outcome:
     hint: str = ""
     encodes: tuple[Rung, ...] = ()
     bd_rate: Mapping[str, float] = field(default_factory=dict)
+    bd_anchor: str = ""  # the name of the ladder that it is against
     previous_aqs: float | None = None  # same checkpoint and settings key, an earlier content
 
 

@@ -15,7 +15,7 @@ from aqs_batch.analysis.checkpoint import chosen
 from aqs_batch.analysis.score import score_video
 from aqs_batch.auditing.findings import worst_first
 from aqs_batch.encode import trash
-from aqs_batch.encode.bd_rate import bd_rates, with_hull
+from aqs_batch.encode.bd_rate import anchor_of, bd_rates, with_hull
 from aqs_batch.records import RE_ENCODE, Outcome, Rung, RunRecord, Status
 from aqs_batch.reports.export import exporting, targets_of
 from aqs_batch.reports.lock import alone
@@ -89,8 +89,7 @@ def _scored(
         for rung in store.rungs(analysis.fingerprint)
     ]
     rungs, unlike = _alike(made, analysis.provenance.settings_key)
-    encodes = with_hull(rungs)
-    rates, why_not = bd_rates(encodes)
+    rates, why_not = bd_rates(rungs)
     return Outcome(
         file=name,
         status=Status.SCORED,
@@ -100,8 +99,9 @@ def _scored(
         provenance=analysis.provenance,
         processing_time_s=analysis.processing_time_s,
         warnings=(*analysis.warnings, *unlike, *why_not),
-        encodes=encodes,
+        encodes=with_hull(sorted(rungs, key=lambda rung: rung.crf)),
         bd_rate=rates,
+        bd_anchor=anchor_of(rungs).name if rates else "",
     )
 
 

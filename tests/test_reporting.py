@@ -13,7 +13,7 @@ import pytest
 
 from aqs_batch import reporting
 from aqs_batch.config import load
-from aqs_batch.records import Outcome, Rung, RunRecord, Status
+from aqs_batch.records import Outcome, Rung, RunRecord, Status, Vmaf
 from aqs_batch.reporting import outcomes, thresholds_of, write_reports
 from aqs_batch.settings import Settings
 from aqs_batch.store import Analysis, RunFile, Store, StoredRung
@@ -133,6 +133,39 @@ def test_exports_that_end_half_way_leave_nothing_behind(
     store.close()
     assert caught.tb  # holds all that was open
     assert [p.name for p in Path(settings.output.dir).glob(".*.tmp")] == []
+
+
+def test_a_bd_rate_says_against_what_it_is_and_keeps_its_sign(settings: Settings) -> None:
+    """It was against whichever ladder was not kept, and asking again turned +100 % into -50 %."""
+    store = Store(settings.output.url)
+    run = store.run(scored(store, "a.mp4"))
+    first, second = (
+        [StoredRung(rung, f"{rung.codec} {rung.crf}", rung.output) for rung in rungs]
+        for rungs in (_ladder("x265", 1.0), _ladder("x264", 2.0))
+    )
+    kept = [dataclasses.replace(s, rung=dataclasses.replace(s.rung, output="/k")) for s in first]
+    told = []
+    for made in (first, second, kept, second, first):
+        job = store.claim(store.enqueue("a.mp4", "e", Path("/"), force=True).id, "me", 0, 300.0, 3)
+        assert job is not None
+        store.save_rungs(job, made, "2026-01-01T00:00:00+00:00")
+        (found,) = outcomes(store, run, thresholds_of(settings))
+        assert [rung.crf for rung in found.encodes] == sorted(rung.crf for rung in found.encodes)
+        told.append((found.bd_anchor, round(found.bd_rate.get("vmaf", 0.0))))
+    store.close()
+    assert told == [("", 0), *[("x265 slow", 100)] * 4]
+
+
+def _ladder(codec: str, factor: float) -> list[Rung]:
+    """Four rungs of one encoder, at some factor of the bits; the second encoder's begin lower."""
+    rungs = []
+    for crf, kbps, score in ((22, 8000, 97), (26, 4000, 94), (30, 2000, 88), (34, 1000, 78)):
+        pooled = Vmaf(score, score, score - 9, score - 4)
+        rate = kbps * factor
+        rungs.append(
+            Rung(crf - factor, "slow", None, 1, rate, pooled, pooled, 40.0, "exact", codec)
+        )
+    return rungs
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])

@@ -93,20 +93,27 @@ def bd_rate(anchor: Sequence[Rung], test: Sequence[Rung], measure: str = "vmaf")
         )  # fmt: skip
 
 
-def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
-    """BD-rates of every ladder against the first plain one, and why others have none.
+def anchor_of(rungs: Sequence[Rung]) -> Ladder:
+    """The ladder that others are measured against: the first plain one of rungs as they were made.
 
-    A ladder with enough rungs, and with others of the same frames, goes first. Ladders of other
-    frames, or measured by another model, are not compared: bits of samples and of a whole file
-    differ more than encoders do. A recipe's kept file beside its samples is no other ladder. With
-    a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where it was
-    measured), else the ladder is named.
+    One with enough rungs, and with others of the same frames, goes before.
     """
     all_ladders = ladders(rungs)
-    if not all_ladders:
+    return min(all_ladders, key=lambda ladder: _rank(ladder, all_ladders))
+
+
+def bd_rates(rungs: Sequence[Rung]) -> tuple[dict[str, float], list[str]]:
+    """BD-rates of every ladder against `anchor_of` all, and why others have none.
+
+    Ladders of other frames, or measured by another model, are not compared: bits of samples and of
+    a whole file differ more than encoders do. A recipe's kept file beside its samples is no other
+    ladder. With a single pair the keys are the measures alone (vmaf, vmaf_neg, and vmaf_v1 where
+    it was measured), else the ladder is named.
+    """
+    if not rungs:
         return {}, []
     found, reasons = {}, []
-    anchor = min(all_ladders, key=lambda ladder: _rank(ladder, all_ladders))
+    all_ladders, anchor = ladders(rungs), anchor_of(rungs)
     strangers = [other for other in all_ladders if _recipe(other) != _recipe(anchor)]
     others = [other for other in strangers if _is_beside(other, anchor)]
     compared = {_recipe(other) for other in others}

@@ -226,9 +226,9 @@ class EncodeJobs:
         return Ended(End.SAVED)
 
     def _own(self, fingerprint: str) -> list[Rung]:
-        """The rungs of this request; of earlier versions, which noted no request, all there are."""
-        rungs = self._store.rungs(fingerprint)
-        return [r for r in rungs if self.key in r.asked_by] or list(rungs)
+        """The rungs of this request, by CRF; of versions that noted none, all there are."""
+        rungs = sorted(self._store.rungs(fingerprint), key=lambda r: r.crf)
+        return [r for r in rungs if self.key in r.asked_by] or rungs
 
     def _facts(self, rungs: Sequence[Rung]) -> dict[str, Any]:
         """What an event says of the rungs of this request, each warning once."""

@@ -62,6 +62,7 @@ ENCODE_COLUMNS = (
     "encode_ratio",
     "bd_rate_vmaf",
     "bd_rate_vmaf_neg",
+    "bd_rate_against",
 )
 RESULT_COLUMNS = (
     "file",
@@ -188,6 +189,7 @@ def _result_row(document: dict[str, Any]) -> list[object]:
         document["previous_aqs"],
         *_encode_cells(document["encodes"]),
         *(document["bd_rate"].get(measure) for measure in ("vmaf", "vmaf_neg")),
+        document["bd_rate_against"],
         *(provenance.get(key) for key in _PROVENANCE_COLUMNS),
         document["fingerprint"],
         "; ".join(document["warnings"]),
@@ -197,8 +199,8 @@ def _result_row(document: dict[str, Any]) -> list[object]:
 def _encode_cells(encodes: list[dict[str, Any]]) -> list[object]:
     best = next((rung for rung in encodes if rung["recommended"]), None)
     if best is None:
-        # The count is there in any case, and the two BD-rates at the end are no matter of a rung.
-        return [len(encodes), *[None] * (len(ENCODE_COLUMNS) - 3)]
+        # The count is there in any case, and the BD-rates at the end are no matter of a rung.
+        return [len(encodes), *[None] * (len(ENCODE_COLUMNS) - 4)]
     vmaf, neg = best["vmaf"] or {}, best["vmaf_neg"] or {}
     return [
         len(encodes),

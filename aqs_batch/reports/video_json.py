@@ -46,6 +46,7 @@ def video_json(outcome: Outcome) -> dict[str, Any]:
         "provenance": asdict(provenance) if provenance else None,
         "encodes": [_rung_json(rung) for rung in outcome.encodes],
         "bd_rate": dict(outcome.bd_rate),
+        "bd_rate_against": outcome.bd_anchor or None,
         "warnings": warnings_of(outcome),
     }
     return {

@@ -12,9 +12,9 @@ from aqs_batch.records import Check, Rung, Vmaf, WorstFrame
 from aqs_batch.store.jobs import Job, Jobs
 from aqs_batch.store.tables import ITS_KEY, ITS_PRINT, rung_frames, rungs
 
-_BY_CRF = sa.select(rungs).order_by(rungs.c.crf, rungs.c.id)
-_OF_KEY = _BY_CRF.where(rungs.c.rung_key == ITS_KEY)
-_OF_SOURCE = _BY_CRF.where(rungs.c.fingerprint == ITS_PRINT)
+_AS_MADE = sa.select(rungs).order_by(rungs.c.id)
+_OF_KEY = _AS_MADE.where(rungs.c.rung_key == ITS_KEY)
+_OF_SOURCE = _AS_MADE.where(rungs.c.fingerprint == ITS_PRINT)
 _POOLED = ("vmaf", "vmaf_neg", "vmaf_v1")
 
 
@@ -60,16 +60,17 @@ class Rungs(Jobs):
         return found[0] if found else None
 
     def rungs(self, fingerprint: str) -> tuple[Rung, ...]:
-        """Every rung of one source, by CRF; of what was made twice, the best: taken, kept, later.
+        """Every rung of one source in the order in which they were first made; of what was made
+        twice, the best: taken, kept, later.
 
         Earlier versions knew CRF 22 and CRF 22.0 as two rungs.
         """
-        found = self._rungs(_OF_SOURCE, {"its_print": fingerprint})
-        once = {
-            (r.crf, r.codec, r.preset, r.params, r.preprocess, r.plan, r.frames, r.model): r
-            for r in sorted(found, key=lambda r: (bool(r.recommended), bool(r.output)))
-        }
-        return tuple(sorted(once.values(), key=lambda r: r.crf))
+        once: dict[tuple[object, ...], Rung] = {}
+        for r in self._rungs(_OF_SOURCE, {"its_print": fingerprint}):
+            same = r.crf, r.codec, r.preset, r.params, r.preprocess, r.plan, r.frames, r.model
+            if _worth(r) >= _worth(once.get(same, r)):
+                once[same] = r
+        return tuple(once.values())
 
     def move_output(self, fingerprint: str, old: str, new: str) -> None:
         """Note that a source's kept encode lies elsewhere now, as when it took its place."""
@@ -99,18 +100,23 @@ class Rungs(Jobs):
         return [_rung(row, [f for f in frames if f.rung_id == row.id]) for row in rows]
 
 
+def _worth(rung: Rung) -> tuple[bool, bool]:
+    return bool(rung.recommended), bool(rung.output)
+
+
 def _put(connection: sa.Connection, job: Job, made: Sequence[StoredRung], created_at: str) -> None:
-    """Write rungs in place of those of the same keys."""
+    """Write rungs in place of those of the same keys; they stay as old as these were."""
     for stored in made:
         same = rungs.c.rung_key == stored.key
         before = connection.execute(
-            sa.select(rungs.c.output_fingerprint, rungs.c.rung).where(same)
+            sa.select(rungs.c.id, rungs.c.output_fingerprint, rungs.c.rung).where(same)
         ).first()
         ours = stored.output_fingerprint or (before.output_fingerprint if before else "")
         asked_by = before.rung.get("asked_by", ()) if before else ()
         connection.execute(sa.delete(rungs).where(same))
         result = connection.execute(
             sa.insert(rungs).values(
+                **({"id": before.id} if before else {}),
                 fingerprint=job.fingerprint,
                 rung_key=stored.key,
                 crf=stored.rung.crf,

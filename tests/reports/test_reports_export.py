@@ -110,7 +110,7 @@ def test_every_column_holds_what_its_name_says(
     best = replace(best, output="/kept.mkv", plan="5 x 2.0 s of 60.0 s")
     told = build(encodes=(rungs[0], best), previous_aqs=0.5, warnings=("one", "two"))
     rates = {"vmaf": -3.1, "vmaf_neg": -0.4}
-    export(tmp_path, [replace(told, bd_rate=rates)], run)
+    export(tmp_path, [replace(told, bd_rate=rates, bd_anchor="x264 slow")], run)
     (video,) = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["videos"]
     rung = video["encodes"][1]
     facts = video["artifacts"] | video["video"] | video["provenance"] | video

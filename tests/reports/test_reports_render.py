@@ -83,8 +83,9 @@ def test_one_video(
     tmp_path: Path, build: Callable[..., Outcome], rungs: tuple[Rung, ...], run: RunRecord
 ) -> None:
     outcome = build(
-        sequences=30, pictures=4, encodes=rungs, bd_rate={"vmaf": -3.1}, warnings=("Scaled.",)
-    )
+        sequences=30, pictures=4, encodes=rungs, bd_rate={"vmaf": -3.1}, bd_anchor="x264 slow",
+        warnings=("Scaled.",),
+    )  # fmt: skip
     index = render(tmp_path, [outcome], run)
     assert index == tmp_path / "index.html"
     page = Page(video_path(tmp_path, outcome))
@@ -104,7 +105,11 @@ def test_one_video(
     for artifact in Artifact:
         assert EXPLANATIONS[artifact].label in words
     assert EXPLANATIONS[outcome.score.detected[0]].looks in words
-    assert "-3.1 %" in words and "0.6 ×" in words and "aqs-b0-2026a" in words
+    assert (
+        "BD-rate against x264 slow: -3.1 %" in words
+        and "0.6 ×" in words
+        and "aqs-b0-2026a" in words
+    )
     assert "script" not in page.tags  # a video's page needs no JavaScript at all
     assert page.tags.count("svg") >= 6
 

@@ -18,7 +18,7 @@ DESIGN_KEYS = {
     "file", "fingerprint", "aqs_score", "aqs_p5", "quality_level", "quality_component",
     "artifact_component", "artifacts", "detected", "artifact_detail", "sequences",
     "processing_time", "frame_count", "sequence_count", "video", "provenance", "encodes",
-    "bd_rate", "warnings",
+    "bd_rate", "bd_rate_against", "warnings",
 }  # fmt: skip
 NAMES = [artifact.value for artifact in Artifact]
 

@@ -41,6 +41,15 @@ def test_of_all_requests_the_newest_says_which_to_take(store: Store) -> None:
     assert store.rungs("print")[0].asked_by == ("encode-a", "encode-b")
 
 
+def test_rungs_stay_in_the_order_in_which_they_were_first_made(store: Store) -> None:
+    """Asked again, kept or taken, the first ladder had become the second, and BD-rates turned."""
+    first, second = StoredRung(RUNG, "a"), StoredRung(replace(RUNG, crf=20.0), "b")
+    taken = StoredRung(replace(RUNG, recommended="it is best", output="/out/film.mkv"), "a")
+    for made in (first, second, first, taken):
+        store.save_rungs(claimed(store), [made], "now")
+    assert [rung.crf for rung in store.rungs("print")] == [24.0, 20.0]
+
+
 def test_what_was_kept_once_stays_known_as_ours(store: Store) -> None:
     kept = StoredRung(replace(RUNG, output="/out/film.mkv"), "a", "of the encode")
     store.save_rungs(claimed(store), [kept], "now")
@@ -54,7 +63,7 @@ def test_a_job_that_fails_adds_and_changes_nothing(store: Store) -> None:
     store.save_rungs(claimed(store), [StoredRung(kept, "a", "ours")], "now")
     job = claimed(store, "encode-b")
     store.spare_rungs(job, [StoredRung(RUNG, "a"), StoredRung(replace(RUNG, crf=9.0), "c")], "on")
-    spared, known = store.rungs("print")
+    known, spared = store.rungs("print")
     assert (spared.crf, known.output, known.recommended) == (9.0, kept.output, kept.recommended)
     assert store.job_counts()["running"] == 1
 
