@@ -6,9 +6,10 @@ from aqs_batch.media.containers import LONG_S
 from aqs_batch.records import Fraction
 
 
-def moving_s(times_s: tuple[float, ...], rate: Fraction) -> float:
-    """From first to last frame, plus one frame."""
-    return times_s[-1] - times_s[0] + _step_s(rate)
+def moving_s(times_s: tuple[float, ...], rate: Fraction, lasts_s: float = 0.0) -> float:
+    """From first to last frame, plus one frame: of a variable rate as the last one's `lasts_s`."""
+    last_s = lasts_s if 0 < lasts_s <= LONG_S else _step_s(rate)
+    return times_s[-1] - times_s[0] + last_s
 
 
 def held_s(lasts_s: float, rate: Fraction) -> float:

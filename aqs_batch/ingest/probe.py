@@ -103,7 +103,8 @@ def _describe(
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
     turned = first.turn.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
     held_s = duration.held_s(packets.last_lasts_s, frame_rate)
-    duration_s = duration.moving_s(packets.times_s, frame_rate) + held_s
+    last_s = packets.last_lasts_s if variable else 0.0
+    duration_s = duration.moving_s(packets.times_s, frame_rate, last_s) + held_s
     warnings = []
     if packets.damaged:
         words = "the container is broken or cut short; read up to there"
@@ -290,7 +291,10 @@ def _rate(
         return found, False
     median = steps[len(steps) // 2]
     slack_s = max(JITTER * median, ROUNDED_S)
-    odd = sum(1 for s in steps if abs(s - median) > slack_s)
-    if not 0.5 < found.value * median < 2:  # FLV and its like declare their clock as the rate
-        found = Fraction(round(1000 / median), 1000)
-    return found, odd > 0.02 * len(steps)
+    even = [s for s in steps if abs(s - median) <= slack_s]
+    variable = len(steps) - len(even) > 0.02 * len(steps)
+    # FLV and its like declare their clock as the rate, and Matroska that of the fullest seconds.
+    if variable or not 0.5 < found.value * median < 2:
+        counted = steps if variable else even
+        found = Fraction(round(1000 * len(counted) / sum(counted)), 1000)
+    return found, variable

@@ -175,7 +175,7 @@ def test_ycgco_has_its_own_colours(make_clip, ffmpeg_path: str) -> None:
         ("exo_video_desks.3gp", {"variable_frame_rate": True}),
         ("fate_high-qp.mkv", {"width": 352}),
         ("mpy_no_duration.webm", {"duration_s": pytest.approx(4.93, abs=0.1)}),
-        ("exo_sample.flv", {"frame_rate": pytest.approx(30, abs=1)}),
+        ("exo_sample.flv", {"frame_rate": pytest.approx(30, abs=0.05)}),
         ("oh264_Error_I_P.264", {"codec": "h264"}),
     ],
 )

@@ -139,6 +139,17 @@ def test_milliseconds_make_no_variable_rate_of_240_fps(
     assert video.variable_frame_rate is variable
 
 
+@pytest.mark.parametrize("name", ["thin.mkv", "thin.mp4", "thin.ts"])
+def test_a_variable_rate_is_that_of_the_frames_there_are(make_clip, name: str) -> None:
+    """Two seconds in full and two with a frame in ten: it was 25 fps in Matroska, 27.5 in MP4."""
+    few = "select='lt(t,2)+not(mod(n,10))'"
+    video = probe(make_clip(name, seconds=4, options=("-vf", few, "-fps_mode", "vfr", *X264)))
+    steps_s = video.frame_times_s[-1] - video.frame_times_s[0]
+    assert video.variable_frame_rate and len(video.frame_times_s) == 55
+    assert video.frame_rate.value == pytest.approx(54 / steps_s, abs=0.01)
+    assert video.duration_s == pytest.approx(steps_s + 0.04, abs=0.002)
+
+
 def test_colours_and_the_shape_of_pixels_are_those_of_the_stream(make_clip) -> None:
     tags = "setsar=16/11,setparams=color_primaries=bt470bg:color_trc=bt709:colorspace=smpte170m"
     path = make_clip("tagged.mkv", options=("-vf", f"{tags}:range=pc", *X264))
