@@ -19,26 +19,31 @@ from aqs_batch.records import Pixels, Rung
 CROP_PX = (320, 180)
 
 
-def recommend(rungs: Sequence[Rung], good_vmaf: float) -> tuple[int, str] | None:
+def recommend(
+    rungs: Sequence[Rung], good_vmaf: float, samples: Sequence[Rung] = ()
+) -> tuple[int, str] | None:
     """(position, why) of the rung to take: the smallest that looks good and saves bytes.
 
-    The words hold for these rungs: a report shows them beside those of other requests.
-    None where nothing was measured or every rung is larger than the source.
+    The words hold for these rungs: a report shows them beside those of other requests. Of a whole
+    file `samples` are those that it was chosen by. None where nothing was measured or every rung
+    is larger than the source.
     """
     saving = [(n, r) for n, r in enumerate(rungs) if r.vmaf and not r.ratio >= 1]
     if not saving:
         return None
-    good = [(n, r) for n, r in saving if r.vmaf and r.vmaf.mean >= good_vmaf]
-    if good:
-        number, rung = min(good, key=lambda pair: pair[1].kbps)
+    good = [r for r in (*rungs, *samples) if r.vmaf and r.vmaf.mean >= good_vmaf]
+    enough = f"of at least {good_vmaf:g}"
+    if fit := [(n, r) for n, r in saving if r in good]:
+        number, rung = min(fit, key=lambda pair: pair[1].kbps)
         saved = f"; {1 - rung.ratio:.0%} smaller than the source" if rung.ratio else ""
-        why = f"the smallest with VMAF of at least {good_vmaf:g}{saved}"
-        return number, f"of the CRFs asked for {why}"
+        return number, f"of the CRFs asked for the smallest with VMAF {enough}{saved}"
     number, rung = max(saving, key=lambda pair: pair[1].vmaf.mean if pair[1].vmaf else 0.0)
+    if any(not r.ratio >= 1 for r in good):
+        return number, f"of the CRFs asked for the smallest whose samples have VMAF {enough}"
     why = f"none reaches VMAF {good_vmaf:g}"
-    if any(r.vmaf and r.vmaf.mean >= good_vmaf for r in rungs):
+    if good:
         why = f"none that reaches VMAF {good_vmaf:g} is smaller than the source"
-    return number, f"of the CRFs asked for {why}; this comes nearest and saves bytes"
+    return number, f"of the CRFs asked for {why}; of those that save bytes this comes nearest"
 
 
 def side_by_side(

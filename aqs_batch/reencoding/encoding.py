@@ -291,7 +291,8 @@ class _Work:
         if self._asked.searches:  # who asks for a quality gets it at any size
             why = self._why(met(whole.rung, self._asked))
         else:
-            taken = choose.recommend([whole.rung], self._asked.good_vmaf)
+            samples = [m.rung for m in made if m.rung.preprocess == kind]
+            taken = choose.recommend([whole.rung], self._asked.good_vmaf, samples)
             why = self._why(taken[1]) if taken else ""
         if whole.rung.ratio >= 1:
             warnings.append("as a whole file it is no smaller than its source")

@@ -188,3 +188,9 @@ def test_the_nearest_is_not_said_to_be_all_there_is() -> None:
     assert taken is not None and "CRFs asked for none that reaches VMAF 93 is smaller" in taken[1]
     taken = recommend([rung(90, 0.8), rung(87, 0.5)], 93)
     assert taken is not None and "none reaches VMAF 93" in taken[1]
+    # The nearest is one that saves nothing; of a whole file its samples promised more.
+    taken = recommend([rung(89, 1.2), rung(66, 0.4)], 93)
+    assert taken is not None and taken[0] == 1
+    assert taken[1].endswith("of those that save bytes this comes nearest")
+    taken = recommend([rung(92, 0.6)], 93, samples=[rung(97, 0.9), rung(93.5, 0.5)])
+    assert taken is not None and "smallest whose samples have VMAF of at least 93" in taken[1]

@@ -148,7 +148,7 @@ def test_a_repeated_call_costs_nothing(film: Path, tmp_path: Path) -> None:
     wider = asked(tmp_path, crf=(24, 29, 34))  # another job, two of its rungs known
     jobs_for(store, wider).after(film, entry, lambda k, f: told.append(k))
     rungs = store.rungs(entry.fingerprint)
-    assert [rung.crf for rung in rungs] == [24, 29, 34]
+    assert [rung.crf for rung in rungs] == [24, 34, 29]  # as they were made
     assert sum(bool(rung.recommended) for rung in rungs) == 1
     assert store.job_counts()["done"] == 2
     store.close()
@@ -191,6 +191,15 @@ def test_a_kept_file_is_told_of_in_its_own_figures(mixed: Path, tmp_path: Path) 
     (whole,) = [rung for rung in rungs if rung.recommended]
     assert whole.plan == "full"
     assert f"{1 - whole.ratio:.0%} smaller" in whole.recommended
+
+
+def test_a_kept_file_is_told_of_beside_the_samples_of_all_crfs(film: Path, tmp_path: Path) -> None:
+    """ "None reaches VMAF 93" was said below the samples that did."""
+    settings = asked(tmp_path, crf=(1, 51), keep="best", samples=2, sample_s=0.2)
+    rungs = [stored.rung for stored in encoding.encode(order_for(film, settings)).rungs]
+    (whole,) = [rung for rung in rungs if rung.recommended]
+    assert (whole.crf, whole.plan) == (51, "full")
+    assert "none that reaches VMAF 93 is smaller than the source" in whole.recommended
 
 
 def test_a_whole_file_keeps_the_target_that_its_samples_kept(mixed: Path, tmp_path: Path) -> None:
