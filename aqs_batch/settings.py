@@ -171,6 +171,7 @@ class Run(_Section):
 class Encode(_Section):
     """Whether and how files are re-encoded and measured."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # preset = 8, preprocess = 1
     enabled: bool = False
     codec: encoders.Codec = encoders.Codec.X265
     preset: str = "medium"
@@ -206,8 +207,7 @@ class Encode(_Section):
     @property
     def strength(self) -> float:
         """Of the preprocess filter, 0-2; 0: it is off."""
-        named = {"off": 0.0, "auto": 1.0}
-        return named[self.preprocess] if self.preprocess in named else float(self.preprocess)
+        return float({"off": 0.0, "auto": 1.0}.get(self.preprocess, self.preprocess))
 
     @property
     def keeps(self) -> Literal["none", "best", "all"]:

@@ -192,6 +192,17 @@ def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
         assert load(None, {}, fine | {"encode.crf": crf}).settings.encode.crf == crf
 
 
+def test_a_number_needs_no_quotes_where_a_word_may_stand_too(tmp_path: Path) -> None:
+    """`preset = 8` and `preprocess = 1` "must be text", while `--preset 8` was taken."""
+    file = tmp_path / "aqs.toml"
+    file.write_text("[encode]\ncodec = 'svtav1'\npreset = 8\ncrf = [30]\npreprocess = 0.5\n")
+    encode = load(file, {}, {}).settings.encode
+    assert (encode.preset, encode.preprocess, encode.strength) == ("8", "0.5", 0.5)
+    file.write_text("[encode]\npreprocess = 3\n")
+    with pytest.raises(SettingsError, match="a strength from 0 to 2"):
+        load(file, {}, {})
+
+
 def test_a_home_folder_is_meant_by_its_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
