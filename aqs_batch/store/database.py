@@ -39,11 +39,8 @@ class Database:
         self._joined = threading.local()
         try:
             parsed = sa.make_url(url)
-        except sa.exc.ArgumentError as error:
-            raise SettingsError(
-                f"{self.url!r} is not the URL of a database",
-                hint="For a file: sqlite:////folder/aqs.db",
-            ) from error
+        except (sa.exc.ArgumentError, ValueError) as error:  # a port that is no number
+            raise _no_url(self.url) from error
         self.path = Path(parsed.database or "") if _is_file(parsed) else None
         try:
             if self.path is not None:
@@ -62,6 +59,8 @@ class Database:
                 f"the database {self.url} needs a driver: {_first_line(error)}",
                 hint=f"Install {_DRIVERS.get(name, name)}, or leave --db out: a file needs none.",
             ) from error
+        except (sa.exc.ArgumentError, ValueError) as error:  # sqlite://aqs.db: a slash too few
+            raise _no_url(self.url) from error
         except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError) as error:
             raise StoreError(
                 f"cannot open the database {self.url}: {_first_line(error)}",
@@ -185,16 +184,21 @@ class Database:
             ) from error
 
 
+def _no_url(url: str) -> SettingsError:
+    hint = "For a file: sqlite:////folder/aqs.db, or sqlite:///aqs.db in this folder."
+    return SettingsError(f"{url!r} is not the URL of a database", hint=hint)
+
+
 def missing_file(url: str) -> Path | None:
     """The file of a database that is not there yet: opening it would make it. None: it is there,
     or is no file.
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         return None  # opening it says what is wrong
     path = Path(parsed.database or "")
-    is_named = _is_file(parsed) and not str(parsed.database).startswith("file:")
+    is_named = _is_file(parsed) and not (parsed.host or str(path).startswith("file:"))
     return path if is_named and not path.exists() else None
 
 
