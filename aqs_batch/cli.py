@@ -23,7 +23,13 @@ from aqs_batch.commands import (
     run,
     watch,
 )
-from aqs_batch.commands.endings import EXIT_INTERRUPTED, EXIT_USAGE, complain
+from aqs_batch.commands.endings import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_PIPE,
+    EXIT_USAGE,
+    complain,
+)
 from aqs_batch.stop import ending_signals
 
 # --input_dir and --input-dir are the same flag, here and everywhere.
@@ -75,6 +81,11 @@ def invoke() -> int:
             raise
         complain("interrupted")
         return EXIT_INTERRUPTED
+    except OSError as error:  # --help into a full disk
+        complain(f"error: {error.strerror}")
+        return EXIT_FAILED
+    except SystemExit:  # click's, where whoever read our --help has left
+        return EXIT_PIPE
     return code if isinstance(code, int) else 0
 
 

@@ -38,6 +38,9 @@ def clip(make_clip, tmp_path: Path) -> Path:
     [
         (["run", ""], "name videos"),
         (["run", "in", "--db", "foo"], "is not the URL of a database"),
+        (["run", "in", "--db", "sqlite://out/aqs.db"], "is not the URL of a database"),
+        (["status", "--db", "sqlite://out/aqs.db"], "is not the URL of a database"),
+        (["status", "--db", "postgresql://host:port/aqs"], "is not the URL of a database"),
         (["run", "in", "--export", ""], "export"),
         (["run", "in", "--preprocess", "auto"], "add --encode"),
         (["run", "in", "--device", "cuda:7", "--backend", "torch"], "cuda"),
@@ -309,6 +312,20 @@ def test_a_reader_that_left_is_told_of_by_every_command(tmp_path: Path) -> None:
     done = subprocess.run(argv, cwd=tmp_path, stdout=writes, stderr=subprocess.PIPE, text=True)
     os.close(writes)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_help_that_nobody_gets_ends_like_any_other_output(tmp_path: Path) -> None:
+    """Into a full disk it was a traceback, and of a reader that left exit code 1."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open("/dev/full", "wb") as full:
+        ends = [
+            subprocess.run([*COMMAND, "--help"], stdout=to, stderr=subprocess.PIPE, text=True)
+            for to in (writes, full)
+        ]
+    os.close(writes)
+    told = [(end.returncode, end.stderr) for end in ends]
+    assert told == [(141, ""), (1, "error: No space left on device\n")]
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
