@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from aqs_batch.auditing.bitrot import Reading
 from aqs_batch.auditing.findings import Findings
@@ -135,8 +136,9 @@ class Audit:
         there = sum(place.is_expected for place in self._known.values())
         if not listed and there:
             raise FolderGone(
-                f"{here} holds no video, but {there} were there: nothing is taken as missing",
-                hint="Is it mounted? If it is really empty, run `aqs-batch prune --folder`.",
+                f"{here} holds no video, but held {there}: nothing is taken as missing",
+                hint="Is it mounted? If it is really empty: "
+                f"aqs-batch prune --folder {quote(here)}, with the same --output_dir or --db.",
             )
         return listed
 

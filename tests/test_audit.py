@@ -343,8 +343,9 @@ def test_an_empty_folder_that_was_not_is_no_empty_archive(archive: Archive) -> N
     with pytest.raises(FolderGone):
         archive.night()
     archive.folder.mkdir()
-    with pytest.raises(FolderGone, match="nothing is taken as missing"):
+    with pytest.raises(FolderGone, match="nothing is taken as missing") as gone:
         archive.night()
+    assert f"prune --folder {archive.folder}" in gone.value.hint  # as it can be typed
     archive.write("a.mp4", b"a")
     assert "missing" not in kinds(archive.night())
 
