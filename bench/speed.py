@@ -251,14 +251,18 @@ def _scaled(path: Path, count: int) -> np.ndarray:
 
 
 def table(rows: list[Row]) -> str:
-    """A Markdown table of the figures with their aims, and of what they were taken."""
+    """A Markdown table of the figures with their aims, and of what they were taken.
+
+    The detector is among it: rows of an older one had stood in the page for many versions.
+    """
     lines = ["| figure | measured | aim | reached |", "| --- | ---: | ---: | --- |"]
     for row in rows:
         aim = "" if row.aim is None else f"{'≥' if row.at_least else '≤'} {row.aim:g} {row.unit}"
         reached = {None: "", True: "yes", False: "**no**"}[row.reached]
         lines.append(f"| {row.what} | {row.value:.3g} {row.unit} | {aim} | {reached} |")
     when = datetime.now(UTC).date().isoformat()
-    return "\n".join([*lines, "", f"{usable_cores()} cores, {platform.machine()}, {when}."])
+    of = f"{usable_cores()} cores, {platform.machine()}, {when}, {chosen('').card.label}."
+    return "\n".join([*lines, "", of])
 
 
 def write(page: Path, text: str) -> None:
