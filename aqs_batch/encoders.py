@@ -22,6 +22,7 @@ AV1_PRESETS = tuple(str(number) for number in range(14))
 # Raised when filtered rungs made before can no longer be compared with those made now: the first of
 # 1080p and more were encoded for 720,000 frames a second.
 FILTERED_FORMAT = 2
+FILTER_CRFS = 21.0, 43.0  # lowest and highest CRF of x265 that the filter was trained for
 CRF_MAX = {Codec.X265: 51.0, Codec.X264: 51.0, Codec.SVTAV1: 63.0}
 
 _OURS = {

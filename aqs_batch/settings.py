@@ -225,7 +225,7 @@ class Encode(_Section):
         # 22 and 22.0 are one CRF, and were written as 22 by the defaults of earlier versions.
         parts["crf"] = [int(crf) if crf == int(crf) else crf for crf in self.crf]
         if self.strength:
-            parts["filtered"] = encoders.FILTERED_FORMAT
+            parts["filtered"] = [encoders.FILTERED_FORMAT, *encoders.FILTER_CRFS]
         text = json.dumps([parts, settings_key if self.aqs else "", ffmpeg_version], sort_keys=True)
         return ENCODE_KEY + hashlib.sha256(text.encode()).hexdigest()[:12]
 

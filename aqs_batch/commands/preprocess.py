@@ -36,7 +36,8 @@ def preprocess(
     from aqs_batch.console import count_frames
     from aqs_batch.encode import lossless
     from aqs_batch.encode.child import Tool
-    from aqs_batch.encode.codec import odd_size
+    from aqs_batch.encode.codec import filter_crf, odd_size
+    from aqs_batch.encoders import Codec
     from aqs_batch.errors import EncodeError
     from aqs_batch.ffmpeg import find
     from aqs_batch.ingest.probe import probe
@@ -53,15 +54,18 @@ def preprocess(
             complain(f"{shown(str(source))}: {cut}")
         for warning in video.warnings:
             complain(f"{shown(str(source))}: {warning}")
+        told = filter_crf(Codec.X265, crf)
         with count_frames(len(video.frame_times_s)) as on_frame:
             frames, lost = lossless.write(
                 Tool(find(settings.ffmpeg.path).path, settings.limits.stall_s),
                 video,
                 target,
-                preprocessing.filters(strength)(crf),
+                preprocessing.filters(strength)(told),
                 on_frame,
             )
         for words in lost:
             complain(f"{shown(str(target))}: {words}")
-        click.echo(f"{shown(str(target))}: {count(frames, 'frame')} filtered for CRF {crf:g}")
+        nearest = "" if told == crf else f", the nearest to {crf:g} that the filter knows"
+        done = f"{count(frames, 'frame')} filtered for CRF {told:g}{nearest}"
+        click.echo(f"{shown(str(target))}: {done}")
     return 0

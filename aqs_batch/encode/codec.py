@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aqs_batch.encode import pixels
-from aqs_batch.encoders import CRF_MAX, Codec, refused_crf
+from aqs_batch.encoders import CRF_MAX, FILTER_CRFS, Codec, refused_crf
 from aqs_batch.errors import EncodeError
 from aqs_batch.records import Video
 
@@ -37,12 +37,14 @@ def check_crf(codec: Codec, crf: float) -> None:
         raise EncodeError(f"{refused}, not {crf:g}", hint="Name other values with --crf.")
 
 
-def x265_crf(codec: Codec, crf: float) -> float:
-    """x265's CRF at the same place of its scale, for the filter, which learned that one's.
+def filter_crf(codec: Codec, crf: float) -> float:
+    """What the filter is told: x265's CRF at the same place of its scale, the nearest it learned.
 
-    Told SVT-AV1's own, it sharpened as it was never trained to: VMAF gained, NEG did not.
+    Told SVT-AV1's own, it sharpened as it was never trained to: VMAF gained, NEG did not. Told 51
+    it did so twice as much as at 43, and told 0, where nothing is to be changed, as much as there.
     """
-    return crf * (CRF_MAX[Codec.X265] / CRF_MAX[codec])
+    least, most = FILTER_CRFS
+    return min(max(crf * (CRF_MAX[Codec.X265] / CRF_MAX[codec]), least), most)
 
 
 def is_rgb(pixel_format: str) -> bool:

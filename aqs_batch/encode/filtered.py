@@ -104,7 +104,7 @@ class WindowEncoder:
             def count(frame: int, before: int = done) -> None:
                 on_frame((before + frame) // len(targets))
 
-            told, folder = codec.x265_crf(recipe.codec, target.crf), target.path.parent
+            told, folder = codec.filter_crf(recipe.codec, target.crf), target.path.parent
             luma_filter = self._filter_for(told)
             done += run(decoder, encoder, raw, luma_filter, folder, count, self._tool.stall_s)
 

@@ -138,7 +138,7 @@ class LadderMaker:
         """What a rung is known by: source, frames, encoder, its arguments, models and versions."""
         w = self._wanted
         crf = int(crf) if crf == int(crf) else crf  # 22 and 22.0 are one rung
-        told = codec.x265_crf(w.recipe.codec, crf)
+        told = codec.filter_crf(w.recipe.codec, crf)
         as_x265 = "" if told == crf else f" as CRF {told:g}"
         filtered = w.preprocess and f"{w.preprocess} {FILTERED_FORMAT}{as_x265}"
         kept = codec.pixel_format(w.video, w.recipe.codec)

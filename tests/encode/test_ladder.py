@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aqs_batch.encode import plan
+from aqs_batch.encode import codec, plan
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
@@ -49,3 +49,16 @@ def test_a_rung_is_known_by_all_that_made_it(wanted: Wanted) -> None:
 def test_a_rung_is_the_same_however_its_crf_is_written_and_whoever_asks(wanted: Wanted) -> None:
     assert key(wanted, 22) == key(wanted, 22.0)
     assert key(wanted) == key(replace(wanted, others=(1, 2), container="mp4", dispositions=(1,)))
+
+
+def test_the_filter_is_told_no_crf_that_it_never_learned(
+    wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 51 it had sharpened twice as much as at 43, and at 0 by a quarter."""
+    told = [codec.filter_crf(Codec.X265, crf) for crf in (0, 21, 30.5, 43, 51)]
+    assert told == [21, 21, 30.5, 43, 43]
+    assert [codec.filter_crf(Codec.SVTAV1, crf) for crf in (1, 42, 63)] == [21, 34, 43]
+    filtered = replace(wanted, preprocess="aqs-preprocess x1")
+    ours = key(filtered, 22), key(filtered, 51)
+    monkeypatch.setattr(codec, "FILTER_CRFS", (0.0, 51.0))
+    assert (ours[0] == key(filtered, 22), ours[1] == key(filtered, 51)) == (True, False)

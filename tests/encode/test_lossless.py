@@ -318,6 +318,19 @@ def test_the_command_filters_and_never_touches_the_source(make_clip: Make, tmp_p
     assert len(pictures(target)) == 10
 
 
+def test_a_crf_that_the_filter_does_not_know_is_the_nearest_that_it_does(
+    make_clip: Make, tmp_path: Path
+) -> None:
+    source, said = make_clip("command.mp4", seconds=0.4), []
+    for crf in ("43", "51"):
+        argv = ["preprocess", str(source), str(tmp_path / f"{crf}.mkv"), "--crf", crf]
+        said.append(CliRunner().invoke(commands, argv).output)
+    (_, known), (_, told) = (pictures(tmp_path / f"{crf}.mkv")[5] for crf in (43, 51))
+    assert np.array_equal(known, told)
+    assert said[0].endswith("filtered for CRF 43\n")
+    assert said[1].endswith("filtered for CRF 43, the nearest to 51 that the filter knows\n")
+
+
 @pytest.mark.parametrize("flag", ["--crf", "--strength"])
 def test_what_is_no_number_is_refused(make_clip: Make, tmp_path: Path, flag: str) -> None:
     """The copy was black from beginning to end."""
