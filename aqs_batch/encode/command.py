@@ -57,6 +57,7 @@ class Piped:
 
     options: tuple[str, ...]  # how ffmpeg reads stdin
     shown_as: str  # filters that name the frames' times, colours and shape, which a pipe does not
+    lasting: tuple[str, ...] = ()  # options that say how long the last frame is shown
 
 
 def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
@@ -164,6 +165,7 @@ def encoder_argv(
             said += ["-filter", filters]
         clock = "filter" if piped else "demux"
         said += ["-fps_mode", "passthrough", "-enc_time_base", clock]
+        said += piped.lasting if piped else ()
         argv += [*_of_stream(place, said), *_belongings(source, target, streams)]
         argv += ["-f", target.container, input_name(target.path)]
     return [*argv, *aside("1", [video.stream_index])] if piped and targets[0].others else argv

@@ -24,6 +24,7 @@ from aqs_batch.encode.raw_frames import (
     RawFrame,
     frame_bytes,
     input_options,
+    last_lasts,
     read_frames,
     shown_as,
     stream_header,
@@ -31,7 +32,7 @@ from aqs_batch.encode.raw_frames import (
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import RefusedMedia
 from aqs_batch.ffmpeg import Child, child
-from aqs_batch.media.containers import guessed_rate
+from aqs_batch.media.containers import rate_and_sar
 from aqs_batch.media.turning import Turn
 from aqs_batch.records import Video
 
@@ -64,8 +65,9 @@ def admit(video: Video) -> None:
 
 def raw_format(video: Video, kind: Codec) -> RawFormat:
     """What of a video goes through the filter to an encoder; raises EncodeError if unreadable."""
-    rate = guessed_rate(video.path, video.stream_index)
-    return RawFormat(codec.pixel_format(video, kind), *command.even_size(video), rate)
+    rate, sar = rate_and_sar(video.path, video.stream_index)
+    size = command.even_size(video)
+    return RawFormat(codec.pixel_format(video, kind), *size, rate, says_sar=bool(sar))
 
 
 class WindowEncoder:
@@ -92,7 +94,8 @@ class WindowEncoder:
     ) -> None:
         video, recipe, raw = self._video, self._recipe, self._raw
         turned = input_options(Turn(video.rotation_deg, video.is_mirrored))
-        piped = command.Piped(tuple(turned), shown_as(video, raw))
+        lasting = tuple(last_lasts(video)) if window.frames is None else ()
+        piped = command.Piped(tuple(turned), shown_as(video, raw), lasting)
         done = 0
         for target in targets:
             decoder = partial(

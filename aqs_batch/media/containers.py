@@ -55,8 +55,8 @@ def libav(handle: Nameless) -> av.container.InputContainer:
     return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
 
 
-def guessed_rate(path: Path, stream: int) -> Fraction | None:
-    """Frames a second as ffmpeg takes them from a file, None where it says nothing of them.
+def rate_and_sar(path: Path, stream: int) -> tuple[Fraction | None, Fraction | None]:
+    """Frames a second as ffmpeg takes them from a file, and the pixels' shape; None where unsaid.
 
     Not the mean of the times: what is encoded straight from the file is reckoned by this.
     """
@@ -64,8 +64,8 @@ def guessed_rate(path: Path, stream: int) -> Fraction | None:
 
     try:
         with Nameless(io.FileIO(path)) as handle, libav(handle) as container:
-            pictures = container.streams.video
-            return next((p.guessed_rate for p in pictures if p.index == stream), None)
+            picture = next((p for p in container.streams.video if p.index == stream), None)
+            return (picture.guessed_rate, picture.sample_aspect_ratio) if picture else (None, None)
     except (av.error.FFmpegError, OSError) as error:
         raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
 

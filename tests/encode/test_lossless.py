@@ -15,9 +15,14 @@ from PIL import Image
 
 from aqs_batch import ffmpeg
 from aqs_batch.cli import commands
-from aqs_batch.encode import inventory, lossless
+from aqs_batch.encode import inventory, lossless, plan
 from aqs_batch.encode.child import Tool
+from aqs_batch.encode.codec import Recipe
+from aqs_batch.encode.command import Target
+from aqs_batch.encode.filtered import WindowEncoder
+from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.encoders import Codec
 from aqs_batch.errors import AqsError, EncodeError, MediaError, RefusedMedia
 from aqs_batch.ingest.probe import probe
 from aqs_batch.reencoding import preprocessing
@@ -85,6 +90,44 @@ def test_what_belongs_to_the_picture_is_kept(
     with av.open(str(tmp_path / "o.mkv")) as container:
         assert container.metadata["title"] == "A title"
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+HELD = "setts=pts=PTS:dts=DTS:duration=if(eq(N\\,{last})\\,4/TB\\,DURATION)"
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(1.0, 24), (0.04, 0)])
+def test_a_last_frame_stands_as_long_as_it_did(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, seconds: float, last: int
+) -> None:
+    """A slide that stands for a minute had been shown for a 25th of a second."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-bsf:v", HELD.format(last=last))
+    source, targets = make_clip("held.mp4", seconds=seconds, options=options), []
+    targets.append(tmp_path / "o.mkv")
+    lossless.write(Tool(ffmpeg_path), probe(source), targets[0], identity)
+    for codec, container in ((Codec.X265, "mkv"), (Codec.X264, "mp4")):
+        targets.append(tmp_path / f"encoded.{container}")
+        muxer = {"mkv": "matroska"}.get(container, container)
+        recipe, target = Recipe(codec, "ultrafast"), Target(30.0, targets[-1], muxer)
+        through = WindowEncoder(Tool(ffmpeg_path), probe(source), recipe, lambda crf: identity)
+        through(plan.whole(probe(source)).windows[0], [target], lambda frame: None)
+    assert probe(source).duration_s == pytest.approx(seconds + 3.96, abs=2e-3)
+    for target in targets:
+        assert probe(target).duration_s == pytest.approx(seconds + 3.96, abs=2e-3), target
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_square_pixels_are_said_where_they_were(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, said: bool
+) -> None:
+    shape = ("-vf", f"setsar={int(said)}")
+    options = ("-c:v", "libx264", "-preset", "ultrafast", *shape)
+    source = make_clip("square.ts", seconds=0.2, options=options)
+    recipe = Recipe(Codec.X265, "ultrafast")
+    through = WindowEncoder(Tool(ffmpeg_path), probe(source), recipe, lambda crf: identity)
+    through(WHOLE, [Target(30.0, tmp_path / "o.ts", "mpegts")], lambda frame: None)
+    for path in (source, tmp_path / "o.ts"):
+        with av.open(str(path)) as container:
+            assert bool(container.streams.video[0].sample_aspect_ratio) is said, path
 
 
 @pytest.mark.parametrize(
