@@ -267,6 +267,8 @@ def _warnings(
         warnings.append("BT.2020 of constant luminance by its tag: read as that of the usual kind")
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
+    elif stamps.has_fields:
+        warnings.append("interlaced in part: that was deinterlaced before scoring")
     if stamps.has_crop:
         warnings.append("the container crops the picture: all that is coded was scored")
     if video.sar.num and video.sar.den and abs(video.sar.value - 1) > SQUARE_ENOUGH:

@@ -130,6 +130,23 @@ def test_what_was_done_to_a_picture_before_it_was_scored_is_said(case: str, make
     assert said in process(path, bench_for(**settings)).warnings
 
 
+@pytest.mark.parametrize("fields_first", [True, False])
+def test_a_picture_that_is_interlaced_in_part_is_told_as_such(
+    make_clip, tmp_path: Path, fields_first: bool
+) -> None:
+    """H.264's header tells of the first picture alone; the rest was deinterlaced without a word."""
+    x264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    film = make_clip("film.h264", options=x264)
+    fields = ("-vf", "interlace", "-flags", "+ilme+ildct", *x264)
+    video = make_clip("video.h264", rate=50, options=fields)
+    joined = tmp_path / "joined.h264"
+    parts = (video, film) if fields_first else (film, video)
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    said = [w for w in process(joined, bench_for()).warnings if "interlaced" in w]
+    in_part = "interlaced in part: that was deinterlaced before scoring"
+    assert said == ["interlaced: deinterlaced before scoring" if fields_first else in_part]
+
+
 def test_streams_that_begin_within_a_file_are_told(make_clip, tmp_path: Path) -> None:
     """As of broadcasts whose sound begins later, or that were joined: PyAV fell over them."""
     x264 = ("-c:v", "libx264", "-preset", "ultrafast")

@@ -31,6 +31,8 @@ from aqs_batch.records import FRAMES_PER_SEQUENCE, Pixels, Video
 _INPUT = "the input"
 _PER_PICTURE = ("h264", "mpeg2video", "vc1")  # codecs that say of each picture whether of fields
 _LEAST_PX = 3  # that bwdif takes
+# Takes every frame, and tells once, in a line of its own, that one is made of fields.
+_TELLING_OF_FIELDS = "1+0*if(interlace_type-PROGRESSIVE,if(ld(0),0,st(0,1)*print(1)),0)"
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def argv(
     planes = colours.to_planes(video)
     node = node.filter("scale", video.width, video.height, flags=SWS_FLAGS, **planes)
     if may_have_fields(video):
+        node = node.filter("select", _TELLING_OF_FIELDS)
         node = node.filter("bwdif", mode="send_frame", deint="interlaced")
     node = node.filter("select", chosen).filter("metadata", "print", key=SCENE_KEY)
     if video.hdr:
@@ -243,6 +246,7 @@ def _one_sequence(
     stamps.cuts += own.cuts
     stamps.has_dolby_vision |= own.has_dolby_vision
     stamps.has_crop |= own.has_crop
+    stamps.has_fields |= own.has_fields
     stamps.streams = max(stamps.streams, own.streams)
     stamps.damage.extend(own.damage[: MOST_DAMAGE - len(stamps.damage)])
     return (*read, own.first_s) if read is not None and read[1] > read[0].t_s else None

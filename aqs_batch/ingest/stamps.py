@@ -34,6 +34,7 @@ _STREAM = re.compile(
     r"\[info\]   Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\(\w+\))?: \w+:"  # as the file is opened
     r"|\[in#0/[^]]*\] \[warning\] New \w+ stream with index (\d+) at pos:"
 )
+_FIELDS = re.compile(r"\[Eval @ [^]]+\] \[info\] 1\.0")
 _CROP = "[info]       Frame Cropping: "  # tags have their colon one column further on
 _TROUBLE = re.compile("error|corrupt", re.IGNORECASE)
 _STAMP_WAIT_S = 30.0
@@ -61,6 +62,7 @@ class Stamps:
         self._told = False
         self.has_dolby_vision = False
         self.streams = 0  # of the file, whenever they begin
+        self.has_fields = False  # in a frame at least, of those looked at
         self.has_crop = False  # its container shows less of the picture than is coded
 
     def on_line(self, line: str) -> None:
@@ -77,6 +79,8 @@ class Stamps:
             self.has_dolby_vision = True
         elif match := _STREAM.match(line):
             self.streams = max(self.streams, int(match[1] or match[2]) + 1)
+        elif _FIELDS.match(line):
+            self.has_fields = True
         elif line.startswith(_CROP):
             self.has_crop = True
         elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):

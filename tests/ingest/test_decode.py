@@ -299,12 +299,13 @@ def test_fields_are_parted_before_frames_are_chosen_and_hdr_is_mapped_after(make
     video = probe(make_clip())
     plain = ["scale", "select", "metadata", "scale", "format", "showinfo"]
     assert filters(dataclasses.replace(video, codec="vp9")) == plain
-    assert filters(video) == ["scale", "bwdif", *plain[1:]]  # any picture of H.264 may have fields
+    parted = ["scale", "select", "bwdif", *plain[1:]]  # the first choice takes all, and tells
+    assert filters(video) == parted  # any picture of H.264 may have fields
     assert filters(dataclasses.replace(video, width=1)) == plain  # too small for the filter
     video = dataclasses.replace(video, codec="vp9")
     for order in ("tt", "bb", "tb", "bt"):
         fields = dataclasses.replace(video, field_order=order)
-        assert filters(fields) == ["scale", "bwdif", *plain[1:]]
+        assert filters(fields) == parted
     tagged = {"color_primaries": "bt2020", "color_matrix": "bt2020nc"}
     hdr = dataclasses.replace(video, hdr="PQ", **tagged)
     mapped = ["zscale", "format", "zscale", "tonemap", "zscale"]
