@@ -14,7 +14,7 @@ import av.container
 import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia, reason_of
-from aqs_batch.ingest import duration, keyframes, wholeness
+from aqs_batch.ingest import duration, frame_rate, keyframes, wholeness
 from aqs_batch.ingest.fields import Mpeg2Fields
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
@@ -27,10 +27,9 @@ from aqs_batch.settings import LimitSettings
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
+_ANIMATED = 0x02  # of the flags in the head of a WebP that has any
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
 MOST_SECONDS = 400_000  # of bit rate: of 111 hours; a clock that leaps must not fill the memory
-JITTER = 0.2  # frame steps further than this from the median make a variable frame rate
-ROUNDED_S = 0.0011  # and than this: Matroska rounds to milliseconds, 240 fps had been variable
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class _Packets:
     times_s: tuple[float, ...]
     keyframes_s: tuple[float, ...]
     kbps: tuple[float, ...]
+    size_bytes: int
     last_lasts_s: float  # as the container says, the frame that is shown last
     damaged: bool
 
@@ -52,7 +52,7 @@ def probe(path: Path, limits: LimitSettings = LimitSettings()) -> Video:
     size = regular_size(path)
     try:
         with Nameless(io.FileIO(path)) as handle:
-            _refuse_playlist(handle, path)
+            _refuse_by_head(handle, path)
             with libav(handle) as container:
                 video = _describe(path, size, container, limits)
                 declared_s = wholeness.declared_s(container)
@@ -71,13 +71,18 @@ def probe(path: Path, limits: LimitSettings = LimitSettings()) -> Video:
         raise MediaError(f"cannot be read: {reason_of(error)}") from error
 
 
-def _refuse_playlist(handle: io.BufferedReader, path: Path) -> None:
+def _refuse_by_head(handle: io.BufferedReader, path: Path) -> None:
     head = handle.read(512).lstrip(b"\xef\xbb\xbf \r\n\t")
     handle.seek(0)
     if head.startswith(_PLAYLIST_HEADS):
         raise RefusedMedia(
             "a playlist or text document, not a video; what it points to was not opened",
             hint="Score the files it names instead.",
+        )
+    if head[8:16] == b"WEBPVP8X" and head[20] & _ANIMATED:  # PyAV would see its first picture
+        raise MediaError(
+            "an animated WebP, whose times cannot be read",
+            hint="Make a video of it: ffmpeg -i IN -c:v ffv1 OUT.mkv",
         )
 
 
@@ -98,24 +103,26 @@ def _describe(
     video = _declared(path, size, container, stream)
     first, fields = FirstFrame(), Mpeg2Fields()
     packets = _read_packets(container, stream, limits, first, fields)
-    frame_rate, variable = _rate(container.format.name, stream, packets.times_s)
+    rate, variable = _rate(container.format.name, stream, packets.times_s)
     if not packets.times_s:
         raise MediaError("the video stream holds no frames", hint="The file may be cut short.")
     turned = first.turn.rotation_deg % 180 == 90  # by any other angle ffmpeg turns within the frame
-    held_s = duration.held_s(packets.last_lasts_s, frame_rate)
+    held_s = duration.held_s(packets.last_lasts_s, rate)
     last_s = packets.last_lasts_s if variable else 0.0
-    duration_s = duration.moving_s(packets.times_s, frame_rate, last_s) + held_s
+    duration_s = duration.moving_s(packets.times_s, rate, last_s) + held_s
     warnings = []
     if packets.damaged:
         words = "the container is broken or cut short; read up to there"
         warnings.append(f"{wholeness.DAMAGED}{words}")
+    if container.format.name == "dv" and packets.size_bytes > size:  # libav fills it up
+        warnings.append(f"{wholeness.DAMAGED}the last frame is cut short")
     if not first.decodes:
         warnings.append("the first frame does not decode")
     return replace(
         video,
         width=video.height if turned else video.width,
         height=video.width if turned else video.height,
-        frame_rate=frame_rate,
+        frame_rate=rate,
         variable_frame_rate=variable,
         field_order=_field_order(video, first, fields),
         **first.turn._asdict(),
@@ -271,7 +278,7 @@ def _read_packets(
     times.sort()
     span = min(max(sizes, default=0) + 1, MOST_SECONDS)
     kbps = tuple(sizes.get(second, 0) * 8 / 1000 for second in range(span)) if sizes else ()
-    return _Packets(tuple(times), tuple(sorted(keys)), kbps, last[1], damaged)
+    return _Packets(tuple(times), tuple(sorted(keys)), kbps, sum(sizes.values()), last[1], damaged)
 
 
 def _nominal_rate(container: str, stream: av.video.stream.VideoStream) -> Ratio | None:
@@ -285,16 +292,5 @@ def _rate(
     container: str, stream: av.video.stream.VideoStream, times_s: tuple[float, ...]
 ) -> tuple[Fraction, bool]:
     rate = _nominal_rate(container, stream) or stream.base_rate
-    found = Fraction(rate.numerator, rate.denominator) if rate else Fraction(25, 1)
-    steps = sorted(b - a for a, b in itertools.pairwise(times_s) if b > a)
-    if len(steps) < 4:
-        return found, False
-    median = steps[len(steps) // 2]
-    slack_s = max(JITTER * median, ROUNDED_S)
-    even = [s for s in steps if abs(s - median) <= slack_s]
-    variable = len(steps) - len(even) > 0.02 * len(steps)
-    # FLV and its like declare their clock as the rate, and Matroska that of the fullest seconds.
-    if variable or not 0.5 < found.value * median < 2:
-        counted = steps if variable else even
-        found = Fraction(round(1000 * len(counted) / sum(counted)), 1000)
-    return found, variable
+    said = Fraction(rate.numerator, rate.denominator) if rate else Fraction(25, 1)
+    return frame_rate.by_times(said, times_s, float(stream.time_base or 0))

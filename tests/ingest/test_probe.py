@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction as Ratio
 from pathlib import Path
 
 import av
@@ -186,6 +187,39 @@ def test_pictures_without_a_container_are_no_still_image(make_clip, frames: str,
     path = make_clip("raw.mjpeg", options=("-frames:v", frames, "-c:v", "mjpeg", "-f", "mjpeg"))
     with pytest.raises(MediaError, match=says):
         probe(path)
+
+
+@pytest.mark.parametrize(("frames", "says"), [("1", "a still image"), ("5", "an animated WebP")])
+def test_an_animated_webp_is_no_still_image(make_clip, frames: str, says: str) -> None:
+    path = make_clip("moving.webp", options=("-frames:v", frames, "-c:v", "libwebp_anim"))
+    with pytest.raises(MediaError, match=says):
+        probe(path)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.0])
+@pytest.mark.parametrize(
+    ("said", "rate"),
+    [("120000/1001", Ratio(120000, 1001)), ("120", 120), ("24000/1001", Ratio(24000, 1001)),
+     ("25", 25)],
+)  # fmt: skip
+def test_the_rate_of_a_transport_stream_is_that_of_its_times(
+    make_clip, said: str, rate: Ratio, seconds: float
+) -> None:
+    """119.88 fps had been 120."""
+    options = ("-c:v", "libx264", "-preset", "ultrafast")
+    found = probe(make_clip("fast.ts", seconds=seconds, rate=said, options=options)).frame_rate
+    assert Ratio(found.num, found.den) == rate
+
+
+@pytest.mark.parametrize("missing_bytes", [0, 1, 100_000])
+def test_raw_dv_that_was_cut_short_is_told(make_clip, tmp_path: Path, missing_bytes: int) -> None:
+    """Its demuxer fills the last frame up, and there had been no warning."""
+    options = ("-c:v", "dvvideo", "-pix_fmt", "yuv420p")
+    whole = make_clip("whole.dv", seconds=0.4, size="720x576", options=options).read_bytes()
+    cut = tmp_path / "cut.dv"
+    cut.write_bytes(whole[: len(whole) - missing_bytes])
+    said = ("damaged: the last frame is cut short",) if missing_bytes else ()
+    assert probe(cut).warnings == said
 
 
 @pytest.mark.parametrize("ending", ["dpx", "exr", "j2k"])
