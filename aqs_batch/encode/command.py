@@ -13,6 +13,7 @@ from aqs_batch.media.containers import SAFELY_ARGV, input_name
 from aqs_batch.records import Video
 
 ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art
+_REFUSED_MATRICES = ("ycgco", "bt2020c")  # by ffmpeg's scaler, whatever is asked of it
 _BRANDS = ("major_brand", "minor_version", "compatible_brands")
 
 Filter = tuple[str, Mapping[str, object]]
@@ -92,7 +93,7 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     matrix, levels = codec.colours(video)
     turned = {"out_color_matrix": matrix} if codec.is_rgb(video.pixel_format) else {}
     kept = {"out_range": levels} if turned or levels == "full" else {}
-    filters: list[Filter] = [(name, {**size, **turned, **kept})]
+    filters: list[Filter] = [*unnamed(video), (name, {**size, **turned, **kept})]
     if video.interlaced and video.pixel_format.startswith("yuv"):
         # Or ffmpeg would make 4:2:0 of DV's 4:1:1 here, and mix the colours of both fields.
         filters.append(("format", {"pix_fmts": video.pixel_format}))
@@ -109,6 +110,15 @@ def source_filters(video: Video, recipe: Recipe) -> Filters:
     if video.chroma_location:  # scalers forget it; told of it, they would move the pixels
         filters.append(("setparams", {"chroma_location": video.chroma_location}))
     return filters
+
+
+def unnamed(video: Video) -> Filters:
+    """Takes a matrix's name from frames where scalers would refuse it; YUV stays YUV without it."""
+    return [("setparams", {"colorspace": "unknown"})] if _is_refused(video) else []
+
+
+def _is_refused(video: Video) -> bool:
+    return video.color_matrix in _REFUSED_MATRICES
 
 
 def one_size(width: int, height: int) -> Filter:
@@ -150,7 +160,9 @@ def encoder_argv(
     # -noautorotate: frames stay as coded, and the muxer writes the display matrix on.
     argv += ["-noautorotate", *opened(video.path, window)]
     source, shown = ("1", "0:v:0") if piped else ("0", f"0:{video.stream_index}")
-    filters = piped.shown_as if piped else filter_text(source_filters(video, recipe), window)
+    named = [("setparams", {"colorspace": video.color_matrix})] if _is_refused(video) else []
+    straight = [*source_filters(video, recipe), *named]
+    filters = piped.shown_as if piped else filter_text(straight, window)
     for target in targets:
         place = place_of(video, target.others)
         streams = sorted((*(target.others or ()), video.stream_index))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aqs_batch.encode import codec
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Filter, one_size, source_filters
+from aqs_batch.encode.command import Filter, one_size, source_filters, unnamed
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.vmaf import Side
 from aqs_batch.encoders import Codec
@@ -20,7 +20,8 @@ def own(
     encode: Path, stream: int, video: Video, window: Window, recipe: Recipe
 ) -> tuple[Side, Side]:
     """An encode that this project made of `window`: the source goes through the same filters."""
-    kept: list[Filter] = [("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)})]
+    pixels: Filter = ("format", {"pix_fmts": codec.pixel_format(video, recipe.codec)})
+    kept = [*unnamed(video), pixels]
     distorted = Side(encode, stream, WHOLE, kept)
     return distorted, Side(video.path, video.stream_index, window, source_filters(video, recipe))
 
@@ -33,7 +34,7 @@ def foreign(distorted: Video, reference: Video) -> tuple[Side, Side]:
     """
     chains: list[list[Filter]] = [[], []]
     for chain, video in zip(chains, (distorted, reference), strict=True):
-        chain.append(one_size(video.width, video.height))
+        chain += [*unnamed(video), one_size(video.width, video.height)]
         if video.interlaced:
             chain.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
     size, wanted = (distorted.width, distorted.height), (reference.width, reference.height)

@@ -97,6 +97,25 @@ def test_a_strength_encodes_both_ways_and_keeps_the_filtered_file_whole(
     assert [c for c in best.checks if not c.kept] == []
 
 
+@pytest.mark.parametrize("preprocess", ["off", "1"])
+@pytest.mark.parametrize(
+    ("matrix", "pixels"), [("bt2020c", "yuv420p"), ("ycgco", "yuv444p"), ("bt2020c", "yuv422p10le")]
+)
+def test_a_matrix_that_no_scaler_takes_is_encoded_as_it_is(
+    make_clip: Callable[..., Path], tmp_path: Path, matrix: str, pixels: str, preprocess: str
+) -> None:
+    """There had been no encode: "Impossible to convert between the formats", and 20 lines more."""
+    named = ("-vf", f"format={pixels},setparams=colorspace={matrix}", "-preset", "ultrafast")
+    source = make_clip("m.mkv", seconds=0.4, options=("-c:v", "libx264", "-crf", "10", *named))
+    wanted = asked(tmp_path, preprocess=preprocess, keep="best", crf=(20,), good_vmaf=60)
+    result = encode(source, wanted)
+    assert result.best is not None
+    assert probe(result.best).color_matrix == probe(source).color_matrix == matrix
+    for stored in result.rungs:
+        assert [c for c in stored.rung.checks if not c.kept] == []
+        assert stored.rung.xpsnr > 30
+
+
 @pytest.mark.parametrize(
     ("name", "size", "frames"),
     [("full-hd.mp4", "1920x1080", 4), ("still.mp4", "64x48", 1), ("uneven.mkv", "64x48", 9)],
