@@ -13,7 +13,8 @@ from aqs_batch.media.containers import SAFELY_ARGV, input_name
 from aqs_batch.records import Video
 
 ATTACHED_PIC = 0x400  # libav's flag of a stream that is cover art
-_REFUSED_MATRICES = ("ycgco", "bt2020c")  # by ffmpeg's scaler, whatever is asked of it
+# By ffmpeg's scaler, whatever is asked of it.
+_REFUSED_MATRICES = ("ycgco", "bt2020c", "chroma-derived-nc", "chroma-derived-c", "ictcp")
 _BRANDS = ("major_brand", "minor_version", "compatible_brands")
 
 Filter = tuple[str, Mapping[str, object]]

@@ -18,12 +18,17 @@ _TONE_MAP: tuple[tuple[str, dict[str, object]], ...] = (
 # Constant luminance is read as the usual kind: most files that claim it do so by mistake.
 _READABLE: dict[str, tuple[str, dict[str, object]]] = {
     "ycgco": ("zscale", {"m": "bt709"}),
+    "ictcp": ("zscale", {"m": "bt2020nc"}),
     "bt2020c": ("setparams", {"colorspace": "bt2020nc"}),
 }
+_DERIVED = ("chroma-derived-nc", "chroma-derived-c")  # from the primaries
+_OF_PRIMARIES = {"bt2020": "bt2020nc", "smpte170m": "smpte170m", "bt470bg": "bt470bg"}
 
 
 def readable(video: Video) -> Filters:
     """The filter, if any, after which the scaler understands what a video's matrix is."""
+    if video.color_matrix in _DERIVED:
+        return [("setparams", {"colorspace": _OF_PRIMARIES.get(video.color_primaries, "bt709")})]
     return [_READABLE[video.color_matrix]] if video.color_matrix in _READABLE else []
 
 

@@ -18,7 +18,7 @@ TRANSFERS = {
 }  # fmt: skip
 MATRICES = {
     0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco",
-    9: "bt2020nc", 10: "bt2020c",
+    9: "bt2020nc", 10: "bt2020c", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
 }  # fmt: skip
 RANGES = {1: "limited", 2: "full"}
 UNKNOWN = 2  # of all but the range, whose is 0

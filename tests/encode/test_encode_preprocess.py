@@ -99,7 +99,8 @@ def test_a_strength_encodes_both_ways_and_keeps_the_filtered_file_whole(
 
 @pytest.mark.parametrize("preprocess", ["off", "1"])
 @pytest.mark.parametrize(
-    ("matrix", "pixels"), [("bt2020c", "yuv420p"), ("ycgco", "yuv444p"), ("bt2020c", "yuv422p10le")]
+    ("matrix", "pixels"),
+    [("bt2020c", "yuv420p"), ("ycgco", "yuv444p"), ("chroma-derived-nc", "yuv422p10le")],
 )
 def test_a_matrix_that_no_scaler_takes_is_encoded_as_it_is(
     make_clip: Callable[..., Path], tmp_path: Path, matrix: str, pixels: str, preprocess: str

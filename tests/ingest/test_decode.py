@@ -142,6 +142,12 @@ def test_hdr_that_says_nothing_but_its_transfer_is_tone_mapped(
         ("yuv420p", "colorspace=ycgco"),
         ("yuv444p", "colorspace=bt2020c"),
         ("yuv420p10le", "colorspace=bt2020c:color_primaries=bt2020:color_trc=smpte2084"),
+        ("yuv420p", "colorspace=chroma-derived-nc"),
+        (
+            "yuv422p10le",
+            "colorspace=chroma-derived-c:color_primaries=bt2020:color_trc=arib-std-b67",
+        ),
+        ("yuv420p10le", "colorspace=ictcp:color_primaries=bt2020:color_trc=smpte2084"),
         ("gbrp10le", "colorspace=gbr:color_primaries=bt2020:color_trc=smpte2084"),
     ],
 )
@@ -153,6 +159,19 @@ def test_colours_that_the_scaler_refuses_are_read(
     path = make_clip("tagged.mkv", seconds=0.4, options=("-vf", dim, "-c:v", "ffv1"))
     _, sequences = read(path, ffmpeg_path)
     assert rgb(sequences[0]).std() > 20
+
+
+def test_ictcp_has_the_colours_that_it_was_made_of(make_clip, ffmpeg_path: str) -> None:
+    """It had been called damaged or encrypted."""
+    seen = []
+    for matrix in ("bt2020nc", "ictcp"):
+        hdr = f"zscale=min=gbr:rin=full:t=smpte2084:p=bt2020:m={matrix}:r=limited:npl=200"
+        made = ("-vf", f"format=gbrp,setparams=color_primaries=bt709:color_trc=bt709,{hdr}")
+        options = (*made, "-pix_fmt", "yuv444p10le", "-c:v", "ffv1")
+        path = make_clip(f"{matrix}.mkv", seconds=0.4, source="smptebars", options=options)
+        _, sequences = read(path, ffmpeg_path)
+        seen.append(rgb(sequences[0])[0].astype(float))
+    assert np.abs(seen[0] - seen[1]).mean() < 4
 
 
 def test_ycgco_has_its_own_colours(make_clip, ffmpeg_path: str) -> None:
