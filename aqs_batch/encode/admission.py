@@ -6,7 +6,6 @@ from aqs_batch.encode import codec
 from aqs_batch.encode.command import even_size
 from aqs_batch.encode.filtered import fits
 from aqs_batch.encode.inventory import Inventory
-from aqs_batch.encode.pixels import are_as_fine
 from aqs_batch.errors import RefusedMedia, TargetError
 from aqs_batch.media import side_data
 from aqs_batch.records import Video
@@ -32,9 +31,8 @@ def admit(video: Video, held: Inventory, asked: Encode) -> list[str]:
             hint="Keep this file as it is.",
         )
     warnings = []
-    coded = codec.pixel_format(video, asked.codec)
-    if not are_as_fine(coded, video.pixel_format):
-        warnings.append(f"less chroma or depth: {video.pixel_format} becomes {coded}")
+    if less := codec.coarser(video, asked.codec):
+        warnings.append(less)
     if video.hdr:
         if asked.target_vmaf:
             raise TargetError(

@@ -93,6 +93,14 @@ def captions(codec: Codec) -> list[str]:
     return ["-a53cc:v", "1"] if codec is Codec.X265 else []
 
 
+def coarser(video: Video, kind: Codec) -> str:
+    """What of a picture's chroma or depth an encode lacks; "" where nothing is."""
+    coded = pixel_format(video, kind)
+    if pixels.are_as_fine(coded, video.pixel_format):
+        return ""
+    return f"less chroma or depth: {video.pixel_format} becomes {coded}"
+
+
 def odd_size(video: Video) -> str:
     """What is cut off a picture for want of a second pixel; "" where nothing is."""
     odd = video.width % 2 or video.height % 2

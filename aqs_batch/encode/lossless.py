@@ -79,6 +79,8 @@ def write(
     left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
     lost = [f"{words} was left out: Matroska has none" for words in left]
     lost += [f"{words} was left out" for words in cropping.told(tool.path, video)]
+    if less := codec.coarser(video, _LIKE.codec):
+        lost.append(less)
     if (missing := len(video.frame_times_s) - count) > 0:
         verb = "does" if missing == 1 else "do"
         lost.append(f"{counted(missing, 'frame')} of the source {verb} not decode")

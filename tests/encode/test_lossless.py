@@ -442,3 +442,14 @@ def test_a_copy_that_is_opaque_says_so(make_clip: Make, ffmpeg_path: str, tmp_pa
     source = make_clip("a.mkv", seconds=0.2, options=("-c:v", "ffv1", "-pix_fmt", "yuva420p"))
     _, lost = lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)
     assert lost == ("transparency is not carried over",)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "lost"),
+    [("gbrp16le", ("less chroma or depth: gbrp16le becomes yuv444p12le",)), ("yuv422p12le", ())],
+)
+def test_a_copy_that_is_less_deep_says_so(
+    make_clip: Make, ffmpeg_path: str, tmp_path: Path, pixels: str, lost: tuple[str, ...]
+) -> None:
+    source = make_clip("deep.mkv", seconds=0.2, options=("-c:v", "ffv1", "-pix_fmt", pixels))
+    assert lossless.write(Tool(ffmpeg_path), probe(source), tmp_path / "o.mkv", identity)[1] == lost
