@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from aqs_batch.encode import links
 from aqs_batch.errors import EncodeError, reason_and_place, reason_of
 from aqs_batch.identity import ABANDONED_AFTER_S
+from aqs_batch.records import Stamp
 
 FOLDER = ".aqs-trash"
 MANIFEST = "manifest.json"
@@ -38,7 +40,7 @@ class Entry:
         """Whether its original can be brought back: it is in the trash, and not also in its place,
         as a kill may have left it.
         """
-        return self.kept.exists() and not _is_one(self.kept, self.original)
+        return self.kept.exists() and not links.is_one(self.kept, self.original)
 
 
 def check(original: Path) -> None:
@@ -53,21 +55,24 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     The encode may change the extension. Every step is a link or a rename within one file system,
     and the manifest is written first: killed at any instant, the place holds original or encode,
     `restore` finds the original, and the encode is where it was kept until it has its place. Where
-    a step fails, both are where they were.
+    a step fails, both are where they were; so they are where, while an encode comes from another
+    disk, the original is saved anew or its encode's name is given to another file.
     """
     check(original)
     is_alike = encode.suffix.lower() == original.suffix.lower()  # C0001.MP4 keeps its name
     replacement = original if is_alike else original.with_suffix(encode.suffix)
     if replacement != original and os.path.lexists(replacement):
-        raise EncodeError(f"{replacement} exists already", hint="Move it away and run again.")
+        raise _taken(replacement)
     _remove_abandoned(original.parent, datetime.fromisoformat(now_iso).timestamp())
     folder = _new_folder(original, now_iso)
     entry = Entry(original, replacement, fingerprint, now_iso, folder)
     copy = folder / _COPY
     try:
+        before = Stamp.of(original.stat())
         _write_manifest(entry)
-        _bring(encode, copy)
+        links.bring(encode, copy)
         _dress(copy, original)
+        _check_same(original, before)
         _swap(entry, copy)
     except BaseException as error:  # Ctrl-C too: a copy from another disk takes minutes
         _undo(entry, encode, copy)
@@ -119,13 +124,13 @@ def restore(entry: Entry) -> Path:
     if not entry.kept.exists():
         raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
     if os.path.lexists(entry.original) and entry.original != entry.replacement:
-        raise EncodeError(f"{entry.original} exists already", hint="Move it away and run again.")
+        raise _taken(entry.original)
     # A film called replacement.mkv had been overwritten here by its own encode.
     name = "replacement" if entry.original.stem.lower() != "replacement" else "encode"
     aside = entry.folder / f"{name}{entry.replacement.suffix}"
     try:
         if entry.original == entry.replacement and os.path.lexists(entry.original):
-            _set_aside(entry.original, aside)
+            links.set_aside(entry.original, aside)
         entry.kept.replace(entry.original)
         if os.path.lexists(entry.replacement) and entry.replacement != entry.original:
             entry.replacement.rename(aside)
@@ -141,7 +146,7 @@ def _undo_restore(entry: Entry, aside: Path) -> None:
     """Put the encode back where it was, and the original into the trash again."""
     if not entry.kept.exists():
         entry.original.rename(entry.kept)
-    if _is_one(aside, entry.replacement):
+    if links.is_one(aside, entry.replacement):
         aside.unlink()
     elif os.path.lexists(aside) and not os.path.lexists(entry.replacement):
         aside.rename(entry.replacement)
@@ -170,19 +175,17 @@ def _new_folder(original: Path, now_iso: str) -> Path:
     raise EncodeError(f"no trash folder can be made beside {original}")
 
 
-def _bring(encode: Path, copy: Path) -> None:
-    """Give a file a second name in the trash: what a kill leaves is found and removed there.
+def _taken(place: Path) -> EncodeError:
+    return EncodeError(f"{place} exists already", hint="Move it away and run again.")
 
-    If it were moved, a kill would leave it hidden beside its original, and a database that says it
-    is done.
-    """
-    for way in (os.link, Path.rename):  # some file systems know no links
-        with suppress(OSError):
-            way(encode, copy)
-            return
-    shutil.copyfile(encode, copy)  # from another one
-    with copy.open("rb") as handle:
-        os.fsync(handle.fileno())
+
+def _check_same(original: Path, before: Stamp) -> None:
+    """Raises EncodeError for an original that is another by now: the encode is of the old one."""
+    now = Stamp.of(original.stat())
+    if (now.written, now.inode) != (before.written, before.inode):
+        raise EncodeError(
+            f"{original} stays: it changed while its encode was brought to it", hint="Run again."
+        )
 
 
 def _swap(entry: Entry, copy: Path) -> None:
@@ -190,32 +193,17 @@ def _swap(entry: Entry, copy: Path) -> None:
 
     A kill between two renames had left no film in the archive, which nobody was told.
     """
-    _set_aside(entry.original, entry.kept)
-    copy.replace(entry.replacement)
-    if entry.replacement != entry.original and _is_one(entry.kept, entry.original):
+    links.set_aside(entry.original, entry.kept)
+    if entry.replacement == entry.original:
+        copy.replace(entry.replacement)
+        return
+    links.settle(copy, entry.replacement)
+    if links.is_one(entry.kept, entry.original):
         try:
             entry.original.unlink()
         except OSError:  # another's, in a folder where only owners may remove
             entry.replacement.rename(copy)
             raise
-
-
-def _set_aside(file: Path, name: Path) -> None:
-    """Give a file a name in the trash beside its own; some file systems know no links, and there
-    it is moved.
-    """
-    try:
-        os.link(file, name)
-    except OSError:
-        file.rename(name)
-
-
-def _is_one(one: Path, other: Path) -> bool:
-    """Whether two names are there and are one file."""
-    try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
-    except OSError:
-        return False
 
 
 def _undo(entry: Entry, encode: Path, copy: Path) -> None:
@@ -234,7 +222,7 @@ def _undo(entry: Entry, encode: Path, copy: Path) -> None:
 
 def _forget(entry: Entry) -> None:
     """Remove the trash folder of an original that has its place."""
-    if _is_one(entry.kept, entry.original):
+    if links.is_one(entry.kept, entry.original):
         entry.kept.unlink()
     if not entry.kept.exists():
         _clear(entry.folder)
