@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,7 @@ def report(load: Load, threshold: float | None, export: str | None) -> int:
     """Write the report of the last run again, from the database."""
     from aqs_batch import reporting
     from aqs_batch.errors import StoreError
+    from aqs_batch.reports import own
 
     more: dict[str, Any] = {"analysis.threshold": threshold, "output.export": listed(export)}
     loaded = load(**more)
@@ -31,6 +33,7 @@ def report(load: Load, threshold: float | None, export: str | None) -> int:
             raise StoreError("no run is recorded here yet", hint="Run `aqs-batch run` first.")
         more |= _as_then(last, loaded)
         settings = load(**more).settings
+        own.check(Path(settings.output.dir), settings.output.export)
         for path in reporting.write_reports(store, last, settings):
             click.echo(f"wrote {path}")
     return 0

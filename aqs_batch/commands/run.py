@@ -98,6 +98,7 @@ def score(
     from aqs_batch import console, reporting
     from aqs_batch.events import Event, EventKind
     from aqs_batch.ingest.files import base_of, gather
+    from aqs_batch.reports import own
     from aqs_batch.store import Store
     from aqs_batch.wording import shown
 
@@ -109,6 +110,7 @@ def score(
             raise click.UsageError(f"--input_dir {shown(folder)}: no such folder")
     run, skip = settings.run, Path(settings.output.dir)
     found = gather(names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip)
+    own.check(skip, settings.output.export)
     store = Store(settings.output.url)
     try:
         with console.listener(as_json=as_json, stream=sys.stdout) as listen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -49,12 +50,14 @@ def serve(settings: Settings, *, once: bool) -> int:
     from aqs_batch.batch import real_process
     from aqs_batch.clock import SystemClock, next_at
     from aqs_batch.events import Event, EventKind
+    from aqs_batch.reports import own
     from aqs_batch.service import BUSY_TIMEOUT_S, Service
     from aqs_batch.stop import Stop
     from aqs_batch.store import Store
     from aqs_batch.watching.intake import check_folders
 
     check_folders(settings)
+    own.check(Path(settings.output.dir), settings.output.export)
     checkpoint = chosen(settings.model.checkpoint)
     listen = console.log_listener(settings.log.format, sys.stdout)
     clock = SystemClock()

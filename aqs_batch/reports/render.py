@@ -22,6 +22,7 @@ from aqs_batch.reports.frame_map import QUALITY_STEPS
 from aqs_batch.reports.index_page import index_page
 from aqs_batch.reports.names import is_page_name, visible, visible_name
 from aqs_batch.reports.origin import is_of, marked, origin
+from aqs_batch.reports.own import PAGE, is_ours
 from aqs_batch.reports.summary import Row, row_of
 from aqs_batch.reports.video_page import video_page
 
@@ -114,5 +115,6 @@ def _remove_stale(pages: Path, current: set[str]) -> None:
         return
     remove_abandoned(pages, now_s=time.time())
     for page in pages.iterdir():
-        if is_page_name(page.name) and page.name not in current:
+        is_stale = is_page_name(page.name) and page.name not in current
+        if is_stale and is_ours(page, PAGE):  # "trip-1234567890123456.html" may be somebody's own
             page.unlink(missing_ok=True)
