@@ -16,6 +16,7 @@ from aqs_batch.encode import (
     inventory,
     output,
     siting,
+    unread,
 )
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.child import Tool
@@ -78,7 +79,8 @@ def write(
         partial.replace(target)
     left = output.left_out(held, {video.stream_index, *(s.index for s in taken)})
     lost = [f"{words} was left out: Matroska has none" for words in left]
-    lost += [f"{words} was left out" for words in cropping.told(tool.path, video)]
+    gone = *cropping.told(tool.path, video), *unread.told(video.path, held)
+    lost += [f"{words} was left out" for words in gone]
     if less := codec.coarser(video, _LIKE.codec):
         lost.append(less)
     if (missing := len(video.frame_times_s) - count) > 0:

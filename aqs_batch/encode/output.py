@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aqs_batch.encode import child, command, covers, cropping, inventory, siting
+from aqs_batch.encode import child, command, covers, cropping, inventory, siting, unread
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.inventory import Inventory, Picture, Stream
 from aqs_batch.encoders import Codec
@@ -78,7 +78,8 @@ def container_of(ffmpeg_path: str, video: Video, held: Inventory, codec: Codec) 
     """The container for all that a video holds; what it shows less of is named as left out, too."""
     found = container_for(video.path, held, video.stream_index, codec)
     unsaid = siting.left_out(video, codec, found.name)
-    return replace(found, left_out=(*found.left_out, *cropping.told(ffmpeg_path, video), *unsaid))
+    beside = *cropping.told(ffmpeg_path, video), *unsaid, *unread.told(video.path, held)
+    return replace(found, left_out=(*found.left_out, *beside))
 
 
 def kept_name(stem: str, rung: Rung, key: str, suffix: str) -> str:

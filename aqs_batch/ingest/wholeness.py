@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import av.container
 import av.error
 
+from aqs_batch.media.boxes import boxes
 from aqs_batch.media.containers import packets_of
 
 DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
@@ -60,28 +60,13 @@ def lacks_index(path: Path) -> bool:
     try:
         with path.open("rb") as handle:
             end = handle.seek(0, os.SEEK_END)
-            boxes = list(itertools.islice(_boxes(handle, end), _MOST_BOXES))
+            found = list(itertools.islice(boxes(handle, 0, end), _MOST_BOXES))
     except OSError:
         return False
-    if not boxes or boxes[0][0] not in (b"ftyp", b"mdat", b"wide"):
+    if not found or found[0].kind not in (b"ftyp", b"mdat", b"wide"):
         return False
-    whole = any(kind == b"moov" and until <= end for kind, until in boxes)
-    return not whole and boxes[-1][1] >= end  # else what stopped us is no box, but damage
-
-
-def _boxes(handle: BinaryIO, end: int) -> Iterator[tuple[bytes, int]]:
-    """(kind, where it ends) of each box at the top of an MP4 or MOV, the last one often cut off."""
-    at = 0
-    while at < end:
-        handle.seek(at)
-        head = handle.read(16)
-        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        if length == 1:  # too long for 32 bits
-            length = int.from_bytes(head[8:], "big")
-        if not kind.isalnum() or 0 < length < 8:
-            return
-        at = at + length if length else end  # of no length: it goes on to the end of the file
-        yield kind, at
+    whole = any(box.kind == b"moov" and box.until <= end for box in found)
+    return not whole and found[-1].until >= end  # else what stopped us is no box, but damage
 
 
 def goes_to_s(container: av.container.InputContainer, most_packets: int) -> float:

@@ -348,6 +348,15 @@ def test_what_no_encode_holds_is_told_before_hours_of_work(
     assert says in what_keeps(film, settings, beforehand=True)
 
 
+def test_what_ffmpeg_does_not_read_is_told_before_hours_of_work(film: Path, tmp_path: Path) -> None:
+    """XMP and a camera's own record were gone from the archive, without a word."""
+    record = b"\0\0\0\0<NonRealTimeMeta/>"
+    with film.open("ab") as handle:
+        handle.write((8 + len(record)).to_bytes(4, "big") + b"meta" + record)
+    said = what_keeps(film, asked(tmp_path, crf=(24,), replace=True), beforehand=True)
+    assert "hold less: the box 'meta' (22 bytes)" in said
+
+
 def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path) -> None:
     before = film.read_bytes()
     settings = asked(tmp_path, crf=(24,), replace=True, keep="best", good_vmaf=50)

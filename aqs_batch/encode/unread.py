@@ -1,0 +1,59 @@
+"""What an MP4 or MOV holds in boxes that libav does not read, so that no copy of ours has it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from aqs_batch.encode.inventory import Inventory
+from aqs_batch.errors import EncodeError, reason_of
+from aqs_batch.media.boxes import Box, boxes
+
+# What holds the streams, or where they are, or nothing, is written anew for every file; tags that
+# lie outside of moov are read as those inside.
+_REMADE = {
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"ssix",
+    b"styp", b"pdin", b"prft", b"udta",
+}  # fmt: skip
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the name of its uuid box
+_OLD_FIGURES = b"PROF"  # how that of Sony's begins, of the old encode's bit rates
+
+
+def told(path: Path, held: Inventory) -> tuple[str, ...]:
+    """In words; nothing where the container is another.
+
+    A camera's own record (Sony's), XMP and proofs of origin (C2PA) had gone without a word.
+    """
+    if "mov" not in held.container:
+        return ()
+    try:
+        with path.open("rb") as handle:
+            end = handle.seek(0, os.SEEK_END)
+            return tuple(dict.fromkeys(_told(handle, end)))
+    except OSError as error:
+        raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def _told(handle: BinaryIO, end: int) -> Iterator[str]:
+    for box in _unread(handle, end):
+        handle.seek(box.body)
+        name = handle.read(16) if box.kind == b"uuid" else b""
+        if not name.startswith(_OLD_FIGURES):
+            is_xmp = name == _XMP or box.kind == b"XMP_"
+            what = "XMP metadata" if is_xmp else f"the box {box.kind.decode('latin-1')!r}"
+            yield f"{what} ({min(box.until, end) - box.body:,} bytes)"
+
+
+def _unread(handle: BinaryIO, end: int) -> Iterator[Box]:
+    for box in boxes(handle, 0, end):
+        if box.kind not in _REMADE:
+            yield box
+        elif box.kind == b"moov":
+            for inner in boxes(handle, box.body, box.until):
+                if inner.kind == b"uuid":
+                    yield inner
+                elif inner.kind == b"udta":
+                    said = boxes(handle, inner.body, inner.until)
+                    yield from (one for one in said if one.kind == b"XMP_")
