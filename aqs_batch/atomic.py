@@ -10,6 +10,8 @@ from typing import TextIO
 
 from aqs_batch.identity import ABANDONED_AFTER_S
 
+_WRITTEN = (".html", ".json", ".csv", ".gz", ".prom")  # what our names in such folders end with
+
 
 @contextmanager
 def unfinished(target: Path) -> Iterator[Path]:
@@ -75,9 +77,10 @@ def remove_abandoned(folder: Path, *, now_s: float, of_dead: bool = False) -> No
     on another machine that shares the folder, its write fails and is tried again.
     """
     for temporary in folder.glob(".*.tmp"):
-        pid = temporary.name.rsplit(".", 2)[1]
+        target, pid, _ = temporary.name.rsplit(".", 2)
+        is_ours = target.endswith(_WRITTEN) and pid.isdigit()  # ".budget.2026.tmp" is not
         try:
-            if pid.isdigit() and (
+            if is_ours and (
                 now_s - temporary.stat().st_mtime > ABANDONED_AFTER_S
                 or (of_dead and not _is_running(int(pid)))
             ):

@@ -289,7 +289,8 @@ def test_prune_keeps_the_newest_copy_of_upgrades(tmp_path: Path) -> None:
     out = tmp_path / "out"
     Store(f"sqlite:///{out / 'aqs.db'}").close()
     copies = [out / f"aqs.db.before-000{number}" for number in (4, 5, 6)]
-    others = [out / "aqs.db.before-mine", out / "other.db.before-0004"]
+    own = ("aqs.db.before-mine", "aqs.db.before-2026-04-move", "aqs.db.before-2026-05-move")
+    others = [out / name for name in (*own, "other.db.before-0004")]
     for file in (*copies, *others):
         file.touch()
     for more, left in ((("--dry-run",), copies), ((), copies[-1:])):

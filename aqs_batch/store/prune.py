@@ -11,7 +11,7 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from aqs_batch.errors import StoreError
-from aqs_batch.store.database import AT_ONCE, Database
+from aqs_batch.store.database import AT_ONCE, HEAD, Database
 from aqs_batch.store.jobs import JobStatus
 from aqs_batch.store.runs import RunKind
 from aqs_batch.store.tables import analyses, files, jobs, runs
@@ -80,7 +80,9 @@ class Pruning(Database):
         """Delete the copies that upgrades kept, but for the newest: they are whole databases."""
         if self.path is None:
             return 0
-        copies = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.before-[0-9]*"))
+        # No more than the number: "aqs.db.before-2026-04-move" is a copy of somebody's own.
+        ours = f"{glob.escape(self.path.name)}.before-{'[0-9]' * len(HEAD)}"
+        copies = sorted(self.path.parent.glob(ours))
         for copy in [] if dry_run else copies[:-1]:
             copy.unlink(missing_ok=True)
         return len(copies[:-1])
