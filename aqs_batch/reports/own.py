@@ -35,7 +35,7 @@ def is_ours(file: Path, mark: bytes) -> bool:
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD_BYTES).replace(b"\0", b"")  # in UTF-16 after Excel
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):  # which no file is written over
         return True
     except OSError:
         return False
