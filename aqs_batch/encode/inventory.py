@@ -27,7 +27,7 @@ from aqs_batch.media.turning import UPRIGHT, Turn, turn_of
 from aqs_batch.records import Check
 
 # What every muxer writes of itself, and what counts the old encode's bytes: it cannot stay.
-_OWN_TAGS = (
+OWN_TAGS = (
     "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "vendor_id",
     "handler_name", "creation", "_statistics", "bps", "number_of_",
 )  # fmt: skip
@@ -189,7 +189,7 @@ def _chapter(chapter: Mapping[str, Any]) -> tuple[float, float, str]:
 def _clean(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags by lower-case name without those that a muxer sets by itself."""
     named = {str(k).lower(): str(v) for k, v in tags.items()}
-    return {k: v for k, v in named.items() if not k.startswith(_OWN_TAGS) and k != "language"}
+    return {k: v for k, v in named.items() if not k.startswith(OWN_TAGS) and k != "language"}
 
 
 def _picture(container: av.container.InputContainer, stream: Any) -> Picture:

@@ -1,4 +1,6 @@
-"""What an MP4 or MOV holds in boxes that libav does not read, so that no copy of ours has it."""
+"""What a file holds that libav does not read, so that no copy of ours has it: boxes of MP4 and MOV,
+and what Matroska says more than once.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from aqs_batch.encode import unlisted
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.media.boxes import Box, boxes
@@ -22,16 +25,17 @@ _OLD_FIGURES = b"PROF"  # how that of Sony's begins, of the old encode's bit rat
 
 
 def told(path: Path, held: Inventory) -> tuple[str, ...]:
-    """In words; nothing where the container is another.
+    """In words; nothing where the container is another yet.
 
     A camera's own record (Sony's), XMP and proofs of origin (C2PA) had gone without a word.
     """
-    if "mov" not in held.container:
+    looks = {"mov": _told, "matroska": unlisted.told}
+    look = next((look for name, look in looks.items() if name in held.container), None)
+    if look is None:
         return ()
     try:
         with path.open("rb") as handle:
-            end = handle.seek(0, os.SEEK_END)
-            return tuple(dict.fromkeys(_told(handle, end)))
+            return tuple(dict.fromkeys(look(handle, handle.seek(0, os.SEEK_END))))
     except OSError as error:
         raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
 
