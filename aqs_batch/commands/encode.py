@@ -111,4 +111,6 @@ def restore(places: tuple[Path, ...], only_list: bool, debug: bool) -> int:
                 continue
             word = "can be restored" if only_list else "restored"
             click.echo(f"{shown(str(entry.original))}  {word} (replaced {entry.replaced_at})")
+            if not only_list and entry.aside.exists():  # it need not be the encode any more
+                click.echo(f"  what had its place is {shown(str(entry.aside))}")
     return code

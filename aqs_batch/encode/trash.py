@@ -36,6 +36,13 @@ class Entry:
         return self.folder / self.original.name
 
     @property
+    def aside(self) -> Path:
+        """Where what has its place goes when it comes back."""
+        # A film called replacement.mkv had been overwritten here by its own encode.
+        name = "replacement" if self.original.stem.lower() != "replacement" else "encode"
+        return self.folder / f"{name}{self.replacement.suffix}"
+
+    @property
     def is_open(self) -> bool:
         """Whether its original can be brought back: it is in the trash, and not also in its place,
         as a kill may have left it.
@@ -125,9 +132,7 @@ def restore(entry: Entry) -> Path:
         raise EncodeError(f"{entry.kept} is gone", hint="It was moved out of the trash by hand.")
     if os.path.lexists(entry.original) and entry.original != entry.replacement:
         raise _taken(entry.original)
-    # A film called replacement.mkv had been overwritten here by its own encode.
-    name = "replacement" if entry.original.stem.lower() != "replacement" else "encode"
-    aside = entry.folder / f"{name}{entry.replacement.suffix}"
+    aside = entry.aside
     try:
         if entry.original == entry.replacement and os.path.lexists(entry.original):
             links.set_aside(entry.original, aside)

@@ -181,6 +181,18 @@ def test_an_original_of_any_name_comes_back(pair: tuple[Path, Path]) -> None:
     assert "encode" in {p.read_text() for p in entry.folder.iterdir()}
 
 
+def test_it_is_said_where_that_is_which_had_the_place(pair: tuple[Path, Path]) -> None:
+    """A better version that somebody had put there was gone, as far as they were told."""
+    original, encode = pair
+    original = original.rename(original.with_name("film.mkv"))
+    trash.replace(original, encode, "f00d", NOW)
+    original.write_text("a better version")
+    done = CliRunner().invoke(restore, [str(original)], standalone_mode=False)
+    said = done.output.splitlines()[-1]
+    assert said.startswith("  what had its place is ")
+    assert Path(said.removeprefix("  what had its place is ")).read_text() == "a better version"
+
+
 def test_an_archive_that_was_moved_restores_into_itself(pair: tuple[Path, Path]) -> None:
     """Whole paths in the manifest had brought the original to where the archive once was."""
     original, encode = pair
