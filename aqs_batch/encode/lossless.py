@@ -94,7 +94,7 @@ def _check_target(target: Path, source: Path) -> None:
         raise MediaError(f"{target.name} cannot hold it", hint="Name the output something.mkv.")
     if target.exists() and target.samefile(source):
         raise MediaError("the output is the source", hint="Name another output.")
-    if target.exists():  # it may be somebody's original
+    if os.path.lexists(target):  # somebody's original, or a link to one whose disk is not there
         raise MediaError(f"{target.name} exists already", hint="Move it away, or name another.")
     if not os.access(target.parent, os.W_OK):
         raise MediaError(f"{target.parent} cannot be written to", hint="Name another folder.")

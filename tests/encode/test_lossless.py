@@ -402,6 +402,17 @@ def test_no_other_file_is_written_over(make_clip: Make, tmp_path: Path) -> None:
     assert other.read_bytes() == b"somebody's original"
 
 
+def test_a_link_that_leads_nowhere_now_is_not_written_over(make_clip: Make, tmp_path: Path) -> None:
+    link = tmp_path / "other.mkv"
+    link.symlink_to("/not mounted/other.mkv")
+    done = CliRunner().invoke(
+        commands, ["preprocess", str(make_clip("a.mkv", seconds=0.4)), str(link)]
+    )
+    assert done.exit_code == 1
+    assert "exists already" in done.output
+    assert link.is_symlink()
+
+
 def test_a_file_that_came_meanwhile_is_not_written_over(
     make_clip: Make, ffmpeg_path: str, tmp_path: Path
 ) -> None:
