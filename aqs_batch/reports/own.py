@@ -33,10 +33,13 @@ def check(output_dir: Path, formats: Collection[str]) -> None:
 def is_ours(file: Path, mark: bytes) -> bool:
     """Whether nobody's work is lost with a file: it bears our mark, is empty or is not there."""
     try:
+        if not file.is_file():
+            return True
+    except OSError:  # what keeps it from us, a folder without rights say, is told by writing
+        return True
+    try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD_BYTES).replace(b"\0", b"")  # in UTF-16 after Excel
-    except (FileNotFoundError, IsADirectoryError):  # which no file is written over
-        return True
     except OSError:
         return False
     return not head or mark in head
