@@ -14,7 +14,8 @@ import av.container
 import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia, reason_of
-from aqs_batch.ingest import duration, frame_rate, keyframes, wholeness
+from aqs_batch.ingest import duration, encryption, frame_rate, keyframes, wholeness
+from aqs_batch.ingest.encryption import clear
 from aqs_batch.ingest.fields import Mpeg2Fields
 from aqs_batch.ingest.fingerprint import regular_size
 from aqs_batch.ingest.first_frame import FirstFrame
@@ -28,6 +29,7 @@ _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
 _ANIMATED = 0x02  # of the flags in the head of a WebP that has any
+_WINDOWS_MEDIA, _TRANSPORT = ("asf", "asf_o"), ("mpegts", "mpegtsraw")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
 MOST_SECONDS = 400_000  # of bit rate: of 111 hours; a clock that leaps must not fill the memory
 
@@ -98,7 +100,9 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
 def _describe(
     path: Path, size: int, container: av.container.InputContainer, limits: LimitSettings
 ) -> Video:
-    stream = _pick_stream(container, limits)
+    if container.format.name in _WINDOWS_MEDIA and encryption.has_asf_lock(path):
+        raise encryption.refused()
+    stream = _pick_stream(path, container, limits)
     said = colour.tags_of(stream.codec_context)  # before a decoder has changed what the stream says
     video = _declared(path, size, container, stream)
     first, fields = FirstFrame(), Mpeg2Fields()
@@ -189,7 +193,7 @@ def _stream_line(stream: av.stream.Stream) -> str:
 
 
 def _pick_stream(
-    container: av.container.InputContainer, limits: LimitSettings
+    path: Path, container: av.container.InputContainer, limits: LimitSettings
 ) -> av.video.stream.VideoStream:
     if (kind := container.format.name).endswith(_IMAGE_FORMATS):
         if sum(p.size > 0 for p in itertools.islice(container.demux(), 2)) > 1:
@@ -213,6 +217,8 @@ def _pick_stream(
         _check_pixels(chosen.codec_context.width, chosen.codec_context.height, limits)
         return chosen
     if videos:
+        if container.format.name in _TRANSPORT and encryption.is_scrambled(path):
+            raise encryption.refused()
         raise MediaError("the video stream cannot be decoded (no picture size or no decoder)")
     if container.streams.video:
         raise MediaError("cover art only, no video", hint="This is a sound file with a picture.")
@@ -248,7 +254,7 @@ def _read_packets(
     avc, vp8, mpeg2 = (codec == name for name in ("h264", "vp8", "mpeg2video"))
     lead = keyframes.length_bytes(stream.codec_context.extradata)
     try:
-        for packet in itertools.islice(packets_of(container, stream), limits.max_packets):
+        for packet in itertools.islice(clear(packets_of(container, stream)), limits.max_packets):
             first.look(packet)
             if not packet.size or packet.is_discard:
                 continue
