@@ -17,7 +17,7 @@ import click
 from aqs_batch.config import Loaded, flatten
 from aqs_batch.events import Event, EventKind, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, count, cut, none_recommended, shown, without_password
+from aqs_batch.wording import aqs_words, count, cut, kbps, none_recommended, shown, without_password
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -225,7 +225,7 @@ def _describe_service(kind: EventKind, name: str, facts: Mapping[str, Any]) -> s
 def _rung_words(rung: Mapping[str, Any]) -> str:
     vmaf = "VMAF not measured" if rung["vmaf"] is None else f"VMAF {cut(rung['vmaf'], 2)}"
     filtered = " with preprocess" if rung["preprocess"] else ""
-    words = f"{rung['codec']} CRF {rung['crf']:g}{filtered}: {vmaf}, {rung['kbps']:,.0f} kbit/s"
+    words = f"{rung['codec']} CRF {rung['crf']:g}{filtered}: {vmaf}, {kbps(rung['kbps'])} kbit/s"
     words += f", {rung['alignment']} ({rung['plan']})"
     kept = f", kept as {shown(rung['output'])}" if rung["output"] else ""
     return words + kept + (f"  <- take this: {rung['recommended']}" if rung["recommended"] else "")

@@ -40,6 +40,13 @@ def cut(value: float, digits: int = 1) -> str:
     return f"{math.floor(value * unit) / unit:.{digits}f}"
 
 
+def kbps(rate: float) -> str:
+    """A bit rate in whole kbit/s, never less than it is: 400.44 had been "400" where at most 400
+    were asked for, and not kept.
+    """
+    return f"{math.ceil(rate):,}"
+
+
 def count(number: int, singular: str, plural: str = "") -> str:
     """A number with its noun: 1 file, 2,000 files, 2 analyses."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -16,7 +16,7 @@ from aqs_batch import console
 from aqs_batch.auditing.findings import Findings
 from aqs_batch.events import Event, EventKind, Unheard
 from aqs_batch.records import QualityLevel
-from aqs_batch.wording import aqs_words, cut, without_password
+from aqs_batch.wording import aqs_words, cut, kbps, without_password
 from aqs_batch.worker import End
 
 
@@ -195,3 +195,12 @@ def test_a_job_that_is_put_off_says_what_becomes_of_it() -> None:
         facts = {"end": end.value, "reason": "the file changed", "hint": ""}
         (words, why) = console.describe(Event(EventKind.LATER, "a.mp4", facts)).split(": ")
         assert " " in words.removeprefix("a.mp4  ") and why == "the file changed"
+
+
+def test_a_rate_above_what_was_asked_for_is_not_shown_as_if_kept() -> None:
+    """400.44 kbit/s had been "400", and --max-kbps 400 was not kept."""
+    rung = {"crf": 22, "codec": "x265", "preprocess": None, "kbps": 400.44, "vmaf": 95.0}
+    rung |= {"alignment": "exact", "plan": "full", "recommended": "", "output": ""}
+    told = Event(EventKind.ENCODED, "a.mp4", {"rungs": [rung], "warnings": []})
+    assert ", 401 kbit/s," in console.describe(told)
+    assert kbps(400.0) == "400" and kbps(1234.0) == "1,234"

@@ -281,7 +281,7 @@ def _rung_facts(rung: Rung) -> dict[str, Any]:
         "crf": rung.crf,
         "codec": rung.codec,
         "preprocess": rung.preprocess,
-        "kbps": round(rung.kbps, 1),
+        "kbps": round(rung.kbps, 6),  # 400.04 is above 400
         "bytes": rung.size_bytes,
         "vmaf": None if rung.vmaf is None else round(rung.vmaf.mean, 6),
         "vmaf_neg": None if rung.vmaf_neg is None else round(rung.vmaf_neg.mean, 6),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aqs_batch.records import Rung
 from aqs_batch.reports import svg
-from aqs_batch.wording import count, cut
+from aqs_batch.wording import count, cut, kbps
 
 _WIDTH, _HEIGHT = 640.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, _WIDTH - 124, 14.0, _HEIGHT - 40
@@ -111,7 +111,7 @@ def _pair(plane: _Plane, rungs: Sequence[Rung], hue: str) -> list[str]:
         points = [plane.place(r.kbps, score) for r, score in zip(rungs, scores, strict=True)]
         parts.append(svg.path(points, f"rd {measure.lower()} {hue}"))
         for rung, score, (x, y) in zip(rungs, scores, points, strict=True):
-            title = f"CRF {rung.crf:g}: {measure} {cut(score)} at {rung.kbps:,.0f} kbit/s"
+            title = f"CRF {rung.crf:g}: {measure} {cut(score)} at {kbps(rung.kbps)} kbit/s"
             parts.append(svg.mark(x, y, shape, f"point {hue}", title))
     return parts
 

@@ -97,6 +97,7 @@ def _environment() -> Environment:
         percent=wording.percent,
         size=wording.size,
         label=label,
+        kbps=wording.kbps,
         counted=wording.count,
         cut=wording.cut,
         none_recommended=wording.none_recommended,

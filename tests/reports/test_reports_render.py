@@ -192,6 +192,15 @@ def test_why_no_rung_is_recommended(
         assert why in Page(video_path(tmp_path, outcome)).text()
 
 
+def test_a_rate_is_never_shown_as_less_than_it_is(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord, rungs: tuple[Rung, ...]
+) -> None:
+    outcome = build(encodes=(replace(rungs[0], kbps=400.44),))
+    render(tmp_path, [outcome], run)
+    html = video_path(tmp_path, outcome).read_text(encoding="utf-8")
+    assert ">401</td>" in html and " at 401 kbit/s" in html
+
+
 def test_the_index_lists_and_links_its_pages(
     tmp_path: Path, build: Callable[..., Outcome], failure: Outcome, run: RunRecord
 ) -> None:
