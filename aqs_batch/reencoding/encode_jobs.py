@@ -211,8 +211,13 @@ class EncodeJobs:
         if ended.end is not End.SAVED:
             return ended
         rungs = [stored.rung for stored in made[-1].rungs]
-        tell(EventKind.ENCODED, self._facts(rungs) | {"known": False})
-        return self._replaced(job, made[-1], tell) if self._settings.encode.replace else ended
+        if not self._settings.encode.replace:
+            tell(EventKind.ENCODED, self._facts(rungs) | {"known": False})
+            return ended
+        # Where the one to take lies is told once it has its place: it leaves where it was kept.
+        told = [replace(rung, output="") if rung.recommended else rung for rung in rungs]
+        tell(EventKind.ENCODED, self._facts(told) | {"known": False})
+        return self._replaced(job, made[-1], tell)
 
     def _replaced(self, job: Job, result: encoding.Result, tell: Tell) -> Ended:
         """How the job ends once its best encode is, or may not be, in its original's place."""

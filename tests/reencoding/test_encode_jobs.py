@@ -366,6 +366,7 @@ def test_an_original_is_replaced_once_and_comes_back(film: Path, tmp_path: Path)
     told: dict[str, dict] = {}
     assert jobs.after(film, entry, lambda k, f: told.update({k: f})).reason == ""
     assert "replaced" in told
+    assert [r["output"] for r in told["encoded"]["rungs"]] == [""]  # it is moved away from there
     assert film.stat().st_size < len(before)
     (rung,) = store.rungs(entry.fingerprint)
     assert all(check.kept for check in rung.checks)
