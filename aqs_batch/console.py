@@ -151,8 +151,8 @@ def describe(event: Event) -> str:
         place = f"[{facts['number']}/{facts['of']}] "
     name = shown(event.file)
     if event.kind is EventKind.FOUND:
-        none = "" if facts["files"] else ": none has an ending that is in [run] extensions"
-        return f"{count(facts['files'], 'file')} to look at{none}"
+        why = "there is none, or none whose ending is in [run] extensions"
+        return f"{count(facts['files'], 'file')} to look at" + ("" if facts["files"] else f": {why}")
     if event.kind is EventKind.CONVERTING:
         return "the network is converted for this machine first, once: half a minute or more"
     if event.kind is EventKind.WAITING:
