@@ -152,7 +152,9 @@ def describe(event: Event) -> str:
     name = shown(event.file)
     if event.kind is EventKind.FOUND:
         why = "there is none, or none whose ending is in [run] extensions"
-        return f"{count(facts['files'], 'file')} to look at" + ("" if facts["files"] else f": {why}")
+        return f"{count(facts['files'], 'file')} to look at" + (
+            "" if facts["files"] else f": {why}"
+        )
     if event.kind is EventKind.CONVERTING:
         return "the network is converted for this machine first, once: half a minute or more"
     if event.kind is EventKind.WAITING:

@@ -38,6 +38,7 @@ def clip(make_clip, tmp_path: Path) -> Path:
     [
         (["run", ""], "name videos"),
         (["run", "in", "--db", "foo"], "is not the URL of a database"),
+        (["run", "in", "--db", "sqlite://"], "is not the URL of a database"),  # in memory
         (["run", "in", "--db", "sqlite://out/aqs.db"], "is not the URL of a database"),
         (["status", "--db", "sqlite://out/aqs.db"], "is not the URL of a database"),
         (["status", "--db", "postgresql://host:port/aqs"], "is not the URL of a database"),

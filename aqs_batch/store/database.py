@@ -42,6 +42,8 @@ class Database:
         except (sa.exc.ArgumentError, ValueError) as error:  # a port that is no number
             raise _no_url(self.url) from error
         self.path = Path(parsed.database or "") if _is_file(parsed) else None
+        if parsed.get_backend_name() == "sqlite" and self.path is None:  # in memory: all is lost
+            raise _no_url(self.url)
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
