@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,6 +51,7 @@ class IndexPage:
 
     run: RunRecord
     title: str
+    folders: tuple[str, ...]  # of input
     took: str
     settings: tuple[tuple[str, str], ...]
     summary: Summary
@@ -69,9 +71,11 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
     ordered = sorted(rows, key=lambda row: (row.aqs is None, row.aqs or 0.0, row.file))
     summary = summarise(ordered)
     middle = summary.median_aqs
+    folders = tuple(map(visible_name, _folders(run.input_dir)))
     return IndexPage(
         run=run,
-        title=visible_name(run.input_dir) or "Video quality",
+        title=", ".join(folders) or "Video quality",
+        folders=folders,
         took=_took(run),
         settings=tuple(
             (str(name), json.dumps(json_value(value), ensure_ascii=False))
@@ -88,6 +92,12 @@ def index_page(rows: Sequence[Row], run: RunRecord) -> IndexPage:
         rows=tuple(ordered[:PLAIN_ROWS_MAX]),
         data=table_data(ordered),
     )
+
+
+def _folders(input_dir: str) -> list[str]:
+    """Folders that are joined like a PATH; whole paths, where it is not one name with that sign."""
+    parts = list(filter(None, input_dir.split(os.pathsep)))
+    return parts if all(map(os.path.isabs, parts)) else [input_dir]
 
 
 def _troubles(rows: Sequence[Row]) -> tuple[Trouble, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -199,6 +200,23 @@ def test_a_rate_is_never_shown_as_less_than_it_is(
     render(tmp_path, [outcome], run)
     html = video_path(tmp_path, outcome).read_text(encoding="utf-8")
     assert ">401</td>" in html and " at 401 kbit/s" in html
+
+
+@pytest.mark.parametrize(
+    ("folders", "heading", "name"),
+    [
+        (["/archive/films"], "/archive/films", "Input folder"),
+        (["/archive/films", "/more"], "/archive/films, /more", "Input folders"),
+        (["/cameras/cam:1"], "/cameras/cam:1", "Input folder"),
+    ],
+)
+def test_several_folders_are_told_as_such(
+    folders: list[str], heading: str, name: str, tmp_path: Path, outcome: Outcome, run: RunRecord
+) -> None:
+    """They had been "Input folder /archive/films:/more"."""
+    index = Page(render(tmp_path, [outcome], replace(run, input_dir=os.pathsep.join(folders))))
+    assert index.text("h1") == heading
+    assert name in index.texts["dt"]
 
 
 def test_the_index_lists_and_links_its_pages(
