@@ -193,6 +193,17 @@ def test_why_no_rung_is_recommended(
         assert why in Page(video_path(tmp_path, outcome)).text()
 
 
+def test_names_of_ladders_stay_as_they_are_beside_a_bd_rate(
+    tmp_path: Path, build: Callable[..., Outcome], run: RunRecord, rungs: tuple[Rung, ...]
+) -> None:
+    """They had been shouted: VMAF X264 MEDIUM AQ-MODE=3."""
+    rates = {"vmaf": -3.1, "vmaf_neg x264 medium aq-mode=3": -2.0}
+    outcome = build(encodes=rungs, bd_rate=rates, bd_anchor="x265 slow")
+    render(tmp_path, [outcome], run)
+    words = Page(video_path(tmp_path, outcome)).text()
+    assert "-3.1 % by VMAF, -2.0 % by VMAF NEG x264 medium aq-mode=3 (" in words
+
+
 def test_a_rate_is_never_shown_as_less_than_it_is(
     tmp_path: Path, build: Callable[..., Outcome], run: RunRecord, rungs: tuple[Rung, ...]
 ) -> None:
