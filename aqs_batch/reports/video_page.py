@@ -227,6 +227,9 @@ def _change(aqs: float, before: float | None) -> str:
 
 def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:
     coded = (video.coded_width, video.coded_height)
+    shape = video.sar.num, video.sar.den
+    if video.rotation_deg % 180 == 90:  # as the resolution: of the picture, not as it is coded
+        shape = shape[::-1]
     is_coded_so = coded == (video.width, video.height)
     color = (video.color_primaries, video.color_transfer, video.color_matrix, video.color_range)
     rate = f"{video.frame_rate.value:.3f}".rstrip("0").rstrip(".") + " fps"
@@ -240,7 +243,7 @@ def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:
         "Color": " / ".join(dict.fromkeys(part for part in color if part)),
         "HDR": video.hdr or "no",
         "Scan": f"interlaced ({video.field_order})" if video.interlaced else video.field_order,
-        "Pixel shape (SAR)": f"{video.sar.num}:{video.sar.den}",
+        "Pixel shape (SAR)": f"{shape[0]}:{shape[1]}",
         "Rotation": f"{video.rotation_deg}°" if video.rotation_deg else "",
         "Mirrored": "top to bottom, once it is turned" if video.is_mirrored else "",
         "Bit rate": f"{video.bit_rate_kbps:,.0f} kbit/s",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from aqs_batch.records import (
     RE_ENCODE,
     Artifact,
+    Fraction,
     Outcome,
     QualityLevel,
     Rung,
@@ -202,6 +203,18 @@ def test_names_of_ladders_stay_as_they_are_beside_a_bd_rate(
     render(tmp_path, [outcome], run)
     words = Page(video_path(tmp_path, outcome)).text()
     assert "-3.1 % by VMAF, -2.0 % by VMAF NEG x264 medium aq-mode=3 (" in words
+
+
+def test_the_pixels_of_a_turned_picture_are_turned_too(
+    build: Callable[..., Outcome],
+) -> None:
+    """Beside 240 x 160 stood the 1:2 of the pixels before they were turned."""
+    outcome = build()
+    assert outcome.video is not None
+    for rotation_deg, shape in ((0, "1:2"), (90, "2:1"), (180, "1:2"), (270, "2:1")):
+        video = replace(outcome.video, sar=Fraction(1, 2), rotation_deg=rotation_deg)
+        facts = dict(video_page(replace(outcome, video=video), {}).video_facts)
+        assert facts["Pixel shape (SAR)"] == shape
 
 
 def test_a_rate_is_never_shown_as_less_than_it_is(
