@@ -26,6 +26,7 @@ BUSY_TIMEOUT_S = 5.0  # shorter than a stop may take; waiting longer is the loop
 REAP_S = 15.0
 SHARE_FOR_REPORTS = 20  # of the time, one part in so many may go into reports
 LONGEST_WAIT_S = 60.0
+CONVERTING = "the network is converted, once on this machine"
 
 
 class Service:
@@ -63,8 +64,7 @@ class Service:
         self._report_at = clock.steady() + settings.watch.report_s
         self._dirty = True  # something changed since the last report; at first nobody knows
         self._is_news = False  # something was scored, and this process has not reported yet
-        self._run_id = 0
-        self._delay_s = 1.0
+        self._run_id, self._delay_s = 0, 1.0
 
     def run(self, *, command: str, once: bool = False, until: float = float("inf")) -> Tally:
         """Work until told to stop, until `until` (epoch, s), or with `once` until all is done.
@@ -142,9 +142,8 @@ class Service:
                     process = self._make_process()
             except Stopped:
                 return False
-            limits = self._settings.limits
-            task = scoring(self._store, process)
-            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self._hear)
+            limits, task = self._settings.limits, scoring(self._store, process)
+            self._worker = Worker(self._store, limits, task, self._clock, self._stop, self.hear)
         if job := self._claim():
             self._work(job)
             return True
@@ -170,8 +169,7 @@ class Service:
         waits = [self._intake.idle_s(), BEAT_S, self._until - now]
         if self._dirty:
             waits.append(self._report_at - steady)
-        retry_at = self._next_retry_at()
-        if retry_at is not None:
+        if (retry_at := self._next_retry_at()) is not None:
             waits.append(retry_at - now)
         return max(0.0, min(waits))
 
@@ -213,16 +211,18 @@ class Service:
             for place in self._store.places_of(job.fingerprint):
                 self._intake.again(place)
 
-    def _hear(self, event: Event) -> None:
-        """Tell what happens to the job in hand; its result may wait for hours to be saved, and a
-        service that was silent meanwhile had been killed for dead.
+    def hear(self, event: Event) -> None:
+        """Tell what happens to the job in hand, or before it; its result may wait for hours to be
+        saved, and a service that was silent meanwhile had been killed for dead.
         """
         self._listen(event)
-        if event.kind is EventKind.TROUBLE:
+        if event.kind is EventKind.CONVERTING:
+            self._vitals.beat(State.WORKING, why=CONVERTING, now=True)
+        elif event.kind is EventKind.TROUBLE:
             self._vitals.beat(State.WAITING, event.file, why=event.facts["reason"], now=True)
 
     def _teller(self, name: str) -> Tell:
-        return lambda kind, facts: self._hear(Event(kind, name, facts))
+        return lambda kind, facts: self.hear(Event(kind, name, facts))
 
     def _tell(self, job: Job, ended: Ended) -> None:
         if ended.end is End.SAVED and job.settings_key != self._key:

@@ -20,7 +20,7 @@ from aqs_batch import reporting, service
 from aqs_batch.commands.watch import _exit_code
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
-from aqs_batch.events import Event, Unheard
+from aqs_batch.events import Event, EventKind, Unheard
 from aqs_batch.identity import own_name
 from aqs_batch.ingest.files import Rules
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -261,6 +261,28 @@ def test_a_locked_database_is_waited_for(house: House) -> None:
     assert house.told("trouble")
     assert "locked" in next(e for e in house.events if e.kind == "trouble").facts["reason"]
     lock.close()
+
+
+def test_a_network_that_is_converted_is_a_sign_of_life(house: House) -> None:
+    """It takes minutes on a slow machine, and the service had looked dead, or idle."""
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    beats: list[dict] = []
+
+    def converted() -> Process:
+        house.clock.advance(120.0)
+        watching.hear(Event(EventKind.CONVERTING))
+        beats.append(json.loads((house.out / health.HEARTBEAT_FILE).read_text()))
+        return house.process
+
+    store = house.store()
+    watching = Service(
+        store, house.settings, KEY, converted, house.events.append, house.clock, house.stop
+    )
+    assert watching.run(command="test", once=True) == Tally(scored=1)
+    store.close()
+    (beat,) = beats
+    assert (beat["state"], beat["why"]) == ("working", service.CONVERTING)
+    assert house.told("converting") == [""]
 
 
 def test_a_finished_result_outlasts_a_full_disk(house: House) -> None:

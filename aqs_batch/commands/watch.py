@@ -69,7 +69,7 @@ def serve(settings: Settings, *, once: bool) -> int:
                 store,
                 settings,
                 settings.key(checkpoint.digest),
-                lambda: real_process(settings, checkpoint, listen),
+                lambda: real_process(settings, checkpoint, service.hear),
                 listen,
                 clock,
                 stop,
