@@ -144,9 +144,8 @@ def labels(folders: Sequence[str]) -> dict[str, str]:
 
 def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Outcome]:
     """What the places of the watched folders hold; what waits for its turn is only counted."""
-    folders = folders_of(run)
-    called = labels(folders)
-    for place, status in standing(store, folders):
+    called = labels(folders_of(run))
+    for place, status in standing(store, run):
         if status is None:
             continue
         name = f"{called[place.folder]}{place.file}"
@@ -173,15 +172,18 @@ def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Out
         )
 
 
-def standing(store: Store, folders: Iterable[str]) -> Iterator[tuple[Place, Status | None]]:
-    """The files that are there, or were moved on, each with how it went; None: it waits."""
-    for place in (place for folder in folders for place in store.places(folder)):
+def standing(store: Store, run: RunRow) -> Iterator[tuple[Place, Status | None]]:
+    """The files that are there, or were moved on, each with how it went; None: it waits.
+
+    What was scored before the run began is known: in every report all files had been new.
+    """
+    for place in (place for folder in folders_of(run) for place in store.places(folder)):
         if place.missing_since:
             continue
         if place.problem:
             yield place, Status.FAILED
-        elif store.aqs(place.fingerprint, place.settings_key) is not None:
-            yield place, Status.SCORED
+        elif at := store.scored_at(place.fingerprint, place.settings_key):
+            yield place, Status.SCORED if at >= run.started_at else Status.UNCHANGED
         else:
             job = store.job(place.fingerprint, place.settings_key)
             if job is not None and job.status is not JobStatus.DONE:
@@ -192,7 +194,7 @@ def run_record(store: Store, run: RunRow, waiting: int = 0) -> RunRecord:
     """A run as the report tells it; `waiting` files are not in the store yet."""
     counts = {status.value: 0 for status in Status}
     if run.kind is RunKind.WATCH:
-        for _, status in standing(store, folders_of(run)):
+        for _, status in standing(store, run):
             if status is None:
                 waiting += 1
             else:

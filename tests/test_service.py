@@ -11,12 +11,13 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from aqs_batch import reporting, service
+from aqs_batch.clock import iso
 from aqs_batch.commands.watch import _exit_code
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, SettingsError, StoreError
@@ -665,6 +666,25 @@ def test_a_report_counts_what_still_waits_and_what_was_moved_to_be_tried_again(
     store.cancel()
     assert run_record(store, run).counts == {"scored": 1, "unchanged": 0, "failed": 2}
     store.close()
+
+
+def test_what_was_scored_before_a_service_began_is_known_to_its_report(house: House) -> None:
+    """Every file had been new in every report, for good."""
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]) -> object:
+        return replace(StandIn()(path, print_, progress), created_at=iso(house.clock.now()))
+
+    house.process = process
+    house.more["output__export"] = ["json", "html"]
+    told = []
+    for name in ("a.mp4", "b.mp4"):
+        (house.inbox / name).write_bytes(name.encode())
+        house.run()
+        videos = json.loads((house.out / "results.json").read_text())["videos"]
+        told.append({video["file"]: video["status"] for video in videos})
+        house.clock.advance(3600.0)
+    assert told == [{"a.mp4": "scored"}, {"a.mp4": "unchanged", "b.mp4": "scored"}]
+    assert "<dt>New</dt><dd>1</dd>" in (house.out / "index.html").read_text()
 
 
 def test_until_begins_no_new_job(house: House) -> None:

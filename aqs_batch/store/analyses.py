@@ -103,6 +103,12 @@ class Analyses(Jobs):
             found: float | None = connection.execute(ITS_AQS, asked).scalar()
             return found
 
+    def scored_at(self, fingerprint: str, settings_key: str) -> str:
+        """When that was analysed, ISO 8601; "": it was not."""
+        its = of_content(analyses, fingerprint, settings_key)
+        with self._read() as connection:
+            return connection.execute(sa.select(analyses.c.created_at).where(its)).scalar() or ""
+
     def analysis(self, fingerprint: str, settings_key: str) -> Analysis | None:
         """The saved result of one content under one settings key."""
         return self._analysis(fingerprint, settings_key, _ALL, _sequences)
