@@ -236,21 +236,23 @@ def write_reports(
     at_each: Callable[[], None] = lambda: None,
     *,
     waiting: int = 0,
+    patient: bool = True,
 ) -> list[Path]:
     """Write the exports and the report of one run; returns what was written.
 
-    `at_each` is called at every file: thousands take minutes. `waiting` as in `run_record`.
+    `at_each` is called at every file: thousands take minutes. `waiting` as in `run_record`,
+    `patient` as in `alone`.
     """
     output_dir, wanted = Path(settings.output.dir), set(settings.output.export)
     thresholds = thresholds_of(settings)
-    record = run_record(store, run, waiting)
     now: dict[str, dict[str, Any]] = {
         "analysis": {"threshold": settings.analysis.threshold},
         "output": {"export": settings.output.export},
     }
-    told = {part: {**record.settings.get(part, {}), **own} for part, own in now.items()}
-    record = replace(record, settings={**record.settings, **told})
-    with alone(output_dir):
+    with alone(output_dir, at_each, patient=patient):
+        record = run_record(store, run, waiting)  # not before: it may have been a long wait
+        told = {part: {**record.settings.get(part, {}), **own} for part, own in now.items()}
+        record = replace(record, settings={**record.settings, **told})
         # Read once for exports and pages: reading is a third of the work.
         found = _heard(outcomes(store, run, thresholds), at_each)
         # Closed here: left to Python's tidying, its own failure on a full disk was a traceback.

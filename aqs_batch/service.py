@@ -283,10 +283,10 @@ class Service:
         self._dirty, self._is_news = False, False
         try:
             with self._stop.interruptible():
-                run = self._store.run(self._run_id)
                 written = write_reports(
-                    self._store, run, self._settings, self._beat_on, waiting=self._intake.waiting
-                )
+                    self._store, self._store.run(self._run_id), self._settings, self._beat_on,
+                    waiting=self._intake.waiting, patient=is_last,
+                )  # fmt: skip
             facts = {"written": [str(path) for path in written]}
             self._listen(Event(EventKind.REPORT, facts=facts))
         except Stopped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -61,6 +62,32 @@ def test_two_runs_into_one_folder_keep_their_pages_apart(settings: Settings) -> 
     assert linked == {f"videos/{page.name}" for page in (out / "videos").iterdir()} != set()
     store.close()
     theirs.close()
+
+
+def test_who_waits_for_another_writer_says_so_and_tells_of_the_last_state(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run had hung without a word behind one that was suspended in its report."""
+    fcntl = pytest.importorskip("fcntl")
+    store = Store(settings.output.url)
+    run, out = store.run(scored(store, "a.mp4")), Path(settings.output.dir)
+
+    def meanwhile() -> None:
+        store.record_file(run.id, RunFile("b.mp4", "", KEY, Status.FAILED, "no video"))
+        fcntl.flock(writer, fcntl.LOCK_UN)
+
+    with (out / ".report.lock").open("wb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        too_late = threading.Timer(20.0, fcntl.flock, [writer, fcntl.LOCK_UN])
+        too_late.start()
+        write_reports(store, run, settings, meanwhile)
+        too_late.cancel()
+    store.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"another process is writing the report in {out}: waiting for it"
+    ]
+    found = json.loads((out / "results.json").read_text())
+    assert len(found["videos"]) == 2 and found["run"]["counts"]["failed"] == 1
 
 
 def test_a_file_that_fails_now_tells_what_it_had_scored(settings: Settings) -> None:

@@ -971,6 +971,34 @@ def test_a_service_that_writes_a_long_report_is_alive(house: House, monkeypatch)
     assert house.told("report") and not wrong
 
 
+def test_a_service_goes_on_while_another_process_writes_the_report(house: House) -> None:
+    """Behind an audit's report of an archive, or a run that was suspended in its own, it had scored
+    nothing and was silent: monitoring took it for dead.
+    """
+    fcntl = pytest.importorskip("fcntl")
+    house.more["watch__report_s"] = 60.0
+    (house.inbox / "a.mp4").write_bytes(b"one")
+    house.out.mkdir()
+
+    def on_wait(seconds: float) -> None:
+        if house.told("trouble") and not (house.inbox / "b.mp4").exists():
+            (house.inbox / "b.mp4").write_bytes(b"another")
+        if "b.mp4" in house.told("scored"):
+            fcntl.flock(writer, fcntl.LOCK_UN)
+
+    with (house.out / ".report.lock").open("wb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        too_late = threading.Timer(20.0, fcntl.flock, [writer, fcntl.LOCK_UN])
+        too_late.start()
+        house.clock.on_wait = on_wait
+        house.run(once=False, until=house.clock.now() + 600)
+        too_late.cancel()
+    kinds = [e.kind for e in house.events if e.kind in ("scored", "report")]
+    assert kinds[:3] == ["scored", "scored", "report"]
+    (why,) = {event.facts["reason"] for event in house.events if event.kind == "trouble"}
+    assert "another process is writing it" in why
+
+
 def test_an_idle_service_does_not_list_all_files_again_and_again(house: House, monkeypatch) -> None:
     """With 50,000 of them a folder that passes nothing on took 3 % of a core to do nothing."""
     (house.inbox / "a.mp4").write_bytes(b"one")
