@@ -41,7 +41,8 @@ class Turnover:
     def is_rotten(self, name: str) -> bool:
         """Whether a name's content changed while nothing wrote to it, and was not moved either."""
         before, now = self._known.get(name), self._came[name]
-        if before is None or not before.fingerprint or name in self._went | self._from.keys():
+        is_moved = name in self._went or name in self._from
+        if before is None or not before.fingerprint or is_moved:
             return False
         return Stamp.parse(before.stamp).written == Stamp.parse(now.stamp).written
 
