@@ -184,7 +184,7 @@ class Audit:
             elif name in late:
                 names.append(name)
                 del todo[name]
-            else:
+            elif not self._went(place, todo, found):  # or a service's word on where to was lost
                 self._came(place, turnover, lost, found)
         self._entries.flush()
         return todo, list(names)

@@ -476,6 +476,29 @@ def test_a_night_too_short_to_look_at_all_calls_nothing_missing(
     assert kinds(archive.night()) == {"renamed": ["z.mp4"]}
 
 
+def test_what_a_service_moves_on_while_others_are_recognised_is_not_missing(
+    archive: Archive, monkeypatch
+) -> None:
+    """The audit wrote down that it was there, over the service's word on where it had gone."""
+    archive.stock("a")
+    archive.watched()
+    archive.stock("b")
+    gone = archive.place / "done.mp4"
+
+    def moving(path: Path) -> str:
+        if path.name == "b.mp4" and not gone.exists():
+            (archive.folder / "a.mp4").rename(gone)
+            store = Store(settings_for(archive.folder, archive.out).output.url)
+            (place,) = (p for p in store.places(str(archive.folder)) if p.file == "a.mp4")
+            store.moved(place, gone)
+            store.close()
+        return fingerprint(path)
+
+    monkeypatch.setattr(audits, "fingerprint", moving)
+    nights = [kinds(archive.night()) for _ in range(2)]
+    assert gone.exists() and not any("missing" in night for night in nights)
+
+
 @pytest.mark.parametrize("whole_folder", [True, False])
 def test_what_goes_during_the_night_is_not_rotten(
     archive: Archive, monkeypatch, whole_folder: bool
