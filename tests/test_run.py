@@ -189,7 +189,7 @@ def test_bad_input_is_a_result_not_a_crash(make_clip, media: Path, tmp_path: Pat
         ("encrypted.mp4", "fate_mov-3elist-encrypted.mp4"),
     ):
         shutil.copy(media / "odd" / source, place / name)
-    reasons |= {"audio.mp4": "audio only", "image.mp4": "", "encrypted.mp4": "decoded"}
+    reasons |= {"audio.mp4": "audio only", "image.mp4": "", "encrypted.mp4": "encrypted"}
     good = ["-dash.mp4", "=cmd.mp4", "quo'te\".mp4", "new\nline.mp4", "a;b & c$(x).mp4"]
     for number, name in enumerate(good):
         shutil.copy(clip, place / name)
