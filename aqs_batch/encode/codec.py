@@ -82,6 +82,15 @@ def options(recipe: Recipe, crf: float) -> list[str]:
     return [*argv, f"-{_PARAMS[recipe.codec]}", params] if params else argv
 
 
+def decoded_last(codec: Codec, frame: int) -> list[str]:
+    """Makes a keyframe of the last frame: MP4 counts by the order of decoding, where B-frames come
+    behind what is shown after them, and had not held it.
+    """
+    if codec is Codec.SVTAV1:
+        return []
+    return ["-force_key_frames", f"expr:eq(n,{frame})", "-forced-idr", "1"]
+
+
 def container_tag(codec: Codec, container: str) -> list[str]:
     """In MP4 HEVC is called hvc1, or Apple's players refuse it."""
     is_mp4 = container in {"mp4", "mov"}

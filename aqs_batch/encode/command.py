@@ -59,7 +59,6 @@ class Piped:
 
     options: tuple[str, ...]  # how ffmpeg reads stdin
     shown_as: str  # filters that name the frames' times, colours and shape, which a pipe does not
-    lasting: tuple[str, ...] = ()  # options that say how long the last frame is shown
 
 
 def opened(path: Path, window: Window, *, cropped: bool = False) -> list[str]:
@@ -178,7 +177,10 @@ def encoder_argv(
             said += ["-filter", filters]
         clock = "filter" if piped else "demux"
         said += ["-fps_mode", "passthrough", "-enc_time_base", clock]
-        said += piped.lasting if piped else ()
+        if window.frames is None:
+            said += last_lasts(video)
+            if video.held_s:
+                said += codec.decoded_last(recipe.codec, len(video.frame_times_s) - 1)
         argv += [*_of_stream(place, said), *_belongings(source, target, streams)]
         argv += ["-f", target.container, input_name(target.path)]
     return [*argv, *aside("1", [video.stream_index])] if piped and targets[0].others else argv
@@ -206,6 +208,20 @@ def decoder_argv(
     argv += ["-stats_enc_pre:v", input_name(times), "-stats_enc_pre_fmt:v", frame_times.FORMAT]
     argv += ["-f", "rawvideo", "pipe:1"]
     return [*argv, *aside("0", others)] if others else argv
+
+
+def last_lasts(video: Video) -> list[str]:
+    """Output options that show the last frame for as long as the source does: neither IVF nor
+    SVT-AV1 says it.
+
+    A slide that stood for a minute had been shown for a 25th of a second.
+    """
+    if not (video.held_s or video.variable_frame_rate):
+        return []
+    since_s = [t - video.frame_times_s[0] for t in video.frame_times_s]
+    lasts_s, nearly_s = video.duration_s - since_s[-1], sum(since_s[-2:]) / 2
+    is_last = f"gte((PTS-STARTPTS)*TB\\,{nearly_s:.6f})"
+    return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=if({is_last}\\,{lasts_s:.6f}/TB\\,DURATION)"]
 
 
 def place_of(video: Video, others: Sequence[int] | None) -> int:

@@ -24,7 +24,6 @@ from aqs_batch.encode.raw_frames import (
     RawFrame,
     frame_bytes,
     input_options,
-    last_lasts,
     read_frames,
     shown_as,
     stream_header,
@@ -94,8 +93,7 @@ class WindowEncoder:
     ) -> None:
         video, recipe, raw = self._video, self._recipe, self._raw
         turned = input_options(Turn(video.rotation_deg, video.is_mirrored))
-        lasting = tuple(last_lasts(video)) if window.frames is None else ()
-        piped = command.Piped(tuple(turned), shown_as(video, raw), lasting)
+        piped = command.Piped(tuple(turned), shown_as(video, raw))
         done = 0
         for target in targets:
             decoder = partial(

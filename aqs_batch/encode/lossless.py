@@ -25,7 +25,7 @@ from aqs_batch.encode.command import Cover
 from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
-from aqs_batch.encode.raw_frames import RawFormat, input_options, last_lasts, shown_as
+from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.encode.scratch import scratch
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import MediaError
@@ -122,7 +122,7 @@ def encoder_argv(
         argv += ["-map", f"1:{stream.index}"]
         argv += [f"-c:{number}", "srt" if _is_text(stream) else "copy"]
     argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "filter"]
-    argv += last_lasts(video)
+    argv += command.last_lasts(video)
     argv += ["-filter:v:0", shown_as(video, raw), "-map_metadata", "1", "-map_chapters", "1"]
     argv += command.tags_of_each("1", [video.stream_index, *(s.index for s in beside)])
     argv += command.attached(attached, 1 + len(beside))

@@ -152,16 +152,3 @@ def shown_as(video: Video, raw: RawFormat) -> str:
     if raw.says_sar:
         parts.append(f"setsar={video.sar.num}/{video.sar.den}:max={_MOST_SAR}")
     return ",".join(parts)
-
-
-def last_lasts(video: Video) -> list[str]:
-    """Output options that show the last frame for as long as the source does: IVF cannot say it.
-
-    A slide that stood for a minute had been shown for a 25th of a second.
-    """
-    if not (video.held_s or video.variable_frame_rate):
-        return []
-    since_s = [t - video.frame_times_s[0] for t in video.frame_times_s]
-    lasts_s, nearly_s = video.duration_s - since_s[-1], sum(since_s[-2:]) / 2
-    is_last = f"gte((PTS-STARTPTS)*TB\\,{nearly_s:.6f})"
-    return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=if({is_last}\\,{lasts_s:.6f}/TB\\,DURATION)"]

@@ -68,16 +68,16 @@ def rich(ffmpeg_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return made
 
 
-def reencode(source: Path, ffmpeg_path: str, folder: Path) -> Draft:
+def reencode(source: Path, ffmpeg_path: str, folder: Path, recipe: Recipe = RECIPE) -> Draft:
     video = siting.told(ffmpeg_path, probe(source))
     held = inventory.take(source, video.stream_index)
-    container = output.container_for(source, held, video.stream_index, Codec.X265)
+    container = output.container_for(source, held, video.stream_index, recipe.codec)
     path = folder / f"x{container.suffix}"
     taken = covers.take_out(Tool(ffmpeg_path), source, container.covers, folder)
     target = command.Target(
         30, path, container.name, container.others, container.dispositions, taken
     )
-    child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, RECIPE, [target]), "encoding")
+    child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
     return Draft(path, command.place_of(video, container.others), held.picture.frames, video, held)
 
 
@@ -122,23 +122,29 @@ def test_odd_files_keep_clock_and_orientation(
         assert kept[what].kept, kept[what]
 
 
-@pytest.mark.parametrize(("name", "kept"), [("held.mkv", True), ("held.mp4", False)])
-def test_a_last_frame_that_was_held_and_is_no_longer_is_a_loss(
-    name: str, kept: bool, make_clip, ffmpeg_path: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("codec", "preset"),
+    [(Codec.X265, "ultrafast"), (Codec.X264, "veryfast"), (Codec.SVTAV1, "12")],
+)
+@pytest.mark.parametrize("name", ["held.mkv", "held.mp4"])
+def test_a_last_frame_that_is_held_stays_so(
+    name: str, codec: Codec, preset: str, make_clip, ffmpeg_path: str, tmp_path: Path
 ) -> None:
-    """MP4 counts by the order of decoding, so that ffmpeg shortens the film where B-frames end."""
+    """MP4 counts by the order of decoding: where B-frames ended it, the film had been shortened,
+    and its original had stayed for that.
+    """
     moving = make_clip(options=("-c:v", "libx264", "-bf", "0"))
     held = tmp_path / name
     longer = "setts=pts=PTS:dts=DTS:duration=if(eq(N\\,24)\\,60/TB\\,DURATION)"
     argv = [ffmpeg_path, "-i", f"file:{moving}", "-c", "copy", "-bsf:v", longer, f"file:{held}"]
     assert ffmpeg.run(argv, timeout_s=60).returncode == 0
-    draft = reencode(held, ffmpeg_path, tmp_path)
-    after = inventory.take(draft.path)
-    (told,) = (
-        c for c in inventory.compare(draft.held, after, 25) if c.what == "picture from and to"
-    )
-    assert told.kept is kept
-    assert told.before == "0.000 s to 60.960 s"
+    draft = reencode(held, ffmpeg_path, tmp_path, Recipe(codec, preset))
+    before, after = draft.held, inventory.take(draft.path)
+    (told,) = (c for c in inventory.compare(before, after, 25) if c.what == "picture from and to")
+    assert told.kept and told.before == told.after == "0.000 s to 60.960 s"
+    short = replace(after, picture=replace(after.picture, held_s=0.0))
+    (told,) = (c for c in inventory.compare(before, short, 25) if c.what == "picture from and to")
+    assert not told.kept
 
 
 def test_colour_tags_that_changed_are_told_by_name(make_clip) -> None:
