@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,18 +16,18 @@ _OWNER = "owner"
 
 
 @contextmanager
-def scratch(output_dir: Path) -> Iterator[Path]:
-    """A folder below `output_dir` that goes when the block ends, however it ends.
+def scratch(place: Path, others: Iterable[Path] = ()) -> Iterator[Path]:
+    """A folder below `place` that goes when the block ends, however it ends.
 
-    After kill -9 it stays; the next scratch folder made there takes it along, once its owner is
-    known to have ended on this machine, or nothing in it was written for a day: a container that
-    is started anew is another machine.
+    After kill -9 it stays; the next scratch folder made there, or where that is one of the
+    `others`, takes it along, once its owner is known to have ended on this machine, or nothing in
+    it was written for a day: a container that is started anew is another machine.
     """
-    output_dir.mkdir(parents=True, exist_ok=True)
-    for left in output_dir.glob(f"{PREFIX}*"):
+    place.mkdir(parents=True, exist_ok=True)
+    for left in (left for folder in (place, *others) for left in folder.glob(f"{PREFIX}*")):
         if _is_abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=output_dir) as name:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place) as name:
         folder = Path(name)
         (folder / _OWNER).write_text(own_name(), encoding="utf-8")
         yield folder

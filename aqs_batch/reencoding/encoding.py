@@ -81,12 +81,13 @@ def encode(order: Order) -> Result:
     container = output.container_of(order.ffmpeg.path, video, held, recipe.codec)
     output_dir = Path(order.settings.output.dir)
     remove_abandoned(output_dir / LOGS, now_s=time.time())
-    with scratch(output_dir) as folder:
+    places = [output_dir, output_dir / ENCODES]
+    # What is kept is made where it stays: that may be a link to another disk.
+    is_there = asked.keeps != "none" and os.path.lexists(places[1])
+    with scratch(places.pop(is_there), places) as folder:
         seen = seekable(order.tool, video, folder, limits, order.progress)
         is_whole = asked.full or asked.keeps == "all"
-        chosen = plan.whole(seen) if is_whole else (
-            plan.samples(seen, asked.samples, asked.sample_s)
-        )  # fmt: skip
+        chosen = plan.whole(seen) if is_whole else plan.samples(seen, asked.samples, asked.sample_s)
         wanted = Wanted(
             seen, order.fingerprint, chosen, recipe,
             {} if video.hdr else vmaf.models(video.width, video.height, with_v1=asked.vmaf_v1),
@@ -225,9 +226,8 @@ class _Work:
             if rung is None or (self._asked.aqs and rung.aqs is None and self._order.score):
                 return None
             final = self._final(rung, key)
-            if wanted.others is None or (rung.output == str(final) and final.exists()):
-                return rung
-            return None
+            is_there = rung.output == str(final) and final.exists()
+            return rung if wanted.others is None or is_there else None
 
         return known
 

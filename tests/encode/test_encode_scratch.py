@@ -42,6 +42,15 @@ def test_what_a_killed_process_left_is_swept_and_a_living_ones_is_not(tmp_path: 
     assert left(tmp_path) == []
 
 
+def test_what_was_left_where_else_it_may_lie_is_swept(tmp_path: Path) -> None:
+    """What is kept is made in another folder than what is not."""
+    elsewhere = tmp_path / "encodes"
+    subprocess.run([sys.executable, "-c", DIES, str(elsewhere)], check=False)
+    assert left(elsewhere)
+    with scratch(tmp_path, [elsewhere]):
+        assert not left(elsewhere)
+
+
 def test_what_a_container_left_is_swept_once_it_is_a_day_old(tmp_path: Path) -> None:
     """Its process cannot be asked after, and gigabytes had stayed of each that was killed."""
     folder = tmp_path / f"{PREFIX}other"

@@ -789,6 +789,26 @@ def test_a_long_name_is_cut_for_what_is_kept(film: Path, tmp_path: Path) -> None
     assert Path(stored.rung.output).name.startswith("長" * 60)
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+def test_what_is_kept_may_lie_on_another_disk(film: Path, tmp_path: Path) -> None:
+    """It was encoded on the first one and, since no rename leads across, lost at the end."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "encodes").symlink_to(disk)
+        result = encoding.encode(order_for(film, asked(tmp_path, crf=(30,), keep="best")))
+        assert result.best and result.best.resolve().is_relative_to(disk)
+        assert result.best.exists() and not leftovers(Path(disk))
+
+
+def test_a_folder_for_encodes_that_is_not_there_is_told_before_hours_of_work(
+    film: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "encodes").symlink_to(tmp_path / "not mounted")
+    settings = asked(tmp_path, crf=(30,), keep="best")
+    assert str(tmp_path / "out" / "encodes") in what_keeps(film, settings, beforehand=True)
+
+
 def test_a_failure_may_name_a_file_that_is_no_utf8(film: Path, tmp_path: Path) -> None:
     """The run that was to record it ended in a traceback."""
     odd = film.rename(film.with_name(os.fsdecode(b"caf\xe9.mp4")))
