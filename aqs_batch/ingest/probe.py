@@ -29,7 +29,7 @@ _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _IMAGE_FORMATS = ("_pipe", "image2", "ico")
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo")
 _ANIMATED = 0x02  # of the flags in the head of a WebP that has any
-_WINDOWS_MEDIA, _TRANSPORT = ("asf", "asf_o"), ("mpegts", "mpegtsraw")
+_TRANSPORT = ("mpegts", "mpegtsraw")
 _PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"[playlist]", b"<MPD", b"<smil")
 MOST_SECONDS = 400_000  # of bit rate: of 111 hours; a clock that leaps must not fill the memory
 
@@ -100,7 +100,7 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
 def _describe(
     path: Path, size: int, container: av.container.InputContainer, limits: LimitSettings
 ) -> Video:
-    if container.format.name in _WINDOWS_MEDIA and encryption.has_asf_lock(path):
+    if encryption.is_locked(path, container.format.name):
         raise encryption.refused()
     stream = _pick_stream(path, container, limits)
     said = colour.tags_of(stream.codec_context)  # before a decoder has changed what the stream says

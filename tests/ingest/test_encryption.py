@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aqs_batch.errors import RefusedMedia
+from aqs_batch.ingest import encryption
 from aqs_batch.ingest.probe import probe
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "10")
@@ -68,6 +69,46 @@ def test_windows_media_with_a_licence_is_refused(make_clip, tmp_path: Path) -> N
     locked = tmp_path / "locked.wmv"
     locked.write_bytes(data[:16] + sizes + data[28:30] + LICENCE + data[30:])
     assert is_refused(locked)
+
+
+def test_a_film_of_itunes_is_refused(make_clip, tmp_path: Path) -> None:
+    data = make_clip("clear.mp4", options=X264).read_bytes()
+    before, after = data.split(b"stsd", 1)
+    locked = tmp_path / "locked.m4v"
+    locked.write_bytes(before + b"stsd" + after.replace(b"avc1", b"drmi", 1))
+    assert is_refused(locked)
+
+
+def test_hls_with_sample_aes_is_refused(make_clip, tmp_path: Path) -> None:
+    """What it leaves clear suffices to decode garbage."""
+    data = make_clip("film.ts", options=X264).read_bytes()
+    table = data.index(b"\x47\x50\x00")  # of the streams: its packet 4096 begins one
+    kind = data.index(b"\x1b\xe1\x00", table)  # H.264 in packet 256
+    locked = tmp_path / "locked.ts"
+    locked.write_bytes(data[:kind] + b"\xdb" + data[kind + 1 :])
+    assert is_refused(locked)
+    assert not is_refused(make_clip("film.ts", options=X264))
+
+
+def element(number: int, body: bytes) -> bytes:
+    head = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return head + (1 << 56 | len(body)).to_bytes(8, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("track", "encoding", "is_so"),
+    [(1, 1, True), (1, 0, False), (2, 1, False)],
+    ids=["picture", "compressed", "sound"],
+)
+def test_an_encrypted_webm_is_told_by_its_track(
+    track: int, encoding: int, is_so: bool, tmp_path: Path
+) -> None:
+    """Of VP9 and H.264 the headers may be clear, so that garbage decodes."""
+    kind = element(0x5033, bytes([encoding]))
+    entry = element(0x83, bytes([track])) + element(0x6D80, element(0x6240, kind))
+    path = tmp_path / "film.webm"
+    path.write_bytes(element(0x18538067, element(0x1654AE6B, element(0xAE, entry))))
+    assert encryption.is_locked(path, "matroska,webm") is is_so
 
 
 def test_a_protected_film_of_the_wild_is_refused(media: Path) -> None:
