@@ -56,6 +56,22 @@ def check(original: Path) -> None:
         raise EncodeError(f"{original} is a link", hint="Name the file that it leads to.")
 
 
+def place_for(original: Path, suffix: str) -> Path:
+    """Where an encode with such an ending goes; raises EncodeError where it cannot go there."""
+    if suffix.lower() == original.suffix.lower():  # C0001.MP4 keeps its name
+        return original
+    place = original.with_suffix(suffix)
+    try:
+        place.lstat()
+    except FileNotFoundError:
+        return place
+    except OSError as error:  # the name is too long, say
+        raise EncodeError(
+            f"{place} cannot be written: {reason_of(error)}", hint="Give the original another name."
+        ) from error
+    raise _taken(place)
+
+
 def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Entry:
     """Move the original to the trash folder beside it, then the encode to its place.
 
@@ -66,10 +82,7 @@ def replace(original: Path, encode: Path, fingerprint: str, now_iso: str) -> Ent
     disk, the original is saved anew or its encode's name is given to another file.
     """
     check(original)
-    is_alike = encode.suffix.lower() == original.suffix.lower()  # C0001.MP4 keeps its name
-    replacement = original if is_alike else original.with_suffix(encode.suffix)
-    if replacement != original and os.path.lexists(replacement):
-        raise _taken(replacement)
+    replacement = place_for(original, encode.suffix)
     _remove_abandoned(original.parent, datetime.fromisoformat(now_iso).timestamp())
     folder = _new_folder(original, now_iso)
     entry = Entry(original, replacement, fingerprint, now_iso, folder)

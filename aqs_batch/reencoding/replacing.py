@@ -93,11 +93,15 @@ class Replacing:
         return wholeness.unread([*video.warnings, *(analysis.warnings if analysis else ())])
 
     def _lacks(self, video: Video) -> list[str]:
-        """What the encoder that is asked for, or every container, will leave out."""
+        """What the encoder that is asked for, or every container, will leave out.
+
+        Raises EncodeError where its file has no place beside the original.
+        """
         kind = self._settings.encode.codec
         held = inventory.take(video.path, video.stream_index)
         tool = find_ffmpeg(self._settings.ffmpeg.path).path
         container = output.container_of(tool, siting.told(tool, video), held, kind)
+        trash.place_for(video.path, container.suffix)
         lost = output.losses((), container.left_out)
         if held.picture.transparent:
             lost.append("transparency")

@@ -326,6 +326,18 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_hours_of_work(
     assert f"{film.parent} cannot be written to" in what_keeps(film, settings, beforehand=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"), [("film.ts", "film.mkv exists already"), ("x" * 252 + ".ts", "too long")]
+)
+def test_a_place_that_is_no_encodes_is_told_before_hours_of_work(
+    name: str, says: str, make_clip, tmp_path: Path
+) -> None:
+    film = Path(shutil.copy(make_clip("film.ts"), tmp_path / name))
+    (tmp_path / "film.mkv").touch()
+    settings = asked(tmp_path, crf=(24,), replace=True)
+    assert says in what_keeps(film, settings, beforehand=True)
+
+
 UNTAKEN = ("-map", "0:v", "-map", "1:a", "-c:a", "pcm_s16le_planar", "-f", "nut")
 
 
