@@ -44,6 +44,7 @@ class Target:
     others: tuple[int, ...] | None = None
     dispositions: tuple[int, ...] = ()  # of every stream of the target, as libav's flags
     covers: tuple[Cover, ...] = ()
+    titles: tuple[str, ...] = ()  # of the same streams as the dispositions, "" for none
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,8 @@ def _belongings(source: str, target: Target, streams: Sequence[int]) -> list[str
     # Said one by one: where none is the default, ffmpeg would make the first of each kind one.
     for number, flags in enumerate(target.dispositions):
         argv += [f"-disposition:{number}", str(flags)]
+    for number, title in enumerate(target.titles):
+        argv += [f"-metadata:s:{number}", f"title={title}"] if title else []
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += tags_of_each(source, streams)
     argv += attached(target.covers, len(streams))

@@ -65,6 +65,7 @@ class Wanted:
     others: tuple[int, ...] | None = None  # streams that come along, None: the picture alone
     container: str = "matroska"
     dispositions: tuple[int, ...] = ()
+    titles: tuple[str, ...] = ()
     covers: tuple[Cover, ...] = ()  # that come along with `others`
     original: Video | None = None  # where `video` is a copy of its picture in another container
 
@@ -182,7 +183,7 @@ class LadderMaker:
         w = self._wanted
         kind = "whole" if w.others is not None else "picture"
         path = self._tools.scratch / f"{kind}-crf{crf:g}-{number}.part"
-        return Target(crf, path, w.container, w.others, w.dispositions, w.covers)
+        return Target(crf, path, w.container, w.others, w.dispositions, w.covers, w.titles)
 
     def _counter(self, weight: int, what: str, window: Window) -> Callable[[int], None]:
         """Counts frames of one window into the progress of the ladder."""

@@ -48,6 +48,7 @@ class Container:
     dispositions: tuple[int, ...]  # of the streams it takes and the picture, in their order
     left_out: tuple[str, ...]
     covers: tuple[Stream, ...] = ()  # to be attached
+    titles: tuple[str, ...] = ()  # of the same as the dispositions
 
 
 def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec) -> Container:
@@ -69,8 +70,11 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
         lost = left_out(held, {*(s.index for s in taken), video_stream})
         ending = suffix if _MP4_FAMILY.get(suffix) == name else f".{name}"
         ending = ".mkv" if name == "matroska" else ending
-        flags = tuple(s.disposition for s in held.streams if s.index in {*copied, video_stream})
-        found.append(Container(name, ending, copied, flags, lost, attached))
+        within = [s for s in held.streams if s.index in {*copied, video_stream}]
+        flags = tuple(s.disposition for s in within)
+        # MP4's name of a track is written by another word than it is read by.
+        titles = tuple(s.tags.get("name", "") for s in within) if name != "matroska" else ()
+        found.append(Container(name, ending, copied, flags, lost, attached, titles))
     return min(found, key=lambda c: len(c.left_out))
 
 

@@ -312,7 +312,7 @@ def _complete(wanted: Wanted, container: Container) -> Wanted:
     """The same with every stream that the container takes, for files that are kept."""
     return replace(
         wanted, others=container.others, container=container.name,
-        dispositions=container.dispositions,
+        dispositions=container.dispositions, titles=container.titles,
     )  # fmt: skip
 
 

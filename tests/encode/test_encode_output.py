@@ -59,6 +59,7 @@ def rich(ffmpeg_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         argv += ["-c:s", subtitle, "-color_primaries", "bt709", "-color_trc", "bt709"]
         argv += ["-colorspace", "bt709", "-color_range", "tv", "-metadata:s:1", "language=eng"]
         argv += ["-metadata:s:2", "language=deu", "-disposition:2", "comment"]
+        argv += ["-metadata:s:2", "title=Director's commentary", "-metadata:s:0", "title=Cut"]
         argv += ["-metadata:s:3", "language=fra"]
         if suffix == ".mkv":
             argv += ["-attach", f"{folder}/font.ttf", "-metadata:s:4", "mimetype=font/ttf"]
@@ -75,7 +76,7 @@ def reencode(source: Path, ffmpeg_path: str, folder: Path, recipe: Recipe = RECI
     path = folder / f"x{container.suffix}"
     taken = covers.take_out(Tool(ffmpeg_path), source, container.covers, folder)
     target = command.Target(
-        30, path, container.name, container.others, container.dispositions, taken
+        30, path, container.name, container.others, container.dispositions, taken, container.titles
     )
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
     return Draft(path, command.place_of(video, container.others), held.picture.frames, video, held)
