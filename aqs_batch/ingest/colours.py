@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aqs_batch.errors import RefusedMedia
 from aqs_batch.records import Video
 
 Filters = list[tuple[str, dict[str, object]]]
@@ -21,8 +22,19 @@ _READABLE: dict[str, tuple[str, dict[str, object]]] = {
     "ictcp": ("zscale", {"m": "bt2020nc"}),
     "bt2020c": ("setparams", {"colorspace": "bt2020nc"}),
 }
+# By their numbers in H.273: no filter at hand reads these.
+_UNREADABLE = {11: "SMPTE 2085", 15: "IPT-C2", 16: "YCgCo-Re", 17: "YCgCo-Ro"}
 _DERIVED = ("chroma-derived-nc", "chroma-derived-c")  # from the primaries
 _OF_PRIMARIES = {"bt2020": "bt2020nc", "smpte170m": "smpte170m", "bt470bg": "bt470bg"}
+
+
+def check(matrix: int) -> None:
+    """Raises RefusedMedia for a matrix that is not read: such files had been called damaged."""
+    if matrix in _UNREADABLE:
+        raise RefusedMedia(
+            f"its colour matrix, {_UNREADABLE[matrix]}, is not supported",
+            hint="Score a copy in another one, BT.709 say.",
+        )
 
 
 def readable(video: Video) -> Filters:

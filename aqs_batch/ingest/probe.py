@@ -14,7 +14,7 @@ import av.container
 import av.error
 
 from aqs_batch.errors import MediaError, RefusedMedia, reason_of
-from aqs_batch.ingest import duration, encryption, frame_rate, keyframes, wholeness
+from aqs_batch.ingest import colours, duration, encryption, frame_rate, keyframes, wholeness
 from aqs_batch.ingest.encryption import clear
 from aqs_batch.ingest.fields import Mpeg2Fields
 from aqs_batch.ingest.fingerprint import regular_size
@@ -114,6 +114,8 @@ def _describe(
     held_s = duration.held_s(packets.last_lasts_s, rate)
     last_s = packets.last_lasts_s if variable else 0.0
     duration_s = duration.moving_s(packets.times_s, rate, last_s) + held_s
+    tags = colour.first_said(first.colour, said)
+    colours.check(tags[2])
     warnings = []
     if packets.damaged:
         words = "the container is broken or cut short; read up to there"
@@ -130,7 +132,7 @@ def _describe(
         variable_frame_rate=variable,
         field_order=_field_order(video, first, fields),
         **first.turn._asdict(),
-        **colour.named(colour.first_said(first.colour, said)),
+        **colour.named(tags),
         duration_s=duration_s,
         held_s=held_s,
         bit_rate_kbps=size * 8 / 1000 / duration_s if duration_s else 0.0,

@@ -236,3 +236,10 @@ def test_a_picture_in_a_sound_file_is_no_video(make_clip, tmp_path: Path, ffmpeg
     assert ffmpeg.run(argv, timeout_s=60).returncode == 0
     with pytest.raises(MediaError, match="cover art only"):
         probe(song)
+
+
+def test_a_matrix_that_is_not_read_is_named(make_clip) -> None:
+    """The file had been called damaged or encrypted."""
+    options = ("-c:v", "ffv1", "-vf", "setparams=colorspace=ipt-c2")
+    with pytest.raises(RefusedMedia, match="IPT-C2, is not supported"):
+        probe(make_clip("odd.mkv", seconds=0.2, options=options))
