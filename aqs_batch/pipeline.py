@@ -25,7 +25,7 @@ from aqs_batch.ingest import decode, sampling
 from aqs_batch.ingest.frames import Sequence
 from aqs_batch.ingest.probe import probe
 from aqs_batch.ingest.stamps import Stamps
-from aqs_batch.ingest.wholeness import DAMAGED, NOT_ALL
+from aqs_batch.ingest.wholeness import DAMAGED, FIELDS_IN_PART, NOT_ALL
 from aqs_batch.lookahead import Lookahead, stamp
 from aqs_batch.records import (
     FRAMES_PER_SEQUENCE,
@@ -268,7 +268,7 @@ def _warnings(
     if video.interlaced:
         warnings.append("interlaced: deinterlaced before scoring")
     elif stamps.has_fields:
-        warnings.append("interlaced in part: that was deinterlaced before scoring")
+        warnings.append(FIELDS_IN_PART)
     if stamps.has_crop:
         warnings.append("the container crops the picture: all that is coded was scored")
     if video.sar.num and video.sar.den and abs(video.sar.value - 1) > SQUARE_ENOUGH:

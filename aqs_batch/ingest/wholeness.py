@@ -17,6 +17,8 @@ from aqs_batch.media.containers import packets_of
 
 DAMAGED = "damaged: "  # how a warning begins that says a file is not whole
 NOT_ALL = "not all was read: "  # and one that says what a file holds besides
+# Of a picture whose first frames are not of fields, so that its encodes keep their combs.
+FIELDS_IN_PART = "interlaced in part: that was deinterlaced before scoring"
 _DAMAGED_OF_OLD = ("decoder: ", "the container is damaged")  # in analyses of earlier versions
 _HEADED = ("matroska", "mov", "avi", "asf", "mxf")  # their headers say how long the file is
 SHORT_S, SHORT_SHARE = 0.5, 0.05  # what a file may end early by, the larger of the two

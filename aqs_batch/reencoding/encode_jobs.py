@@ -26,6 +26,7 @@ from aqs_batch.events import EventKind, Progress
 from aqs_batch.ffmpeg import find as find_ffmpeg
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.probe import probe
+from aqs_batch.ingest.wholeness import FIELDS_IN_PART
 from aqs_batch.records import RE_ENCODE, Rung
 from aqs_batch.reencoding import encoding, preprocessing
 from aqs_batch.reencoding.replacing import Replacing
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from aqs_batch.pipeline import Workbench
 
 SCORED_SEQUENCES = 8  # of every rung, spread over its samples
+_COMBED = "interlaced in part: encoded as it is, with its combs"
 LASTING = (MediaError, Misaligned, TargetError)  # these would come again
 
 Tell = Callable[[EventKind, dict[str, Any]], None]
@@ -249,6 +251,8 @@ class EncodeJobs:
             moved(int(done), max(int(planned), 1))
             tell(EventKind.ENCODING, {"done": done, "planned": planned, "what": what})
 
+        analysis = self._store.gist(fingerprint, self._settings_key)
+        has_combs = analysis is not None and FIELDS_IN_PART in analysis.warnings
         return encoding.Order(
             path=path,
             fingerprint=fingerprint,
@@ -258,6 +262,7 @@ class EncodeJobs:
             score=self._score if self._settings.encode.aqs else None,
             aqs_key=self._settings_key,
             progress=progress,
+            warnings=(_COMBED,) if has_combs else (),
         )
 
     def _score(self, files: Sequence[Path]) -> float:

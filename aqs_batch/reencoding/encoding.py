@@ -51,6 +51,7 @@ class Order:
     score: ScoreFiles | None  # None: no AQS is asked for
     aqs_key: str = ""  # the settings key of that score
     progress: LadderProgress = lambda done, planned, what: None
+    warnings: tuple[str, ...] = ()  # that its rungs are to have, too
     spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of one that fails
 
     @property
@@ -76,7 +77,7 @@ def encode(order: Order) -> Result:
     asked, limits = order.settings.encode, order.settings.limits
     video = siting.told(order.ffmpeg.path, probe(order.path, limits))
     held = inventory.take(order.path, video.stream_index)
-    warnings = admission.admit(video, held, asked)
+    warnings = [*admission.admit(video, held, asked), *order.warnings]
     recipe = Recipe(asked.codec, asked.preset, asked.params)
     container = output.container_of(order.ffmpeg.path, video, held, recipe.codec)
     output_dir = Path(order.settings.output.dir)
@@ -209,8 +210,7 @@ class _Work:
                 order.tool, wanted.source, wanted.recipe, self._asked.strength
             )
         cores = os.cpu_count() or 1
-        video = wanted.video
-        big = video.coded_width * video.coded_height > _UHD_PIXELS
+        big = wanted.video.coded_width * wanted.video.coded_height > _UHD_PIXELS
         parallel = self._asked.parallel or min(max(cores, 2 if big else 4), _MOST_PARALLEL)
         logs = self._output_dir / LOGS
         tools = Tools(order.tool, order.ffmpeg.version, cores, parallel, scratch, logs)

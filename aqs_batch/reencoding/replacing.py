@@ -89,8 +89,10 @@ class Replacing:
     def _damage(self, video: Video, fingerprint: str) -> list[str]:
         """What is wrong with an original: an encode of what could be read is not all it holds."""
         analysis = self._store.analysis(fingerprint, self._settings_key)
+        found = analysis.warnings if analysis else ()
+        fields = ["the fields of its interlaced part"] if wholeness.FIELDS_IN_PART in found else []
         # The analysis may be older than what the probe knows of truncation.
-        return wholeness.unread([*video.warnings, *(analysis.warnings if analysis else ())])
+        return [*fields, *wholeness.unread([*video.warnings, *found])]
 
     def _lacks(self, video: Video) -> list[str]:
         """What the encoder that is asked for, or every container, will leave out.

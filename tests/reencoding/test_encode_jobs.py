@@ -22,7 +22,7 @@ from aqs_batch.encode import inventory, trash
 from aqs_batch.errors import EncodeError, Misaligned, RefusedMedia, TargetError
 from aqs_batch.events import Event, EventKind
 from aqs_batch.ingest.fingerprint import fingerprint
-from aqs_batch.ingest.wholeness import NOT_ALL
+from aqs_batch.ingest.wholeness import FIELDS_IN_PART, NOT_ALL
 from aqs_batch.records import Status
 from aqs_batch.reencoding import encoding
 from aqs_batch.reencoding.encode_jobs import EncodeJobs
@@ -482,6 +482,22 @@ def test_an_original_stays_that_holds_streams_which_were_not_read(
     store, settings = SimpleNamespace(analysis=lambda *_: found), asked(tmp_path, replace=True)
     with pytest.raises(RefusedMedia, match="hold less: not all was read"):
         Replacing(store, settings, "key", SystemClock()).check(film, "0")
+
+
+def test_what_turns_interlaced_later_is_told_and_takes_no_place(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its first frame it is progressive: it had been encoded with its combs without a word."""
+    found = SimpleNamespace(warnings=(FIELDS_IN_PART,))
+    store, told = Store(asked(tmp_path).output.url), []
+    monkeypatch.setattr(store, "analysis", lambda *_: found)
+    monkeypatch.setattr(store, "gist", lambda *_: found)
+    entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
+    jobs_for(store, asked(tmp_path, crf=(30,))).after(film, entry, lambda k, f: told.append(f))
+    assert any("combs" in words for words in told[-1]["warnings"])
+    stays = jobs_for(store, asked(tmp_path, crf=(30,), replace=True))
+    assert "interlaced part" in stays.after(film, entry, lambda k, f: None).reason
+    store.close()
 
 
 def test_what_replaces_an_original_is_what_was_measured(film: Path, tmp_path: Path) -> None:
