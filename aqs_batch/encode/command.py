@@ -30,21 +30,33 @@ class Cover:
 
 
 @dataclass(frozen=True)
+class Along:
+    """What goes along with a picture: the indices of the source's streams that are copied beside
+    it, all in their old order, and the covers that come after them.
+    """
+
+    others: tuple[int, ...] = ()
+    dispositions: tuple[int, ...] = ()  # of the picture and the others in order, as libav's flags
+    titles: tuple[str, ...] = ()  # of the same, "" for none
+    covers: tuple[Cover, ...] = ()
+
+
+@dataclass(frozen=True)
 class Target:
     """Where one rung of a window goes: its CRF, the file, and what comes along.
 
-    `others` are the indices of the source's streams that are copied beside the picture, all in
-    their old order; `covers` come after them. A target with `others` None is the picture alone,
-    without tags and chapters.
+    A target with `along` None is the picture alone, without tags and chapters.
     """
 
     crf: float
     path: Path
     container: str  # ffmpeg's name of the muxer
-    others: tuple[int, ...] | None = None
-    dispositions: tuple[int, ...] = ()  # of every stream of the target, as libav's flags
-    covers: tuple[Cover, ...] = ()
-    titles: tuple[str, ...] = ()  # of the same streams as the dispositions, "" for none
+    along: Along | None = None
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The source's streams that are copied beside the picture."""
+        return self.along.others if self.along else ()
 
 
 @dataclass(frozen=True)
@@ -165,8 +177,8 @@ def encoder_argv(
     straight = [*source_filters(video, recipe), *named]
     filters = piped.shown_as if piped else filter_text(straight, window)
     for target in targets:
-        place = place_of(video, target.others)
-        streams = sorted((*(target.others or ()), video.stream_index))
+        place = place_of(video, target.along)
+        streams = sorted((*target.others, video.stream_index))
         for number, index in enumerate(streams):
             is_ours = index == video.stream_index
             argv += ["-map", shown if is_ours else f"{source}:{index}"]
@@ -225,9 +237,9 @@ def last_lasts(video: Video) -> list[str]:
     return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=if({is_last}\\,{lasts_s:.6f}/TB\\,DURATION)"]
 
 
-def place_of(video: Video, others: Sequence[int] | None) -> int:
-    """The index of the picture's stream in a target that takes `others` along (see `Target`)."""
-    return sum(index < video.stream_index for index in others or ())
+def place_of(video: Video, along: Along | None) -> int:
+    """The index of the picture's stream in a target (see `Target`)."""
+    return sum(index < video.stream_index for index in along.others) if along else 0
 
 
 def tags_of_each(source: str, streams: Sequence[int]) -> list[str]:
@@ -298,20 +310,21 @@ def _of_stream(place: int, options: Sequence[str]) -> list[str]:
 
 
 def _belongings(source: str, target: Target, streams: Sequence[int]) -> list[str]:
-    if target.others is None:
+    along = target.along
+    if along is None:
         return ["-map_metadata", "-1", "-map_chapters", "-1"]
     argv = ["-map_metadata", source, "-map_chapters", source, "-copy_unknown"]
     # Said one by one: where none is the default, ffmpeg would make the first of each kind one.
-    for number, flags in enumerate(target.dispositions):
+    for number, flags in enumerate(along.dispositions):
         argv += [f"-disposition:{number}", str(flags)]
-    for number, title in enumerate(target.titles):
+    for number, title in enumerate(along.titles):
         argv += [f"-metadata:s:{number}", f"title={title}"] if title else []
     if source != "0":  # a piped picture has lost what its stream said of itself
         argv += tags_of_each(source, streams)
-    argv += attached(target.covers, len(streams))
+    argv += attached(along.covers, len(streams))
     if target.container in {"mp4", "mov"}:
         # Tags of any name, but where they are allowed ffmpeg writes no cover art.
-        has_cover = any(flags & ATTACHED_PIC for flags in target.dispositions)
+        has_cover = any(flags & ATTACHED_PIC for flags in along.dispositions)
         argv += ["-movflags", "+faststart" + ("" if has_cover else "+use_metadata_tags")]
         for name in _BRANDS:  # the new header's own; as tags they would name the old one's too
             argv += ["-metadata", f"{name}="]

@@ -98,7 +98,7 @@ class WindowEncoder:
         for target in targets:
             decoder = partial(
                 command.decoder_argv, self._tool.path, video, window, recipe,
-                planar=raw.pixel_format, others=target.others or (),
+                planar=raw.pixel_format, others=target.others,
             )  # fmt: skip
             encoder = command.encoder_argv(self._tool.path, video, window, recipe, [target], piped)
 

@@ -17,7 +17,7 @@ from aqs_batch.encode import alignment, child, codec, command, inventory, pair, 
 from aqs_batch.encode.alignment import Alignment
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Cover, Target
+from aqs_batch.encode.command import Along, Target
 from aqs_batch.encode.frame_log import FrameLog, joined
 from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
@@ -62,22 +62,19 @@ class Wanted:
     recipe: Recipe
     models: dict[str, str]  # empty for HDR, where none is valid
     preprocess: str | None = None
-    others: tuple[int, ...] | None = None  # streams that come along, None: the picture alone
+    along: Along | None = None  # None: the picture alone
     container: str = "matroska"
-    dispositions: tuple[int, ...] = ()
-    titles: tuple[str, ...] = ()
-    covers: tuple[Cover, ...] = ()  # that come along with `others`
     original: Video | None = None  # where `video` is a copy of its picture in another container
 
     @property
     def source(self) -> Video:
         """What is encoded: the file itself where its other streams come along."""
-        return self.original if self.original and self.others is not None else self.video
+        return self.original if self.original and self.along else self.video
 
     @property
     def place(self) -> int:
         """The index of the picture's stream in the encodes."""
-        return command.place_of(self.source, self.others)
+        return command.place_of(self.source, self.along)
 
     @property
     def path(self) -> Path:
@@ -181,9 +178,9 @@ class LadderMaker:
 
     def _target(self, crf: float, number: int) -> Target:
         w = self._wanted
-        kind = "whole" if w.others is not None else "picture"
+        kind = "whole" if w.along else "picture"
         path = self._tools.scratch / f"{kind}-crf{crf:g}-{number}.part"
-        return Target(crf, path, w.container, w.others, w.dispositions, w.covers, w.titles)
+        return Target(crf, path, w.container, w.along)
 
     def _counter(self, weight: int, what: str, window: Window) -> Callable[[int], None]:
         """Counts frames of one window into the progress of the ladder."""

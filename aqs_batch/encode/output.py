@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aqs_batch.encode import child, command, covers, cropping, inventory, siting, unread
 from aqs_batch.encode.child import Tool
+from aqs_batch.encode.command import Along
 from aqs_batch.encode.inventory import Inventory, Picture, Stream
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, reason_of
@@ -40,15 +41,13 @@ _PCM_NOT_IN_MOV = {"pcm_bluray", "pcm_dvd", "pcm_s16le_planar", "pcm_s24daud", "
 
 @dataclass(frozen=True)
 class Container:
-    """The muxer, the name's ending, the streams it takes beside the picture, and the others."""
+    """The muxer, the name's ending, what it takes along with the picture, and what it does not."""
 
     name: str
     suffix: str
-    others: tuple[int, ...]
-    dispositions: tuple[int, ...]  # of the streams it takes and the picture, in their order
+    along: Along  # its covers are still to be taken out
     left_out: tuple[str, ...]
     covers: tuple[Stream, ...] = ()  # to be attached
-    titles: tuple[str, ...] = ()  # of the same as the dispositions
 
 
 def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec) -> Container:
@@ -74,7 +73,7 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
         flags = tuple(s.disposition for s in within)
         # MP4's name of a track is written by another word than it is read by.
         titles = tuple(s.tags.get("name", "") for s in within) if name != "matroska" else ()
-        found.append(Container(name, ending, copied, flags, lost, attached, titles))
+        found.append(Container(name, ending, Along(copied, flags, titles), lost, attached))
     return min(found, key=lambda c: len(c.left_out))
 
 

@@ -96,7 +96,7 @@ def encode(order: Order) -> Result:
         )  # fmt: skip
         if asked.keeps != "none":
             own = covers.take_out(order.tool, order.path, container.covers, folder)
-            wanted = replace(wanted, covers=own)
+            container = replace(container, along=replace(container.along, covers=own))
             wanted = _complete(wanted, container) if chosen.full else wanted
         work = _Work(order, wanted, container, held, folder, warnings)
         try:
@@ -227,7 +227,7 @@ class _Work:
                 return None
             final = self._final(rung, key)
             is_there = rung.output == str(final) and final.exists()
-            return rung if wanted.others is None or is_there else None
+            return rung if wanted.along is None or is_there else None
 
         return known
 
@@ -277,7 +277,7 @@ class _Work:
 
     def _whole(self, made: list[Made], number: int) -> list[Made]:
         """The ladder with the recommended rung as a whole file with all streams, if it is not."""
-        if self._wanted.others is not None:
+        if self._wanted.along:
             return made
         sampled = made[number]
         kind = sampled.rung.preprocess
@@ -310,10 +310,7 @@ class _Work:
 
 def _complete(wanted: Wanted, container: Container) -> Wanted:
     """The same with every stream that the container takes, for files that are kept."""
-    return replace(
-        wanted, others=container.others, container=container.name,
-        dispositions=container.dispositions, titles=container.titles,
-    )  # fmt: skip
+    return replace(wanted, along=container.along, container=container.name)
 
 
 def _with(made: Made, **changes: object) -> Made:

@@ -10,7 +10,7 @@ import pytest
 
 from aqs_batch.encode import choose, codec, command, trial
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Piped, Target
+from aqs_batch.encode.command import Along, Piped, Target
 from aqs_batch.encode.plan import Window
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, SettingsError
@@ -46,7 +46,7 @@ def test_one_decode_feeds_every_rung(video: Video) -> None:
 
 def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
     video = replace(video, stream_index=2)
-    target = Target(28, Path("/s/x.mp4"), "mp4", (0, 1, 3))
+    target = Target(28, Path("/s/x.mp4"), "mp4", Along((0, 1, 3)))
     argv = command.encoder_argv("ffmpeg", video, WHOLE, RECIPE, [target])
     maps = [argv[n + 1] for n, word in enumerate(argv) if word == "-map"]
     assert maps == ["0:0", "0:1", "0:2", "0:3"]
@@ -55,7 +55,7 @@ def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
     assert sorted(w for w in argv if w.split(":")[0] == "-c") == ["-c:0", "-c:1", "-c:2", "-c:3"]
     assert after(argv, "-tag:2") == "hvc1"
     assert after(argv, "-map_chapters") == "0"
-    assert command.place_of(video, target.others) == 2
+    assert command.place_of(video, target.along) == 2
 
 
 def test_a_window_is_sought_between_frames_and_counted_out(video: Video) -> None:
@@ -134,7 +134,7 @@ def test_colours_of_a_quarter_of_the_width_stay_in_their_place(
 
 def test_a_frame_filter_hands_its_frames_over_a_pipe(video: Video) -> None:
     piped = Piped(("-f", "ivf", "-i", "pipe:0"), "setparams=range=limited")
-    target = Target(30, Path("/s/x.mkv"), "matroska", (1,))
+    target = Target(30, Path("/s/x.mkv"), "matroska", Along((1,)))
     argv = command.encoder_argv("ffmpeg", video, WHOLE, RECIPE, [target], piped)
     inputs = [argv[n + 1] for n, word in enumerate(argv) if word == "-i"]
     assert inputs == ["pipe:0", f"file:{video.path}"]

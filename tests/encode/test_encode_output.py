@@ -75,11 +75,10 @@ def reencode(source: Path, ffmpeg_path: str, folder: Path, recipe: Recipe = RECI
     container = output.container_for(source, held, video.stream_index, recipe.codec)
     path = folder / f"x{container.suffix}"
     taken = covers.take_out(Tool(ffmpeg_path), source, container.covers, folder)
-    target = command.Target(
-        30, path, container.name, container.others, container.dispositions, taken, container.titles
-    )
+    along = replace(container.along, covers=taken)
+    target = command.Target(30, path, container.name, along)
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
-    return Draft(path, command.place_of(video, container.others), held.picture.frames, video, held)
+    return Draft(path, command.place_of(video, along), held.picture.frames, video, held)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])

@@ -77,7 +77,7 @@ def test_one_that_is_lost_stands_in_the_table(make_clip, ffmpeg_path: str, tmp_p
     held, part = inventory.take(video.path, 0), tmp_path / "x.mp4"
     source = siting.told(ffmpeg_path, video)
     for known, after in ((video, "left"), (source, "topleft")):
-        target = command.Target(30, part, "mp4", (), (1,))
+        target = command.Target(30, part, "mp4", command.Along((), (1,)))
         argv = command.encoder_argv(ffmpeg_path, known, WHOLE, RECIPES[Codec.X265], [target])
         child.run(argv, "encoding")
         checks = output.finish(
