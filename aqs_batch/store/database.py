@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError, reason_and_place
+from aqs_batch.store.sqlite_file import READING, identity, is_for_reading, reader, set_up
 from aqs_batch.wording import size, without_password
 
 _LOG = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 60.0
 AT_ONCE = 500  # values of a list in one statement: SQLite before 3.32 takes 999
-_RETRY_S = 0.02
-_READING = "aqs_reading"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 # Drivers whose package is not called as their module is.
 _DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
@@ -47,14 +42,14 @@ class Database:
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path is not None and _is_for_reading(self.path):
-                self._engine = sa.create_engine(url, creator=partial(_reader, self.path))
+            if self.path is not None and is_for_reading(self.path):
+                self._engine = sa.create_engine(url, creator=partial(reader, self.path))
             else:
                 self._engine = sa.create_engine(url)
-                if parsed.get_backend_name() == "sqlite":
-                    _set_up_sqlite(self._engine, busy_timeout_s)
+                if self.path is not None:
+                    set_up(self._engine, self.path, busy_timeout_s)
             self._migrate()
-            self._file = _identity(self.path)
+            self._file = identity(self.path)
         except (ImportError, sa.exc.NoSuchModuleError) as error:  # no fault of folder or disk
             name = getattr(error, "name", None) or "a driver that SQLAlchemy knows"
             raise SettingsError(
@@ -72,7 +67,7 @@ class Database:
 
     def _migrate(self) -> None:
         """Bring an older database up to date, keeping a copy of it; refuse a newer one."""
-        with self._engine.connect().execution_options(**{_READING: True}) as connection:
+        with self._engine.connect().execution_options(**{READING: True}) as connection:
             if _revision(connection) == HEAD:
                 return
         with self._engine.begin() as connection:  # of two processes, the second waits here
@@ -92,7 +87,7 @@ class Database:
     def _back_up(self, path: Path, target: Path) -> None:
         """Keep a copy, or raise StoreError; what is left of a copy that was not made goes."""
         what = f"the database {self.url} is of an earlier version and has to be upgraded"
-        if _is_for_reading(path):
+        if is_for_reading(path):
             raise StoreError(
                 f"{what}, but it or its folder is read-only",
                 hint="Once a user who may write there has opened it, it can be read again.",
@@ -125,7 +120,7 @@ class Database:
         """Go on in the file that bears the name now, if any does: SQLite writes on into one that
         was deleted or replaced, or whose disk went, and all that a service scored since was lost.
         """
-        if self._file is None or self._file == (now := _identity(self.path)):
+        if self._file is None or self._file == (now := identity(self.path)):
             return
         self._engine.dispose()
         if now is None:
@@ -176,7 +171,7 @@ class Database:
     def _read(self) -> Iterator[sa.Connection]:
         self._stay_with_the_file()
         try:
-            with self._engine.connect().execution_options(**{_READING: True}) as connection:
+            with self._engine.connect().execution_options(**{READING: True}) as connection:
                 yield connection
         except sa.exc.DatabaseError as error:
             raise StoreError(
@@ -236,59 +231,6 @@ def _upgrade(connection: sa.Connection) -> None:
 
 def _is_file(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
-
-
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Device and inode of a file; None: it is not there."""
-    try:
-        info = os.stat(path) if path is not None else None
-    except OSError:
-        return None
-    return None if info is None else (info.st_dev, info.st_ino)
-
-
-def _is_for_reading(path: Path) -> bool:
-    """Whether a database is there that we may not write to: a monitoring user asks for `status`."""
-    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing, not even beside the file where nobody else has it open."""
-    is_open = path.with_name(f"{path.name}-shm").exists()
-    how = "mode=ro" if is_open else "immutable=1"
-    return sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?{how}", uri=True, check_same_thread=False
-    )
-
-
-def _set_up_sqlite(engine: sa.Engine, busy_timeout_s: float) -> None:
-    @sa.event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _: Any) -> None:
-        # Transactions are begun below by hand: the driver's own begin is lazy, and two processes
-        # could then both read a job as free before either writes.
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
-        _to_wal(connection, busy_timeout_s)
-        for pragma in ("foreign_keys=ON", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def on_begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get(_READING)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _to_wal(connection: Any, busy_timeout_s: float) -> None:
-    """Switch to write-ahead logging, which SQLite refuses at once while another does the same."""
-    until = time.monotonic() + busy_timeout_s
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(_RETRY_S)
 
 
 def _is_readonly(error: Exception) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from aqs_batch.errors import RefusedRow, SettingsError, StoreError
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Provenance, Status, TileScores
 from aqs_batch.settings import AnalysisSettings
-from aqs_batch.store import Analysis, JobStatus, RunFile, RunKind, Store, database
+from aqs_batch.store import Analysis, JobStatus, RunFile, RunKind, Store, sqlite_file
 from bench.standin import analysis_of
 
 KEY = "settings"
@@ -252,7 +254,7 @@ def test_a_database_that_may_not_be_written_to_is_read(
     whole = Store(url)
     whole.enqueue("print", "key", Path("/a.mp4"), force=False)
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(database.os, "access", lambda path, how: False)
+    monkeypatch.setattr(sqlite_file.os, "access", lambda path, how: False)
     for _ in range(2):  # while another has it open, and when nobody has
         reading = Store(url)
         assert reading.job_counts()["queued"] == 1
@@ -262,6 +264,26 @@ def test_a_database_that_may_not_be_written_to_is_read(
         reading.close()
         assert [p for p in sorted(tmp_path.iterdir()) if p not in before] == []
         whole.close()
+
+
+@pytest.mark.parametrize("is_read_only", [False, True])
+@pytest.mark.parametrize("table", ["bookmarks", "alembic_version"])
+def test_a_database_of_another_program_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, is_read_only: bool
+) -> None:
+    """Our tables had been put among its own, and its log was of another kind from then on."""
+    theirs = tmp_path / "theirs.db"
+    with contextlib.closing(sqlite3.connect(theirs)) as connection:
+        connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
+        connection.execute(f"INSERT INTO {table} VALUES ('1f2e3d')")
+        connection.commit()
+    before = theirs.read_bytes()
+    if is_read_only:
+        monkeypatch.setattr(sqlite_file.os, "access", lambda path, how: False)
+    with pytest.raises(SettingsError, match="of another program"):
+        Store(f"sqlite:///{theirs}")
+    assert theirs.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [theirs]
 
 
 def test_a_database_that_went_with_its_folder_is_told_and_gone_on_with(tmp_path: Path) -> None:
