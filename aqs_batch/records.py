@@ -316,3 +316,4 @@ class RunRecord:
     counts: Mapping[str, int]
     settings: Mapping[str, Any]
     earlier: tuple[str, ...] = ()  # what audit nights had found that were cut off, in words
+    kind: str = "run"  # or "watch", or "audit"

@@ -150,7 +150,8 @@ def _standing(store: Store, run: RunRow, thresholds: Thresholds) -> Iterator[Out
             continue
         name = f"{called[place.folder]}{place.file}"
         analysis = store.analysis(place.fingerprint, place.settings_key)
-        before = place.previous_fingerprint
+        # Of a change before this service began the earlier one told: it had been told for good.
+        before = place.previous_fingerprint if status is not Status.UNCHANGED else ""
         previous_aqs = store.aqs(before, place.settings_key) if before else None
         if status is Status.FAILED or analysis is None:
             job = store.job(place.fingerprint, place.settings_key)
@@ -210,7 +211,7 @@ def run_record(store: Store, run: RunRow, waiting: int = 0) -> RunRecord:
     earlier = worst_first(store.inherited(run.id))
     return RunRecord(
         run.id, run.started_at, run.finished_at, shown_dir, run.command, counts, run.settings,
-        tuple(one.words for one in earlier),
+        tuple(one.words for one in earlier), run.kind.value,
     )  # fmt: skip
 
 

@@ -687,6 +687,28 @@ def test_what_was_scored_before_a_service_began_is_known_to_its_report(house: Ho
     assert "<dt>New</dt><dd>1</dd>" in (house.out / "index.html").read_text()
 
 
+def test_a_change_is_told_by_the_service_that_saw_it(house: House) -> None:
+    """A file had been "Worse" than one replaced a year ago, in the reports of every later service,
+    and all that was "since the last run".
+    """
+
+    def process(path: Path, print_: str, progress: Callable[[int, int], None]) -> object:
+        return replace(StandIn()(path, print_, progress), created_at=iso(house.clock.now()))
+
+    house.process = process
+    house.more["output__export"] = ["json", "html"]
+    told = []
+    for content in (b"one", b"two", b"two"):
+        (house.inbox / "a.mp4").write_bytes(content)
+        house.run()
+        (video,) = json.loads((house.out / "results.json").read_text())["videos"]
+        told.append(video["previous_aqs"] is not None)
+        house.clock.advance(3600.0)
+    assert told == [False, True, False]
+    index = (house.out / "index.html").read_text()
+    assert "Since the service began" in index and "last run" not in index
+
+
 def test_until_begins_no_new_job(house: House) -> None:
     for number in range(3):
         (house.inbox / f"{number}.mp4").write_bytes(b"x" * (number + 1))

@@ -219,10 +219,7 @@ def _formula(score: Score, alpha: float | None) -> str:
 def _change(aqs: float, before: float | None) -> str:
     if before is None:
         return ""
-    then = aqs_words(before)
-    return (
-        f"{change_words(aqs - before)} since the last run, when this file's content scored {then}"
-    )
+    return f"{change_words(aqs - before)} against {aqs_words(before)}, this file's score before"
 
 
 def _video_facts(video: Video) -> tuple[tuple[str, str], ...]:

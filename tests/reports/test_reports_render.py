@@ -521,7 +521,7 @@ def test_an_earlier_score_is_shown_as_it_was_then(
     outcome = replace(outcome, previous_aqs=0.696187)
     index = Page(render(tmp_path, [outcome], run))
     assert "0.69 →" in index.text("td") and "0.70" not in index.text("td")
-    assert "content scored 0.69" in Page(video_path(tmp_path, outcome)).text("p")
+    assert "against 0.69" in Page(video_path(tmp_path, outcome)).text("p")
 
 
 def test_what_the_table_shows_is_explained_beside_it(
@@ -564,7 +564,7 @@ def test_what_counts_as_the_same_is_not_shown_as_a_change(
         index = Page(render(tmp_path, [found], run))
         rows = index.source[index.source.index('<table id="table"') :]
         assert f'<td class="num">{shown}</td>' in rows
-        assert f"{shown} since the last run" in Page(video_path(tmp_path, found)).text("p")
+        assert f"{shown} against " in Page(video_path(tmp_path, found)).text("p")
 
 
 def test_what_waits_is_not_said_to_need_a_command(
