@@ -52,7 +52,7 @@ def aqs_timeline(sequences: Sequence[SequenceScore], duration_s: float, aqs_p5: 
     columns = _columns(sequences, end_s)
     alerts = _alerts(columns)
     height = _TOP + _PLOT_HEIGHT + _LANE_HEIGHT + 30
-    parts = [*_bands(), *_time_axis(end_s, _TOP, _TOP + _PLOT_HEIGHT + _LANE_HEIGHT)]
+    parts = [*_bands(), *time_axis(end_s, _TOP, _TOP + _PLOT_HEIGHT + _LANE_HEIGHT)]
     parts += _scene_lines(sequences, end_s)
     parts += _curve(columns, end_s)
     parts.append(svg.line(LEFT, _y(aqs_p5), WIDTH - RIGHT, _y(aqs_p5), "p5"))
@@ -103,7 +103,7 @@ def artifact_heat_map(sequences: Sequence[SequenceScore], duration_s: float) -> 
         parts.append(svg.text(WIDTH - RIGHT + 10, top + 13.5, decimal(value), "num"))
         boxes += _row_cells([column.peaks[index] for column in columns], spans, top)
     parts.append(f'<g class="through">{svg.cells(boxes)}</g>')
-    parts += _time_axis(end_s, bottom, bottom)
+    parts += time_axis(end_s, bottom, bottom)
     strongest = max(peaks, key=lambda pair: pair[0], default=(0.0, Artifact.BLOCKING))
     description = (
         "Severity of ten artifacts over time; "
@@ -172,7 +172,8 @@ def _bands() -> list[str]:
     return [*parts, svg.text(LEFT - 8, _y(1.0) + 4, "1.00", "end num")]
 
 
-def _time_axis(end_s: float, top: float, bottom: float) -> list[str]:
+def time_axis(end_s: float, top: float, bottom: float) -> list[str]:
+    """Times along the foot of a chart, with lines up to `top`, in the columns of `WIDTH`."""
     parts = [svg.line(LEFT, bottom, WIDTH - RIGHT, bottom, "axis")]
     for tick in svg.time_ticks(end_s):
         x = _x(tick, end_s)

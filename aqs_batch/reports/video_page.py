@@ -111,7 +111,7 @@ def video_page(outcome: Outcome, settings: Mapping[str, Any]) -> VideoPage:
         encodes=tuple(sorted(outcome.encodes, key=lambda rung: rung.crf)),
         curve=rd_curve(outcome.encodes),
         curve_letters=letters(outcome.encodes),
-        strips=strips(outcome.encodes),
+        strips=strips(outcome.encodes, video),
         worst_frames=worst_pictures(outcome.encodes),
         video_facts=_video_facts(video) if video else (),
         streams=video.streams if video else (),

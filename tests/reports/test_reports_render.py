@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aqs_batch.records import (
+    FULL,
     RE_ENCODE,
     Artifact,
     Fraction,
@@ -24,11 +25,13 @@ from aqs_batch.records import (
     Rung,
     RunRecord,
     Status,
+    Video,
     WorstFrame,
 )
 from aqs_batch.reports.explanations import EXPLANATIONS, label
 from aqs_batch.reports.names import page_name, visible_name
 from aqs_batch.reports.render import render, render_index
+from aqs_batch.reports.rung_frames import strips
 from aqs_batch.reports.summary import WORST_MOMENTS, row_of
 from aqs_batch.reports.video_page import video_page
 from aqs_batch.wording import video_time
@@ -305,6 +308,22 @@ def test_the_rung_to_take_is_among_those_shown_frame_by_frame(
     words = Page(video_path(tmp_path, outcome)).text()
     assert "VMAF frame by frame, 8 of 16 encodes" in words
     assert f"aq-mode=3 at CRF {tuned[3].crf:g}" in words
+
+
+def test_a_strip_of_vmaf_says_when_where_its_frames_are_evenly_spread(
+    build: Callable[..., Outcome], rungs: tuple[Rung, ...]
+) -> None:
+    """That an encode is bad somewhere had been seen, but not at what time to look at it."""
+    rung = replace(rungs[0], plan=FULL, frames=100, strip=(90.0, 95.0))
+    video = replace(build().video, frame_rate=Fraction(25, 1), variable_frame_rate=False)
+
+    def times(rung: Rung, video: Video) -> list[str]:
+        ((_, drawing),) = strips([rung], video)
+        return re.findall(r">(\d:\d\d)<", drawing)
+
+    assert times(rung, video) == ["0:00", "0:01", "0:02", "0:03", "0:04"]
+    assert times(replace(rung, plan="12 x 5.0 s of 600.0 s"), video) == []
+    assert times(rung, replace(video, variable_frame_rate=True)) == []
 
 
 def test_what_fails_in_every_run_is_no_change_since_the_last(
