@@ -53,6 +53,7 @@ class RunRow:
     settings: Mapping[str, Any]
     kind: RunKind
     files: int | None  # that it is to come to; None: not known
+    worker: str = ""  # its process
 
 
 class Runs(Database):

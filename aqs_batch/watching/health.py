@@ -111,7 +111,7 @@ def check(output_dir: Path, now_s: float, most_s: float) -> list[str]:
     beats = [_beat(file) for file in files]
     if len(beats) > 1:  # one that was stopped on purpose is no matter while another goes on
         beats = [beat for beat in beats if beat.state != State.STOPPED] or beats[:1]
-    found = [beat.wrong(now_s, most_s) for beat in beats]
+    found = [beat.wrong(now_s, most_s, is_one_of_many=len(files) > 1) for beat in beats]
     quarantined = max(beat.quarantined for beat in beats)
     if quarantined:
         found.append(f"{quarantined} quarantined (see `aqs-batch status`)")
@@ -130,8 +130,11 @@ class _Beat:
     quarantined: int = 0
     unread: str = ""
 
-    def wrong(self, now_s: float, most_s: float) -> str:
-        """What is wrong with its service, or nothing."""
+    def wrong(self, now_s: float, most_s: float, *, is_one_of_many: bool) -> str:
+        """What is wrong with its service, or nothing; of many, one may have been killed for good.
+
+        Nothing but its file tells of that one then, and it would be told for ever.
+        """
         who = "the service" if self.file.name == HEARTBEAT_FILE else f"that of {self.file.name}"
         if self.unread:
             return f"no heartbeat in {self.file} ({self.unread})"
@@ -140,7 +143,8 @@ class _Beat:
         if now_s - self.at_s < -most_s:  # or a dead one had been well until then
             return f"{who} was last heard of at {self.at}, which is yet to come: was the clock set?"
         if now_s - self.at_s > most_s:
-            return f"{who} was last heard of {now_s - self.at_s:.0f} s ago, {self.state}"
+            end = f" (if it is not to come back, delete {self.file})" if is_one_of_many else ""
+            return f"{who} was last heard of {now_s - self.at_s:.0f} s ago, {self.state}{end}"
         if self.state == State.WAITING:
             return f"{who} waits for its database or disk{self.why and ': '}{self.why}"
         return ""

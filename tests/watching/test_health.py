@@ -105,7 +105,8 @@ def test_two_services_of_one_folder_have_a_heartbeat_each(tmp_path: Path) -> Non
         assert other.stdout is not None and other.stdout.readline() == "beaten\n"
         beat(tmp_path, now=1600.0)
         (wrong,) = health.check(tmp_path, 1601.0, 300.0)
-        assert wrong == "the service was last heard of 601 s ago, working"
+        remedy = f" (if it is not to come back, delete {tmp_path / 'heartbeat.json'})"
+        assert wrong == f"the service was last heard of 601 s ago, working{remedy}"
         beat(tmp_path, now=1600.0, state="stopped")
         assert health.check(tmp_path, 1001.0, 300.0) == []  # the other goes on
         other.kill()
