@@ -128,6 +128,29 @@ def test_status_says_where_an_unreadable_file_is(tmp_path: Path) -> None:
     assert "results: 0 analyses, 0 sequences" in said and " UTC" in said
 
 
+BEGUN = """
+import sys
+from aqs_batch.identity import own_name
+from aqs_batch.store import Store
+Store(sys.argv[1]).start_run("2026-01-01T00:00:00+00:00", "/in", "", {}, worker=own_name())
+print("begun", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_status_tells_a_run_that_goes_on_from_one_that_was_cut_off(tmp_path: Path) -> None:
+    """Both were "not finished", and nothing in --json told them apart."""
+    url = f"sqlite:///{tmp_path}/out/aqs.db"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", BEGUN, url], text=True, **pipes) as run:
+        assert run.stdout is not None and run.stdout.readline() == "begun\n"
+        assert "UTC, goes on" in aqs("status", "--output_dir", "out", cwd=tmp_path).stdout
+        run.kill()
+    assert "UTC, was cut off" in aqs("status", "--output_dir", "out", cwd=tmp_path).stdout
+    told = json.loads(aqs("status", "--json", "--output_dir", "out", cwd=tmp_path).stdout)
+    assert told["last_run"]["finished_at"] == "" and told["last_run"]["goes_on"] is False
+
+
 def test_a_threshold_of_a_later_report_stands_in_it(clip: Path, tmp_path: Path) -> None:
     aqs("run", "in", "--output_dir", "out", cwd=tmp_path)
     aqs("report", "--output_dir", "out", "--threshold", "0.01", cwd=tmp_path)

@@ -70,7 +70,8 @@ def _show(store: Store, *, as_json: bool) -> None:
     analyses = count(rows["analyses"], "analysis", "analyses")
     click.echo(f"results: {analyses}, {count(rows['sequences'], 'sequence')}")
     if last is not None:
-        state = f"finished {moment(last.finished_at)}" if last.finished_at else "not finished"
+        ends = {True: "goes on", False: "was cut off", None: "not finished"}
+        state = f"finished {moment(last.finished_at)}" if last.finished_at else ends[_goes_on(last)]
         click.echo(f"last run: {last.id}, started {moment(last.started_at)}, {state}")
     queued = [job for job in jobs if job.status is JobStatus.QUEUED]
     queued.sort(key=lambda job: not job.reason)  # what went wrong before and is tried again
@@ -82,6 +83,15 @@ def _show(store: Store, *, as_json: bool) -> None:
         click.echo(f"  {line}")
     if len(queued) > QUEUED_SHOWN:
         click.echo(f"  queued  and {len(queued) - QUEUED_SHOWN:,} more; --json lists them all")
+
+
+def _goes_on(run: RunRow) -> bool | None:
+    """Whether a run's process is at it yet; None: it ran elsewhere, and may."""
+    from aqs_batch.identity import is_at_work, is_gone
+
+    if run.finished_at or is_gone(run.worker):
+        return False
+    return is_at_work(run.worker) or None
 
 
 def _line(job: Job) -> str:
@@ -105,7 +115,12 @@ def _as_json(
         "rows": store.counts(),
         "last_run": None
         if last is None
-        else {"id": last.id, "started_at": last.started_at, "finished_at": last.finished_at},
+        else {
+            "id": last.id,
+            "started_at": last.started_at,
+            "finished_at": last.finished_at,
+            "goes_on": _goes_on(last),
+        },
         "open": [
             {
                 "file": shown(str(job.path)),

@@ -186,4 +186,5 @@ def _run(row: Any) -> RunRow:
         row.settings,
         RunKind(row.kind),
         row.files,
+        row.worker,
     )
