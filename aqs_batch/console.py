@@ -151,10 +151,9 @@ def describe(event: Event) -> str:
         place = f"[{facts['number']}/{facts['of']}] "
     name = shown(event.file)
     if event.kind is EventKind.FOUND:
-        why = "there is none, or none whose ending is in [run] extensions"
-        return f"{count(facts['files'], 'file')} to look at" + (
-            "" if facts["files"] else f": {why}"
-        )
+        why = ": there is none, or none whose ending is in [run] extensions, or they are links"
+        end = "" if facts["files"] else f"{why} (followed with [run] follow_symlinks alone)"
+        return f"{count(facts['files'], 'file')} to look at{end}"
     if event.kind is EventKind.CONVERTING:
         return "the network is converted for this machine first, once: half a minute or more"
     if event.kind is EventKind.WAITING:
