@@ -58,6 +58,34 @@ def test_the_ends_are_attained(aggregation: Aggregation) -> None:
     assert value(0.0, [1.0] * 10, [1.0] * 10, s) == pytest.approx(0.0)
 
 
+# The design's table, in Artifact order.
+PENALTIES = (1.2, 1.2, 1.8, 1.7, 1.3, 2.0, 1.3, 1.4, 1.5, 1.6)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_each_artifact_weighs_what_the_design_says(number: int) -> None:
+    """Two penalties that were swapped, or an alpha of 0.4, had passed every law above."""
+    alone = [float(n == number) for n in range(10)]
+    impact = PENALTIES[number] * 0.5 * 0.4
+    found = value(0.8, [p * 0.5 for p in alone], [i * 0.4 for i in alone], AnalysisSettings())
+    assert found == pytest.approx(0.6 * 0.8 + 0.4 * (1 - impact))
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "damage"),
+    [
+        ("noisy_or", 1 - 0.7 * 0.64),  # impacts of 0.3 and 0.36, and eight of nothing
+        ("max", 0.36),
+        ("rms", ((0.3**2 + 0.36**2) / 10) ** 0.5),
+        ("mean", 0.066),
+    ],
+)
+def test_impacts_are_combined_as_the_setting_says(aggregation: Aggregation, damage: float) -> None:
+    probability, intensity = [0.5, 0.0, 0.25, *[0.0] * 7], [0.5, 1.0, 0.8, *[0.0] * 7]
+    s = AnalysisSettings(aggregation=aggregation)
+    assert artifact_component(probability, intensity, s) == pytest.approx(damage)
+
+
 def test_every_level_is_reachable() -> None:
     s = AnalysisSettings()
     reached = {QualityLevel.of(value(q / 20, [0.0] * 10, [0.0] * 10, s)) for q in range(21)}
@@ -86,6 +114,25 @@ def test_a_video_is_the_mean_of_its_sequences_beside_its_worst_moments() -> None
     assert blocking.worst_t_s == 4.0
     assert score.detected == (Artifact.BLOCKING,)
     assert score_video([good, bad], (0.5, *[0.9] * 9)).detected == ()
+
+
+def test_every_figure_is_a_mean_and_each_artifact_has_its_own_threshold() -> None:
+    s = AnalysisSettings()
+    rising, falling = tuple(n / 20 for n in range(10)), tuple(0.9 - n / 20 for n in range(10))
+    unlike = [TileScores(0, 0, 0.4, rising, falling), TileScores(0, 0, 0.8, falling, falling)]
+    both, alone = score_sequence(0.0, unlike, s), score_sequence(1.0, unlike[:1], s)
+    damages = [artifact_component(t.probability, t.intensity, s) for t in unlike]
+    assert both.artifact_component == pytest.approx(sum(damages) / 2)
+    assert both.probability == pytest.approx([0.45] * 10)
+    assert both.intensity == pytest.approx(falling)
+    score = score_video([both, alone], rising)
+    assert score.quality_component == pytest.approx((0.6 + 0.4) / 2)
+    assert score.artifact_component == pytest.approx((sum(damages) / 2 + damages[0]) / 2)
+    details = [score.artifacts[artifact] for artifact in Artifact]
+    assert [d.probability for d in details] == pytest.approx([(0.45 + p) / 2 for p in rising])
+    assert [d.intensity for d in details] == pytest.approx(falling)
+    assert tuple(d.threshold for d in details) == rising
+    assert score.detected == tuple(Artifact)[:9]  # the last one's mean is its threshold
 
 
 def test_a_sequence_is_the_mean_of_its_tiles() -> None:

@@ -42,6 +42,13 @@ def test_ladders_that_overlap_by_less_than_half_give_no_number() -> None:
     assert bd_rate(ladder(0.5), ladder(lift=-9)) > 0
     with pytest.raises(Incomparable, match=r"share only 9\.0 of 19\.0 vmaf"):
         bd_rate(ladder(0.5), ladder(lift=-10))
+    narrow = [  # all of it is shared, and less than half of the other
+        replace(ladder()[0], kbps=kbps, vmaf=Vmaf(score, score, score, score))
+        for kbps, score in ((3000, 92), (2000, 90), (1500, 88), (1000, 86))
+    ]
+    for pair in ((narrow, ladder()), (ladder(), narrow)):
+        with pytest.raises(Incomparable, match=r"share only 6\.0 of 19\.0 vmaf"):
+            bd_rate(*pair)
 
 
 def test_ladders_are_told_apart_by_all_but_their_crf() -> None:
@@ -81,8 +88,11 @@ def test_the_hull_leaves_out_what_a_mixture_beats() -> None:
     rungs = ladder()
     beaten = replace(rungs[2], kbps=3900.0)
     assert hull([rungs[0], rungs[1], beaten, rungs[3]]) == [rungs[3], rungs[1], rungs[0]]
-    worse = replace(rungs[0], kbps=9000.0, vmaf=rungs[1].vmaf)  # more bits for less
-    assert hull([worse, *rungs]) == rungs[::-1]
+    for vmaf in (rungs[1].vmaf, rungs[0].vmaf):  # more bits for less, or for no more
+        worse = replace(rungs[0], kbps=9000.0, vmaf=vmaf)
+        assert hull([worse, *rungs]) == rungs[::-1]
+    worse = replace(rungs[1], vmaf=rungs[2].vmaf)  # less for as many bits
+    assert hull([worse, *rungs]) == hull([*rungs, worse]) == rungs[::-1]
     unmeasured = replace(rungs[1], vmaf=None)
     assert unmeasured not in hull([rungs[0], unmeasured])
 

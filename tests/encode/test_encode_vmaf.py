@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -86,6 +87,21 @@ def test_our_figures_are_those_of_a_hand_written_command(
     assert pooled.min == pytest.approx(hand["min"], abs=0.05)
     assert frames.vmaf["vmaf_neg"].mean() <= frames.vmaf["vmaf"].mean()
     assert len(frames.xpsnr) == len(source.frame_times_s) == 30
+    stats = tmp_path / "xpsnr.log"
+    clock = "settb=AVTB,setpts=N/25/TB"
+    graph = f"[0:v]{clock}[d];[1:v]{clock}[r];[d][r]xpsnr={stats}"
+    argv = [*argv[: argv.index("-lavfi") + 1], graph, "-f", "null", "-"]
+    assert ffmpeg.run(argv, timeout_s=120).returncode == 0
+    lines = re.findall(r"y: *(\S+) .*u: *(\S+) .*v: *(\S+)", stats.read_text())
+    by_hand = [(6 * float(y) + float(u) + float(v)) / 8 for y, u, v in lines[:30]]
+    assert frames.xpsnr.tolist() == pytest.approx(by_hand, abs=0.01)
+
+
+def test_what_does_not_differ_has_a_figure_too(source: Video, ffmpeg_path: str) -> None:
+    """The XPSNR of equal frames is infinite, which no log can hold."""
+    frames = vmaf.measure(*pair.foreign(source, source), measuring(ffmpeg_path, source))
+    assert frames.xpsnr.tolist() == [vmaf.XPSNR_MOST_DB] * 30
+    assert frames.vmaf["vmaf"].min() > 90
 
 
 def test_swapped_sides_give_another_figure(source: Video, encoded: Path, ffmpeg_path: str) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import shutil
 import stat
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aqs_batch import ffmpeg
 from aqs_batch.clock import SystemClock, iso
@@ -93,7 +97,9 @@ def test_a_ladder_is_measured_and_one_rung_recommended(film: Path, tmp_path: Pat
     order = order_for(
         film, asked(tmp_path), progress=lambda done, of, what: seen.append((done, of))
     )
+    began = time.monotonic()
     rungs = [stored.rung for stored in encoding.encode(order).rungs]
+    spent_s = time.monotonic() - began
     assert [rung.crf for rung in rungs] == [24, 34]
     assert rungs[0].vmaf and rungs[1].vmaf and rungs[0].vmaf_neg
     assert rungs[0].vmaf.mean > rungs[1].vmaf.mean > 30
@@ -108,26 +114,39 @@ def test_a_ladder_is_measured_and_one_rung_recommended(film: Path, tmp_path: Pat
     log = json.loads(gzip.decompress((tmp_path / "out" / best.vmaf_log).read_bytes()))
     assert len(log["vmaf"]) == len(log["vmaf_neg"]) == len(log["xpsnr"]) == 30
     assert log["models"]["vmaf"] == "vmaf_v0.6.1"
+    told = best.vmaf.mean, best.vmaf_neg.mean, best.xpsnr
+    means = [sum(log[name]) / 30 for name in ("vmaf", "vmaf_neg", "xpsnr")]
+    assert told == pytest.approx(means, abs=1e-3)
+    assert 60 / best.encode_fps < spent_s  # both rungs' frames, in less time than all of it
     assert all(done <= of for done, of in seen)
     assert seen[-1][0] == seen[-1][1]
     assert not leftovers(tmp_path)
 
 
 def test_samples_are_told_as_such(film: Path, tmp_path: Path) -> None:
-    settings = asked(tmp_path, samples=2, sample_s=0.2, crf=(30,))
+    # Keyframes alone: a third of the frames has about a third of the bytes.
+    alike = {"crf": (30,), "params": "keyint=1"}
+    settings = asked(tmp_path, samples=2, sample_s=0.17, **alike)
     (stored,) = encoding.encode(order_for(film, settings)).rungs
     assert stored.rung.plan == "2 x 0.2 s of 1.2 s"
     assert stored.rung.frames == 10
     assert stored.rung.size_bytes == pytest.approx(stored.rung.kbps * 1.2 * 1000 / 8, abs=1)
     log = json.loads(gzip.decompress((tmp_path / "out" / stored.rung.vmaf_log).read_bytes()))
     assert log["t_s"] == pytest.approx([number / 25 for number in log["frame"]])
-    assert log["frame"][0] < 15 <= log["frame"][5]  # one sample of each half
-    whole = encoding.encode(order_for(film, asked(tmp_path, keep="all", crf=(30,)))).rungs[0]
+    assert 0 < log["frame"][0] < 15 <= log["frame"][5]  # one sample of each half
+    assert stored.rung.worst
+    for shown in stored.rung.worst:  # the frame of the encode beside the same one of the source
+        picture = np.asarray(Image.open(io.BytesIO(shown.picture)).convert("L"), np.float32)
+        half = (picture.shape[1] - 4) // 2
+        assert np.abs(picture[:, :half] - picture[:, -half:]).mean() < 8
+    whole = encoding.encode(order_for(film, asked(tmp_path, keep="all", **alike))).rungs[0]
     assert whole.rung.plan == "full"
     assert whole.key != stored.key
     assert stored.rung.vmaf.mean == pytest.approx(whole.rung.vmaf.mean, abs=4)
     made, source = (inventory.take(p).picture for p in (Path(whole.rung.output), film))
     assert whole.rung.size_bytes == made.size_bytes
+    assert stored.rung.size_bytes == pytest.approx(made.size_bytes, rel=0.2)
+    assert stored.rung.ratio == pytest.approx(whole.rung.ratio, rel=0.2)
     assert whole.rung.kbps == pytest.approx(made.size_bytes * 8 / 1000 / 1.2)
     assert whole.rung.ratio == pytest.approx(made.size_bytes / source.size_bytes)
 

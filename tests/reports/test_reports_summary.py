@@ -126,6 +126,8 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
             [
                 with_aqs(outcome, 0.9),
                 with_aqs(outcome, 0.9, previous_aqs=0.6),
+                with_aqs(outcome, 0.8, previous_aqs=0.7),
+                with_aqs(outcome, 0.803, previous_aqs=0.8),
                 with_aqs(outcome, 0.4, previous_aqs=0.8),
                 with_aqs(outcome, 0.3, previous_aqs=0.4),
                 with_aqs(outcome, 0.8, previous_aqs=0.803),
@@ -134,12 +136,13 @@ def test_what_changed_since_the_last_run(outcome: Outcome, failure: Outcome) -> 
             ],
         )
     )
-    assert (found.new, found.improved, found.worse, found.same) == (1, 1, 2, 1)
-    assert (found.unchanged, found.failed, found.files) == (1, 1, 7)
+    assert (found.new, found.improved, found.worse, found.same) == (1, 2, 2, 2)
+    assert (found.unchanged, found.failed, found.files) == (1, 1, 9)
     assert outcome.video is not None
-    assert found.duration_s == 6 * outcome.video.duration_s
-    assert found.size_bytes == 6 * outcome.video.size_bytes
+    assert found.duration_s == 8 * outcome.video.duration_s
+    assert found.size_bytes == 8 * outcome.video.size_bytes
     assert [round(row.delta or 0, 2) for row in found.worsened] == [-0.4, -0.1]
+    assert [round(row.delta or 0, 2) for row in found.bettered] == [0.3, 0.1]
 
 
 def test_an_earlier_content_that_was_put_back_is_a_change(outcome: Outcome) -> None:

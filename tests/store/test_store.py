@@ -161,6 +161,20 @@ def test_a_failed_job_is_tried_again_by_the_next_run(store: Store) -> None:
     assert queued(store).status is JobStatus.QUEUED
 
 
+def test_jobs_are_counted_and_waited_for_by_their_settings_and_state(store: Store) -> None:
+    for print_, key in (("a", KEY), ("b", KEY), ("c", KEY), ("a", "encode-1"), ("a", "encode-2")):
+        store.enqueue(print_, key, Path("/x.mp4"), force=False)
+    ended = store.claim_next(KEY, "w", 0.0, LEASE_S)
+    assert ended is not None and store.claim_next(KEY, "w", 0.0, LEASE_S) is not None
+    store.fail(ended, "no picture", "")
+    assert store.waiting(KEY) == {"b", "c"}
+    found = {status: number for status, number in store.job_counts(KEY).items() if number}
+    assert found == {"queued": 1, "running": 1, "failed": 1}
+    assert sum(store.job_counts().values()) == 5
+    newest = store.newest_job("a", "encode-")
+    assert newest is not None and newest.settings_key == "encode-2"
+
+
 def test_names_that_are_not_utf8_are_kept(store: Store) -> None:
     run = store.start_run("now", "in\udcff", "aqs-batch run in\udcff", {})
     store.record_file(run, RunFile("\udcff\udcfe.mp4", "", KEY, Status.FAILED, "why", "hint"))
@@ -183,6 +197,9 @@ def test_previous_aqs_is_of_the_same_name_and_settings(store: Store, analysis: A
     assert store.previous_aqs(second, entry) == 0.8
     assert store.previous_aqs(elsewhere, entry) is None  # another folder's file of that name
     store.record_file(second, entry)
+    assert store.previous_aqs(second, entry) == 0.8  # not its own, once that is noted
+    broken = store.start_run("3", "/here", "", {})  # of which there is no score to compare with
+    store.record_file(broken, RunFile("a.mp4", "unread", KEY, Status.FAILED))
     third = store.start_run("4", "/here", "", {})
     assert store.previous_aqs(third, entry) == 0.6  # of the runs before it the last
     assert store.previous_aqs(second, dataclasses.replace(entry, settings_key="x")) is None
