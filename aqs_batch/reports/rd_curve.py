@@ -155,20 +155,22 @@ def _scores(rung: Rung) -> tuple[float, float]:
 
 
 def _key(rung: Rung) -> tuple[str, ...]:
-    # A mean of whole frames and one of samples are not points of one curve.
-    plan = "" if rung.is_full else "sampled"
-    return rung.codec, rung.preset, rung.params, rung.preprocess or "", plan
+    # Means of other frames, or by another model, are not points of one curve.
+    plan = "" if rung.is_full else rung.plan
+    return rung.codec, rung.preset, rung.params, rung.preprocess or "", plan, rung.model
 
 
 def _told_apart(key: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> list[str]:
     """The parts of a curve's name that not all curves share; alone, its codec and preset."""
+    plans = {other[4] for other in keys} - {""}
+    plan = "sampled" if key[4] and len(plans) == 1 else key[4]
     if len(keys) == 1:
-        return [*key[:2], *(part for part in key[3:] if part)]
+        return [*key[:2], *(part for part in (key[3], plan) if part)]
     differ = [len({other[n] for other in keys}) > 1 for n in range(len(key))]
     filters = {other[3] for other in keys}
     if len(filters) == 2 and "" in filters:  # its name and version are in the table
-        key = (*key[:3], "preprocess" if key[3] else "plain", key[4])
-    key = (*key[:4], key[4] or "whole file")
+        key = (*key[:3], "preprocess" if key[3] else "plain", *key[4:])
+    key = (*key[:4], plan or "whole file", key[5])
     return [part for part, differs in zip(key, differ, strict=True) if differs and part] or [key[1]]
 
 

@@ -93,6 +93,9 @@ def test_long_videos_are_bucketed_without_losing_the_worst() -> None:
     assert len(drawing) < 20_000
     assert "20:34: AQS 0.10, Very Poor" in drawing
     assert "lowest 0.10" in drawing
+    sequences = flat(values)
+    sequences[1234] = replace(flat([0.1], severity=0.7)[0], t_s=1234.0)
+    assert "Blocking: peaks at 0.70 near 20:" in artifact_heat_map(sequences, 2000.0)
 
 
 def test_the_heat_map_labels_rows_and_peaks() -> None:
@@ -120,6 +123,8 @@ def test_the_frame_map_finds_the_bad_corner() -> None:
     found = quality_map(sequences, 1920, 1080)
     assert "bottom right" in found.words
     assert coverage(sequences, 1920, 1080) == 1.0
+    one = [replace(sequences[0], tiles=tiles[44:45])]
+    assert coverage(one, 1920, 1080) == pytest.approx(224 * 224 / (1920 * 1080), rel=0.3)
     box = [float(part) for part in (parsed(found.drawing).get("viewBox") or "").split()]
     assert box[2] / box[3] == pytest.approx(16 / 9, rel=0.05)
     portrait = [
@@ -210,6 +215,20 @@ def test_curves_are_named_by_what_tells_them_apart(rungs: tuple[Rung, ...]) -> N
         ((whole, sampled), {"VMAF whole file", "NEG whole file", "VMAF sampled", "NEG sampled"}),
     ):
         assert names <= {node.text for node in parsed(rd_curve(pair)).iter()}
+
+
+@pytest.mark.parametrize(
+    "other", [{"plan": "3 x 5.0 s of 600.0 s"}, {"model": "vmaf_v0.6.1, libvmaf 4, mean of frames"}]
+)
+def test_scores_of_other_frames_or_another_model_are_no_points_of_one_curve(
+    rungs: tuple[Rung, ...], other: dict[str, str]
+) -> None:
+    """One line had gone to and fro between samples of 12 places and of 3."""
+    first = [replace(rung, preprocess=None, plan="12 x 5.0 s of 600.0 s") for rung in rungs[:3]]
+    again = [replace(rung, **other) for rung in first]
+    root = parsed(rd_curve([*first, *again]))
+    assert len(classes(root, "vmaf")) == len(classes(root, "neg")) == 2
+    assert [name for _, name in letters([*first, *again])][1] == next(iter(other.values()))
 
 
 def test_more_ladders_than_hues_are_told_apart(rungs: tuple[Rung, ...]) -> None:
