@@ -25,6 +25,7 @@ from aqs_batch.encode import child, command, pair, plan, vmaf
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
+from aqs_batch.encode.target import Target
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.fingerprint import fingerprint
@@ -92,7 +93,7 @@ class Bench:
         )  # fmt: skip
 
     def encode_ours(self, crf: float) -> None:
-        target = command.Target(crf, self.folder / f"ours{crf:g}.mkv", "matroska")
+        target = Target(crf, self.folder / f"ours{crf:g}.mkv", "matroska")
         window = plan.whole(self.video).windows[0]
         child.run(
             command.encoder_argv(tool().path, self.video, window, self.recipe, [target]), "encoding"

@@ -9,6 +9,7 @@ from pathlib import Path
 from aqs_batch.encode import codec, frame_times, pixels
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import SEEK_MARGIN_S, WHOLE, Window
+from aqs_batch.encode.target import Cover, Target, place_of
 from aqs_batch.media.containers import SAFELY_ARGV, input_name
 from aqs_batch.records import Video
 
@@ -19,44 +20,6 @@ _BRANDS = ("major_brand", "minor_version", "compatible_brands")
 
 Filter = tuple[str, Mapping[str, object]]
 Filters = Sequence[Filter]
-
-
-@dataclass(frozen=True)
-class Cover:
-    """Cover art that lies in a file of its own, and what is said of it."""
-
-    path: Path
-    tags: Mapping[str, str]  # Matroska wants a file name and a MIME type
-
-
-@dataclass(frozen=True)
-class Along:
-    """What goes along with a picture: the indices of the source's streams that are copied beside
-    it, all in their old order, and the covers that come after them.
-    """
-
-    others: tuple[int, ...] = ()
-    dispositions: tuple[int, ...] = ()  # of the picture and the others in order, as libav's flags
-    titles: tuple[str, ...] = ()  # of the same, "" for none
-    covers: tuple[Cover, ...] = ()
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where one rung of a window goes: its CRF, the file, and what comes along.
-
-    A target with `along` None is the picture alone, without tags and chapters.
-    """
-
-    crf: float
-    path: Path
-    container: str  # ffmpeg's name of the muxer
-    along: Along | None = None
-
-    @property
-    def others(self) -> tuple[int, ...]:
-        """The source's streams that are copied beside the picture."""
-        return self.along.others if self.along else ()
 
 
 @dataclass(frozen=True)
@@ -235,11 +198,6 @@ def last_lasts(video: Video) -> list[str]:
     lasts_s, nearly_s = video.duration_s - since_s[-1], sum(since_s[-2:]) / 2
     is_last = f"gte((PTS-STARTPTS)*TB\\,{nearly_s:.6f})"
     return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=if({is_last}\\,{lasts_s:.6f}/TB\\,DURATION)"]
-
-
-def place_of(video: Video, along: Along | None) -> int:
-    """The index of the picture's stream in a target (see `Target`)."""
-    return sum(index < video.stream_index for index in along.others) if along else 0
 
 
 def tags_of_each(source: str, streams: Sequence[int]) -> list[str]:

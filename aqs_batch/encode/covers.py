@@ -11,9 +11,9 @@ from pathlib import Path
 
 from aqs_batch.encode import child, command
 from aqs_batch.encode.child import Tool
-from aqs_batch.encode.command import Cover
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
+from aqs_batch.encode.target import Cover
 from aqs_batch.media.containers import input_name
 
 # What Matroska's readers know for cover art, by ffmpeg's name: the MIME type, and a name for one

@@ -15,7 +15,6 @@ from typing import Protocol
 from aqs_batch.encode import codec, command
 from aqs_batch.encode.child import Tool, Watch, check
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Target
 from aqs_batch.encode.frame_times import noted_s
 from aqs_batch.encode.plan import Window
 from aqs_batch.encode.raw_frames import (
@@ -28,6 +27,7 @@ from aqs_batch.encode.raw_frames import (
     shown_as,
     stream_header,
 )
+from aqs_batch.encode.target import Target
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import RefusedMedia
 from aqs_batch.ffmpeg import Child, child

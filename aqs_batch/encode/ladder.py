@@ -17,10 +17,10 @@ from aqs_batch.encode import alignment, child, codec, command, inventory, pair, 
 from aqs_batch.encode.alignment import Alignment
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Along, Target
 from aqs_batch.encode.frame_log import FrameLog, joined
 from aqs_batch.encode.plan import Plan, Window
 from aqs_batch.encode.segments import SEGMENT_FRAMES, measure_in_parts
+from aqs_batch.encode.target import Along, Target, place_of
 from aqs_batch.encode.vmaf import Measuring
 from aqs_batch.encoders import FILTERED_FORMAT
 from aqs_batch.errors import EncodeError, reason_and_place
@@ -74,7 +74,7 @@ class Wanted:
     @property
     def place(self) -> int:
         """The index of the picture's stream in the encodes."""
-        return command.place_of(self.source, self.along)
+        return place_of(self.source, self.along)
 
     @property
     def path(self) -> Path:

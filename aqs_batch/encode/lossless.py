@@ -21,12 +21,12 @@ from aqs_batch.encode import (
 from aqs_batch.encode.admission import OPAQUE
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Cover
 from aqs_batch.encode.filtered import LumaFilter
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import RawFormat, input_options, shown_as
 from aqs_batch.encode.scratch import scratch
+from aqs_batch.encode.target import Cover
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import MediaError
 from aqs_batch.media.containers import input_name

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aqs_batch.encode import child, command, covers, cropping, inventory, siting, unread
 from aqs_batch.encode.child import Tool
-from aqs_batch.encode.command import Along
 from aqs_batch.encode.inventory import Inventory, Picture, Stream
+from aqs_batch.encode.target import Along
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.records import Check, Rung, Video

@@ -10,8 +10,9 @@ import pytest
 
 from aqs_batch.encode import choose, codec, command, trial
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Along, Piped, Target
+from aqs_batch.encode.command import Piped
 from aqs_batch.encode.plan import Window
+from aqs_batch.encode.target import Along, Target, place_of
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, SettingsError
 from aqs_batch.ffmpeg import find
@@ -55,7 +56,7 @@ def test_a_complete_target_keeps_the_order_of_the_streams(video: Video) -> None:
     assert sorted(w for w in argv if w.split(":")[0] == "-c") == ["-c:0", "-c:1", "-c:2", "-c:3"]
     assert after(argv, "-tag:2") == "hvc1"
     assert after(argv, "-map_chapters") == "0"
-    assert command.place_of(video, target.along) == 2
+    assert place_of(video, target.along) == 2
 
 
 def test_a_window_is_sought_between_frames_and_counted_out(video: Video) -> None:

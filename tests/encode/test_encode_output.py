@@ -17,6 +17,7 @@ from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.inventory import Stream
 from aqs_batch.encode.output import Draft
 from aqs_batch.encode.plan import WHOLE
+from aqs_batch.encode.target import Target, place_of
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError, RefusedMedia
 from aqs_batch.ingest.probe import probe
@@ -76,9 +77,9 @@ def reencode(source: Path, ffmpeg_path: str, folder: Path, recipe: Recipe = RECI
     path = folder / f"x{container.suffix}"
     taken = covers.take_out(Tool(ffmpeg_path), source, container.covers, folder)
     along = replace(container.along, covers=taken)
-    target = command.Target(30, path, container.name, along)
+    target = Target(30, path, container.name, along)
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
-    return Draft(path, command.place_of(video, along), held.picture.frames, video, held)
+    return Draft(path, place_of(video, along), held.picture.frames, video, held)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])

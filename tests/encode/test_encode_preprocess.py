@@ -22,11 +22,11 @@ from aqs_batch.config import load
 from aqs_batch.encode import child, command
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Target
 from aqs_batch.encode.filtered import LumaFilter, WindowEncoder
 from aqs_batch.encode.ladder import Encoder
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.encode.target import Target
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import RefusedMedia, SettingsError
 from aqs_batch.ingest.fingerprint import fingerprint

@@ -18,6 +18,7 @@ from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE, Window
 from aqs_batch.encode.segments import measure_in_parts
+from aqs_batch.encode.target import Target
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import EncodeError
 from aqs_batch.ingest.probe import probe
@@ -37,7 +38,7 @@ def encoded(source: Video, ffmpeg_path: str, tmp_path_factory) -> Path:
 
 
 def encode(video: Video, ffmpeg_path: str, folder: Path, window: Window = WHOLE) -> Path:
-    target = command.Target(32, folder / "rung.mkv", "matroska")
+    target = Target(32, folder / "rung.mkv", "matroska")
     child.run(command.encoder_argv(ffmpeg_path, video, window, RECIPE, [target]), "encoding")
     return target.path
 
@@ -129,7 +130,7 @@ def test_parts_of_an_mp4_begin_where_they_are_to(
     """At low rates a part began at the next keyframe: refused after all the work."""
     source = probe(make_clip("slow.mp4", seconds=9, rate=12, size="64x48"))
     recipe = Recipe(Codec.X265, "veryfast", "keyint=40:min-keyint=40")
-    target = command.Target(30, tmp_path / "rung.mp4", "mp4")
+    target = Target(30, tmp_path / "rung.mp4", "mp4")
     child.run(command.encoder_argv(ffmpeg_path, source, WHOLE, recipe, [target]), "encoding")
     sides = pair.own(target.path, 0, source, WHOLE, recipe)
     times = probe(target.path).frame_times_s, source.frame_times_s

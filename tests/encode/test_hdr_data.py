@@ -9,6 +9,7 @@ import pytest
 from aqs_batch.encode import child, command, inventory
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE
+from aqs_batch.encode.target import Along, Target
 from aqs_batch.encoders import Codec
 from aqs_batch.ingest.probe import probe
 from aqs_batch.records import Check
@@ -36,7 +37,7 @@ def test_values_that_changed_are_told(
     options = ("-vf", colours, "-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-preset", "ultrafast")
     source = make_clip("hdr10.mp4", seconds=0.4, options=(*options, "-x265-params", HDR10))
     path, muxer = tmp_path / f"x{suffix}", "mp4" if suffix == ".mp4" else "matroska"
-    target = command.Target(30, path, muxer, command.Along((), (1,)))
+    target = Target(30, path, muxer, Along((), (1,)))
     argv = command.encoder_argv(ffmpeg_path, probe(source), WHOLE, recipe, [target])
     child.run(argv, "encoding")
     checks = inventory.compare(inventory.take(source), inventory.take(path), 10)

@@ -18,10 +18,10 @@ from aqs_batch.cli import commands
 from aqs_batch.encode import inventory, lossless, plan
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
-from aqs_batch.encode.command import Target
 from aqs_batch.encode.filtered import WindowEncoder
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.encode.target import Target
 from aqs_batch.encoders import Codec
 from aqs_batch.errors import AqsError, EncodeError, MediaError, RefusedMedia
 from aqs_batch.ingest.probe import probe

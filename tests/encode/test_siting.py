@@ -14,6 +14,7 @@ from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.plan import WHOLE
 from aqs_batch.encode.raw_frames import Luma
+from aqs_batch.encode.target import Along, Target
 from aqs_batch.encoders import Codec
 from aqs_batch.ingest.probe import probe
 
@@ -44,7 +45,7 @@ def test_chroma_lies_where_it_lay_and_no_pixel_is_moved(
     video, recipe = siting.told(ffmpeg_path, unsaid), RECIPES[kind]
     assert video.chroma_location == expected
     path = tmp_path / "x.mkv"
-    target = command.Target(30, path, "matroska")
+    target = Target(30, path, "matroska")
     child.run(command.encoder_argv(ffmpeg_path, video, WHOLE, recipe, [target]), "encoding")
     made = probe(path)
     assert siting.told(ffmpeg_path, made).chroma_location == expected
@@ -77,7 +78,7 @@ def test_one_that_is_lost_stands_in_the_table(make_clip, ffmpeg_path: str, tmp_p
     held, part = inventory.take(video.path, 0), tmp_path / "x.mp4"
     source = siting.told(ffmpeg_path, video)
     for known, after in ((video, "left"), (source, "topleft")):
-        target = command.Target(30, part, "mp4", command.Along((), (1,)))
+        target = Target(30, part, "mp4", Along((), (1,)))
         argv = command.encoder_argv(ffmpeg_path, known, WHOLE, RECIPES[Codec.X265], [target])
         child.run(argv, "encoding")
         checks = output.finish(
