@@ -37,7 +37,8 @@ def cut(value: float, digits: int = 1) -> str:
     92.96 had been "93.0, 93 is asked for", an AQS of 0.69996 "0.700, below 0.7".
     """
     unit = 10**digits
-    return f"{math.floor(value * unit) / unit:.{digits}f}"
+    whole = math.floor(round(value * unit, 6))  # 0.29 x 100 is a little less than 29
+    return f"{whole / unit:.{digits}f}"
 
 
 def kbps(rate: float) -> str:
