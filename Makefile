@@ -88,9 +88,10 @@ samples: folds found
 	$(BIN)/python -m training.dataset --split train --recipe wild --data found:$(FOUND) --samples $(FOUND_WILD_SAMPLES)
 	$(BIN)/python -m training.dataset --split train --recipe varied --data found:$(FOUND) --samples $(FOUND_VARIED_SAMPLES)
 
-# Asked for before samples are made, which takes hours.
+# Asked for before samples are made, which takes hours; and so is what a training goes on with.
+further beside thresholds: GOES_ON = --from '$(FROM)'
 versioned: named $(VENV)/.everything
-	$(BIN)/python -m training.version '$(VERSION)'
+	$(BIN)/python -m training.version '$(VERSION)' $(GOES_ON)
 
 named:
 	@: $(if $(strip $(VERSION)),,$(error say VERSION=... of the checkpoint to be made))

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
-    refuse_taken(args.version)
+    refuse_taken(args.version, shipped_path())
     ship(args.checkpoint, shipped_path(), args.media, args.cache, args.version)
 
 

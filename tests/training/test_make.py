@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 
+import training.preprocess.ship
 import training.version
 from aqs_batch.analysis.checkpoint import ModelCard, save
 from aqs_batch.errors import CheckpointError
@@ -51,6 +53,41 @@ def test_a_version_that_is_taken_is_refused_before_samples_are_made(
         else nullcontext()
     ):
         training.version.main()
+
+
+@pytest.mark.parametrize("kind", ["missing", "pickle", "filter"])
+def test_what_is_nothing_to_go_on_with_is_refused_before_samples_are_made(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name mistyped in FROM had been found after the hours that samples take."""
+    parent = tmp_path / "parent.safetensors"
+    if kind == "pickle":
+        torch.save({}, parent)
+    elif kind == "filter":
+        parent = ROOT / "aqs_batch/weights/preprocess.safetensors"
+    monkeypatch.setattr("sys.argv", ["version", "mine", "--from", str(parent)])
+    with pytest.raises(CheckpointError, match=f"FROM={parent} is nothing to go on with"):
+        training.version.main()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make here")
+@pytest.mark.parametrize("target", ["jury", "further", "beside", "thresholds"])
+def test_what_a_training_goes_on_with_is_looked_at_first(target: str) -> None:
+    argv = ["make", "--dry-run", "VENV=none", target, "VERSION=1", "FROM=a.safetensors"]
+    said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    goes_on = target != "jury"
+    assert ("training.version '1' --from 'a.safetensors'" in said) == goes_on
+
+
+def test_a_filters_version_that_is_taken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two filters of one version had shipped, and results could not tell them apart."""
+    shipped = tmp_path / "shipped.safetensors"
+    save(shipped, {}, ModelCard("aqs-preprocess", "0.1.0", "", ""))
+    monkeypatch.setattr("sys.argv", ["ship", "--out", str(shipped), "--version", "0.1.0"])
+    with pytest.raises(CheckpointError, match=r"is taken: aqs-preprocess 0\.1\.0"):
+        training.preprocess.ship.main()
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make here")

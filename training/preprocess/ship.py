@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from aqs_batch.analysis.checkpoint import ModelCard, inspect, save
 from aqs_batch.encode.preprocess import ARCHITECTURE
 from training.command import plainly
+from training.version import refuse_taken
 
 
 def card(facts: dict[str, object], results: dict[str, object], version: str) -> ModelCard:
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="results.json of the evaluation")
     parser.add_argument("--version", required=True, help="as results will name it")
     args = parser.parse_args()
+    refuse_taken(args.version, args.out)
     facts = json.loads((args.run / "facts.json").read_text())
     results = {}
     if args.results:
