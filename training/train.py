@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 from aqs_batch.analysis.checkpoint import save
 from aqs_batch.analysis.model import Logits, mean_of
 from aqs_batch.analysis.transform import transform
-from aqs_batch.errors import CheckpointError
+from training.begun import refuse_other, unreadable
 from training.card import of_run
 from training.command import plainly
 from training.dataset import sampling_weights
@@ -232,16 +232,8 @@ class Run:
             self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))
             tensors = load_file(self.folder / "state.safetensors", device=str(self.device))
         except (OSError, TypeError, ValueError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{self.folder}: what is left of its run cannot be read: {error}",
-                hint="Delete the folder to begin anew.",
-            ) from error
-        for name, had in self.progress.begun.items():
-            if name not in MAY_CHANGE and had != asked.get(name):
-                raise CheckpointError(
-                    f"{self.folder}: its run was begun with {name} {had}, not {asked.get(name)}",
-                    hint="Go on with that, delete the folder, or name another with --run.",
-                )
+            raise unreadable(self.folder, error) from error
+        refuse_other(self.folder, self.progress.begun, asked, MAY_CHANGE)
 
         def part(of: str) -> dict[str, Tensor]:
             return {k.removeprefix(of): v for k, v in tensors.items() if k.startswith(of)}

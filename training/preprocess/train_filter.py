@@ -11,21 +11,27 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aqs_batch.encode.preprocess import PreprocessNet
+from training.begun import refuse_other, unreadable
 from training.command import plainly
 from training.preprocess import codec_proxy
 from training.preprocess.ladders import CRFS, load_all
 from training.preprocess.objective import MIXES, OUTPUTS, Batch, Judge, Sampler, exact_metrics
 from training.preprocess.quality import Metric
 from training.preprocess.real_decode import RealDecode
+from training.remembered import digest
+from training.whole import whole
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come."""
+    """How far a run has come; saved beside its state."""
 
     step: int = 0
     best: float = math.inf
     stale: int = 0
+    begun: Mapping[str, Any] = field(default_factory=dict)  # plan and start; older runs do not say
+
+
+MAY_CHANGE = ("steps", "judge_every", "patience")  # in a run that goes on
 
 
 def apply(net: PreprocessNet, batch: Batch) -> Tensor:
@@ -93,7 +103,8 @@ class Run:
             [{"params": others, "base": plan.rate}, {"params": habits, "base": plan.habit_rate}],
             weight_decay=plan.weight_decay,
         )
-        self.progress = Progress()
+        start = f"{init.name} {digest(init)}" if init else "nothing"
+        self.progress = Progress(begun={**asdict(plan), "start": start})
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "progress.json").exists():
             self._resume()
@@ -158,31 +169,60 @@ class Run:
             best=min(score, self.progress.best),
             stale=0 if better else self.progress.stale + 1,
         )
-        for name, wanted in (("latest", True), ("best", better)):
-            if wanted:
-                save_file(self.average, self.folder / f"{name}.safetensors")
-        state = {f"net.{k}": v.clone() for k, v in self.net.state_dict().items()}
-        for number, parts in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{number}.{k}": v.clone() for k, v in parts.items()}
-        save_file(state, self.folder / "state.safetensors")
-        facts = {"plan": asdict(self.plan), "validation": found}
-        (self.folder / "facts.json").write_text(json.dumps(facts, indent=1))
-        (self.folder / "progress.json").write_text(json.dumps(asdict(self.progress)))
+        if better:
+            self._save_best(found)
+        with whole(self.folder / "latest.safetensors") as latest:
+            save_file(self.average, latest)
+        self._save_state()
         return self.progress.stale < self.plan.patience
 
+    def _save_best(self, found: dict[str, float]) -> None:
+        """The best weights, and the facts that go into their card: of these and no later ones."""
+        done = {"start": self.progress.begun["start"], "step": self.progress.step}
+        facts = {"plan": asdict(self.plan), **done, "validation": found}
+        with (
+            whole(self.folder / "facts.json") as told,
+            whole(self.folder / "best.safetensors") as best,
+        ):
+            save_file(self.average, best)
+            told.write_text(json.dumps(facts, indent=1))
+
+    def _save_state(self) -> None:
+        state = {f"net.{k}": v.clone() for k, v in self.net.state_dict().items()}
+        state |= {f"average.{k}": v for k, v in self.average.items()}
+        for number, parts in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{number}.{k}": v.clone() for k, v in parts.items()}
+        with (
+            whole(self.folder / "progress.json") as progress,
+            whole(self.folder / "state.safetensors") as unfinished,
+        ):
+            save_file(state, unfinished)
+            progress.write_text(json.dumps(asdict(self.progress)))
+
     def _resume(self) -> None:
-        self.progress = Progress(**json.loads((self.folder / "progress.json").read_text()))
-        stored = load_file(self.folder / "state.safetensors", device=str(self.device))
-        self.net.load_state_dict({k[4:]: v for k, v in stored.items() if k.startswith("net.")})
-        self.average = load_file(self.folder / "latest.safetensors", device=str(self.device))
+        """Go on where the run in this folder was; raises CheckpointError where it is another."""
+        asked = self.progress.begun
+        try:
+            stored = json.loads((self.folder / "progress.json").read_text())
+            self.progress = Progress(**{"begun": asked, **stored})
+            tensors = load_file(self.folder / "state.safetensors", device=str(self.device))
+            self.net.load_state_dict(_part(tensors, "net."))
+            self.average = _part(tensors, "average.")
+            self.averaged()
+        except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
+            raise unreadable(self.folder, error) from error
+        refuse_other(self.folder, self.progress.begun, asked, MAY_CHANGE)
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in stored.items():
-            if key.startswith("optimizer."):
-                _, number, name = key.split(".")
-                moments.setdefault(int(number), {})[name] = value
+        for key, value in _part(tensors, "optimizer.").items():
+            number, name = key.split(".")
+            moments.setdefault(int(number), {})[name] = value
         state = self.optimizer.state_dict()
         state["state"] = moments
         self.optimizer.load_state_dict(state)
+
+
+def _part(tensors: Mapping[str, Tensor], of: str) -> dict[str, Tensor]:
+    return {k.removeprefix(of): v for k, v in tensors.items() if k.startswith(of)}
 
 
 def metrics(name: str, cache: Path, device: torch.device) -> dict[str, Metric]:
@@ -196,7 +236,12 @@ def metrics(name: str, cache: Path, device: torch.device) -> dict[str, Metric]:
 
 
 def train(run: Run, training: Sampler, validation: Sampler, real: RealDecode | None) -> None:
-    """Train until the steps are spent or validation stands still."""
+    """Train until the steps are spent or validation stands still; a run that has ended is kept."""
+    if run.progress.stale >= run.plan.patience or run.progress.step >= run.plan.steps:
+        early = run.progress.step < run.plan.steps
+        why = "stopped early" if early else f"has had its {run.plan.steps} steps"
+        print(f"{run.folder} {why}: kept (delete it to train anew)", flush=True)
+        return
     rng = np.random.default_rng((run.plan.seed, run.progress.step))
     began = time.monotonic()
     first = run.progress.step

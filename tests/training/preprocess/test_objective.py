@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from aqs_batch.encode.preprocess import PreprocessNet
+from aqs_batch.errors import CheckpointError
 from training.preprocess import ladders, vmaf_proxy
 from training.preprocess.codec_proxy import CodecProxy, ProxyFit, dct_matrix, load, tensors, warp
 from training.preprocess.ladders import RealLadder, build, motion
@@ -122,6 +123,58 @@ def test_a_training_goes_on_where_it_stopped(
     train(again, sampler, sampler, None)
     assert again.progress.step == 3
     assert "validation vmaf" in capsys.readouterr().out
+
+
+@pytest.fixture
+def begun(ladder: RealLadder, tmp_path: Path) -> tuple[Run, Sampler]:
+    """A run of two steps that was stopped after the first, whose weights were the better ones."""
+    plan = Plan(steps=2, batch=1, judge_every=1, judge_samples=1, warmup=1)
+    run, sampler = (
+        Run(tmp_path, plan, Judge(CodecProxy(), exact_metrics()), None),
+        Sampler([ladder]),
+    )
+    rng = np.random.default_rng(0)
+    for bd_rate in (-2.0, -1.0):
+        run.step(sampler.draw(rng, 1), rng)
+        run.keep(dict.fromkeys(MIXES[plan.metric], bd_rate))
+    return run, sampler
+
+
+def test_the_facts_of_a_filter_are_those_of_its_best_weights(begun: tuple[Run, Sampler]) -> None:
+    """The card of the best weights had told what the last ones had reached."""
+    facts = json.loads((begun[0].folder / "facts.json").read_text())
+    assert (facts["step"], facts["start"]) == (1, "nothing")
+    assert set(facts["validation"].values()) == {-2.0}
+
+
+def test_a_training_that_has_ended_says_so(
+    begun: tuple[Run, Sampler], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, sampler = begun
+    train(run, sampler, sampler, None)
+    assert "has had its 2 steps: kept" in capsys.readouterr().out
+    stopped = Run(run.folder, replace(run.plan, steps=9, patience=1), run.judge, None)
+    train(stopped, sampler, sampler, None)
+    assert "stopped early: kept" in capsys.readouterr().out and stopped.progress.step == 2
+
+
+def test_a_training_goes_on_by_no_other_plan(begun: tuple[Run, Sampler], tmp_path: Path) -> None:
+    """The card had told of a plan and of a start that half of the steps had not known."""
+    run, init = begun[0], tmp_path / "best.safetensors"
+    with pytest.raises(CheckpointError, match="begun with metric mix, not vmaf"):
+        Run(run.folder, replace(run.plan, metric="vmaf"), run.judge, None)
+    with pytest.raises(CheckpointError, match=r"begun with start nothing, not best\.safetensors"):
+        Run(run.folder, run.plan, run.judge, init)
+
+
+@pytest.mark.parametrize("name", ["progress.json", "state.safetensors"])
+def test_a_training_that_was_cut_short_is_named(name: str, begun: tuple[Run, Sampler]) -> None:
+    run = begun[0]
+    file = run.folder / name
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(CheckpointError, match="cannot be read") as caught:
+        Run(run.folder, run.plan, run.judge, None)
+    assert "Delete the folder" in caught.value.hint
 
 
 def test_rounding_passes_its_gradient(ladder: RealLadder) -> None:
