@@ -25,6 +25,7 @@ from training.command import plainly
 from training.preprocess import responses
 from training.preprocess.ladders import CRFS, RealLadder, load_all
 from training.preprocess.responses import Response
+from training.whole import whole
 
 BLOCK = 8
 AQ_BLOCK = 16
@@ -297,23 +298,20 @@ def main() -> None:
     training = list(load_all(args.cache, "train"))
     for line in responses.build(args.cache, args.responses):
         print(line, flush=True)
-    found = responses.load_responses(args.cache)
-    held_out = sorted({r.plain.name for r in found})[1::2]
+    taught, held_out = responses.halves(responses.load_responses(args.cache))
     fitted = fit(training[:: max(1, len(training) // args.clips)][: args.clips])
-    fitted = fit_response(fitted, [r for r in found if r.plain.name not in held_out])
+    fitted = fit_response(fitted, taught)
     report = fidelity(CodecProxy(fitted), list(load_all(args.cache, "val")))
-    _, predicted, real = answers(
-        CodecProxy(fitted), [r for r in found if r.plain.name in held_out]
-    ).T
+    _, predicted, real = answers(CodecProxy(fitted), held_out).T
     report = replace(
         report,
         response_correlation=float(np.corrcoef(predicted, real)[0, 1]),
         response_rmse=float(np.sqrt(np.mean((predicted - real) ** 2))),
     )
     print(fitted, report, sep="\n")
-    (args.cache / "codec_proxy.json").write_text(
-        json.dumps({"fit": asdict(fitted), "fidelity": asdict(report)}, indent=1)
-    )
+    stored = {"fit": asdict(fitted), "fidelity": asdict(report)}
+    with whole(args.cache / "codec_proxy.json") as unfinished:
+        unfinished.write_text(json.dumps(stored, indent=1))
 
 
 if __name__ == "__main__":

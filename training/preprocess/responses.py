@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from aqs_batch.encode.preprocess import smooth
+from aqs_batch.errors import MediaError
 from training.preprocess.encoders import Encoding, round_trip
 from training.preprocess.ladders import CRFS, RealLadder, load, load_all, save
 
@@ -75,5 +76,21 @@ def load_responses(cache: Path) -> Sequence[Response]:
     found = []
     for path in sorted((cache / "responses").glob("*.npz")):
         filtered = load(path)
-        found.append(Response(path.stem.rpartition("__")[2], plain[filtered.name], filtered))
+        if filtered.name in plain:  # else of media that are no longer trained on
+            found.append(Response(path.stem.rpartition("__")[2], plain[filtered.name], filtered))
     return found
+
+
+def halves(found: Sequence[Response]) -> tuple[list[Response], list[Response]]:
+    """Half of the clips to fit to, and half to judge by; raises MediaError where there is but one,
+    which had been found after the fit, the longest step of all.
+    """
+    names = sorted({r.plain.name for r in found})
+    if len(names) < 2:
+        raise MediaError(
+            "one clip was filtered, and half of them are to judge the proxy by",
+            hint="Ask for two --responses or more, of as many ladders of `train`.",
+        )
+    judging = set(names[1::2])
+    taught = [r for r in found if r.plain.name not in judging]
+    return taught, [r for r in found if r.plain.name in judging]

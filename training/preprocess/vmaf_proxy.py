@@ -31,6 +31,8 @@ CROP_PX = 160
 FAINT = 2e-3  # variance of a feature below which nothing is told
 FLATTEST = 2.0  # standard deviation of a crop, in levels
 
+Weights = dict[str, Tensor]
+
 
 class VmafProxy(nn.Module):
     """Reference and distorted luma [B,3,H,W] in 0-255 to VMAF [B], 0-100, of the middle frame.
@@ -173,17 +175,16 @@ def train(
 ) -> Judged:
     """Fit, keeping the best on validation; an interrupted run goes on from its last epoch."""
     torch.manual_seed(5)
-    net, best = VmafProxy(), math.inf
+    net, best, first = VmafProxy(), math.inf, 0
     average = {k: v.clone() for k, v in net.state_dict().items()}
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-4)
-    latest, first = cache / "vmaf_proxy_latest.safetensors", 0
-    progress = cache / "vmaf_proxy_progress.json"
-    if latest.exists() and progress.exists():
-        net.load_state_dict(load_file(latest))
-        first, best = json.loads(progress.read_text()).values()
-    order, size = np.random.default_rng(5), 16
+    state = cache / "vmaf_proxy_state.safetensors"
+    if state.exists():
+        first, best = _resume(state, net, average, optimizer)
+    size = 16
     steps = epochs * (len(training.score) // size)
     for epoch in range(first, epochs):
+        order = np.random.default_rng((5, epoch))  # the same whether or not it was stopped before
         shuffled = order.permutation(len(training.score))
         for at in range(len(shuffled) // size):
             done = (epoch * (len(shuffled) // size) + at) / steps
@@ -198,10 +199,44 @@ def train(
         print(f"epoch {epoch + 1} of {epochs}: {judged}", flush=True)
         if judged.mae < best:
             best = judged.mae
-            save_file(average, cache / "vmaf_proxy.safetensors")
-        save_file(net.state_dict(), latest)
-        progress.write_text(json.dumps({"epoch": epoch + 1, "best": best}))
+            with whole(cache / "vmaf_proxy.safetensors") as unfinished:
+                save_file(average, unfinished)
+        _save(state, net, average, optimizer, (epoch + 1, best))
     return judge(load(cache).net, validation)
+
+
+def _save(
+    path: Path, net: VmafProxy, average: Weights, optimizer: torch.optim.Optimizer,
+    done: tuple[int, float],
+) -> None:  # fmt: skip
+    """All that going on needs, in one file: the epochs done and the best error, too."""
+    state = {f"net.{k}": v.clone() for k, v in net.state_dict().items()}
+    state |= {f"average.{k}": v for k, v in average.items()}
+    for number, parts in optimizer.state_dict()["state"].items():
+        state |= {f"optimizer.{number}.{k}": v.clone() for k, v in parts.items()}
+    state["done"] = torch.tensor(done, dtype=torch.float64)
+    with whole(path) as unfinished:
+        save_file(state, unfinished)
+
+
+def _resume(
+    path: Path, net: VmafProxy, average: Weights, optimizer: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """Take over what `_save` stored, in place; returns the epochs done and the best error."""
+    stored = load_file(path)
+    moments: dict[int, Weights] = {}
+    epoch, best = stored.pop("done").tolist()
+    for name, tensor in stored.items():
+        of, _, key = name.partition(".")
+        if of == "average":
+            average[key] = tensor
+        elif of == "optimizer":
+            number, _, part = key.partition(".")
+            moments.setdefault(int(number), {})[part] = tensor
+    net.load_state_dict({k[4:]: v for k, v in stored.items() if k.startswith("net.")})
+    state = optimizer.state_dict()
+    optimizer.load_state_dict({**state, "state": moments})
+    return int(epoch), best
 
 
 def _update(
@@ -261,7 +296,8 @@ def main() -> None:
     training = labelled(args.cache, "train", args.samples)
     if args.what == "train":
         judged = train(args.cache, training, validation, args.epochs, args.rate)
-        (args.cache / "vmaf_proxy.json").write_text(json.dumps(asdict(judged), indent=1))
+        with whole(args.cache / "vmaf_proxy.json") as unfinished:
+            unfinished.write_text(json.dumps(asdict(judged), indent=1))
         print(judged)
 
 

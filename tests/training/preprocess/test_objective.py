@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from aqs_batch.encode.preprocess import PreprocessNet
-from aqs_batch.errors import CheckpointError
-from training.preprocess import ladders, vmaf_proxy
+from aqs_batch.errors import CheckpointError, MediaError
+from training.preprocess import ladders, responses, vmaf_proxy
 from training.preprocess.codec_proxy import CodecProxy, ProxyFit, dct_matrix, load, tensors, warp
 from training.preprocess.ladders import RealLadder, build, motion
 from training.preprocess.objective import (
@@ -25,6 +27,7 @@ from training.preprocess.objective import (
     slopes,
 )
 from training.preprocess.real_decode import RealDecode
+from training.preprocess.responses import Response
 from training.preprocess.train_filter import Plan, Run, apply, train
 
 
@@ -193,6 +196,14 @@ def test_every_mix_guards_against_mere_contrast() -> None:
         assert mix["ms_ssim"] > 0
 
 
+def test_one_clip_cannot_fit_a_proxy_and_judge_it(ladder: RealLadder) -> None:
+    """Minutes later it had ended with a traceback."""
+    one, other = (Response("soft", replace(ladder, name=n), ladder) for n in ("one", "other"))
+    assert responses.halves([one, other, one]) == ([one, one], [other])
+    with pytest.raises(MediaError, match="one clip was filtered"):
+        responses.halves([one, one])
+
+
 def test_the_fit_survives_its_file(tmp_path: Path) -> None:
     fitted = ProxyFit(qp_inter=3.5)
     (tmp_path / "codec_proxy.json").write_text(json.dumps({"fit": asdict(fitted)}))
@@ -214,3 +225,29 @@ def test_the_vmaf_proxy_learns_its_crops(ladder: RealLadder, tmp_path: Path) -> 
     assert judged.mae < np.abs(data.score - np.median(data.score)).mean()
     scores = vmaf_proxy.load(tmp_path)(*(torch.rand(1, 4, 64, 64) * 255 for _ in range(2)), None)
     assert scores.shape == (1, 4)
+
+
+def test_a_vmaf_proxy_that_was_stopped_becomes_the_same(
+    ladder: RealLadder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its running average had begun again at random weights, without the optimizer's moments."""
+    data = vmaf_proxy.label([ladder], 32, "test")
+    vmaf_proxy.train(tmp_path / "straight", data, data, epochs=3, rate=4e-3)
+    judge, looks = vmaf_proxy.judge, iter([False, True])
+
+    def stopped(*given: Any) -> vmaf_proxy.Judged:
+        if next(looks):
+            raise KeyboardInterrupt
+        return judge(*given)
+
+    monkeypatch.setattr(vmaf_proxy, "judge", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        vmaf_proxy.train(tmp_path / "stopped", data, data, epochs=3, rate=4e-3)
+    monkeypatch.setattr(vmaf_proxy, "judge", judge)
+    vmaf_proxy.train(tmp_path / "stopped", data, data, epochs=3, rate=4e-3)
+    states = [
+        load_file(tmp_path / run / "vmaf_proxy_state.safetensors")
+        for run in ("straight", "stopped")
+    ]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
