@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import child, find
 from training.manifest import Source, read_manifest
 
@@ -71,7 +72,7 @@ def read_raw(
             pieces.append(frame)
         finished = running.wait(60)
     if finished.returncode or not pieces:
-        raise RuntimeError(f"{name}: ffmpeg gave no frames: {' | '.join(finished.tail[-3:])}")
+        raise FfmpegError(f"{name}: ffmpeg gave no frames: {' | '.join(finished.tail[-3:])}")
     whole = np.stack(pieces)
     luma, chroma = height * width, height * width // 4
     return YuvClip(

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import find, run
 from training.preprocess.clips import YuvClip, read_raw
 
@@ -59,7 +60,7 @@ def encode_argv(ffmpeg: str, source: list[str], target: Path, encoding: Encoding
 
 
 def round_trip(clip: YuvClip, encoding: Encoding) -> Encoded:
-    """Encode and decode a clip; raises RuntimeError when a frame is missing."""
+    """Encode and decode a clip; raises FfmpegError when a frame is missing."""
     height, width = clip.size
     with tempfile.TemporaryDirectory() as folder:
         raw, coded = Path(folder, "in.yuv"), Path(folder, f"out.{encoding.extension}")
@@ -67,10 +68,10 @@ def round_trip(clip: YuvClip, encoding: Encoding) -> Encoded:
         source = raw_input(raw, height, width, clip.frame_rate)
         finished = run(encode_argv(find().path, source, coded, encoding), timeout_s=600)
         if finished.returncode:
-            raise RuntimeError(f"{clip.name}: {encoding}: {' | '.join(finished.tail[-3:])}")
+            raise FfmpegError(f"{clip.name}: {encoding}: {' | '.join(finished.tail[-3:])}")
         argv = [find().path, "-hide_banner", "-nostdin", "-threads", "1", "-i", f"file:{coded}"]
         argv += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "pipe:1"]
         decoded = read_raw(argv, height, width, clip.name, clip.frame_rate)
         if len(decoded.y) != len(clip.y):
-            raise RuntimeError(f"{clip.name}: {len(decoded.y)} of {len(clip.y)} frames came back")
+            raise FfmpegError(f"{clip.name}: {len(decoded.y)} of {len(clip.y)} frames came back")
         return Encoded(coded.stat().st_size, decoded)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from aqs_batch.encode.preprocess import FrameFilter
+from aqs_batch.errors import MediaError
 from training.command import plainly
 from training.preprocess.bdrate import Point, ladder
 from training.preprocess.clips import YuvClip, native, sources
@@ -99,10 +100,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     names = args.clips.split(",") if args.clips else list(TEST_CLIPS)
     filters = args.filters.split(",") if args.filters else [NOTHING, *FFMPEG, OURS]
+    _refuse_unknown("filter", filters, [NOTHING, *FFMPEG, OURS])
     tensors = load_file(args.weights) if OURS in filters else {}
     ours = FrameFilter(tensors) if tensors else None
     weights = b"".join(t.numpy().tobytes() for _, t in sorted(tensors.items()))
     known = {s.name: s for s in sources(args.media, args.split, 1)}
+    _refuse_unknown(f"clip of the {args.split} split", names, known)
     found: dict[str, dict[str, list[Point]]] = {}
     clip: YuvClip | None = None
     for job in jobs(names, filters, weights, args.frames, args.strength):
@@ -114,6 +117,13 @@ def main() -> None:
             run_job(job, clip, ours, args.strength, args.cache)
         found.setdefault(job.clip, {})[job.filter] = read(target)
     print(write(found, None if args.no_results else Path(__file__).parent, facts(args)))
+
+
+def _refuse_unknown(what: str, names: Sequence[str], known: Collection[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise MediaError(
+            f"no such {what}: {', '.join(unknown)}", hint=f"There are {', '.join(known)}."
+        )
 
 
 def facts(args: argparse.Namespace) -> Mapping[str, object]:

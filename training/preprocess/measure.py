@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import find, run
 from training.preprocess.clips import YuvClip
 from training.preprocess.encoders import raw_input
@@ -80,7 +81,7 @@ def _measure(distorted: YuvClip, reference: YuvClip, names: Sequence[str]) -> Qu
         argv += ["-filter_complex", libvmaf_filter(log, names), "-f", "null", "-"]
         finished = run(argv, timeout_s=600)
         if finished.returncode:
-            raise RuntimeError(f"libvmaf failed: {' | '.join(finished.tail[-3:])}")
+            raise FfmpegError(f"libvmaf failed: {' | '.join(finished.tail[-3:])}")
         return _parse(json.loads(log.read_text()), names, len(reference.y))
 
 
@@ -89,5 +90,5 @@ def _parse(
 ) -> Quality:
     rows = [frame["metrics"] for frame in log["frames"]]
     if len(rows) != count:
-        raise RuntimeError(f"libvmaf scored {len(rows)} of {count} frames")
+        raise FfmpegError(f"libvmaf scored {len(rows)} of {count} frames")
     return Quality({n: tuple(float(row[KEYS.get(n, n)]) for row in rows) for n in names})

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from aqs_batch.errors import FfmpegError, MediaError
 from aqs_batch.ffmpeg import find, run
 from training.command import plainly
 from training.manifest import read_manifest
@@ -48,7 +49,7 @@ def split(corpus: Corpus, source: Path) -> list[Entry]:
         entries = [Entry(split_of(p.stem), p.stem, str(p)) for p in paths]
     names = [e.sequence_name for e in entries]
     if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise ValueError(f"names must differ, or sources would mix: {', '.join(twice[:5])}")
+        raise MediaError(f"names must differ, or sources would mix: {', '.join(twice[:5])}")
     write_rows(corpus.split_list, Entry, entries)
     return entries
 
@@ -85,7 +86,7 @@ def compress(corpus: Corpus, crfs: Sequence[int], frames: int, tell: Told) -> No
                 with whole(target) as unfinished:
                     finished = run(encode_argv(find().path, source, unfinished, encoding))
                     if finished.returncode:
-                        raise RuntimeError(f"{target.name}: {' | '.join(finished.tail[-3:])}")
+                        raise FfmpegError(f"{target.name}: {' | '.join(finished.tail[-3:])}")
         finally:
             raw.unlink(missing_ok=True)
 
@@ -94,7 +95,7 @@ def decoded(corpus: Corpus, entry: Entry, crf: int, reference: YuvClip) -> YuvCl
     """An encode as frames; frame n is the reference's frame n, or this raises."""
     clip = read_clip(corpus.encode(entry.sequence_name, crf), *reference.size, len(reference.y) + 1)
     if len(clip.y) != len(reference.y):
-        raise RuntimeError(
+        raise FfmpegError(
             f"{entry.sequence_name} CRF {crf}: {len(clip.y)} frames, not {len(reference.y)}"
         )
     return clip
@@ -108,6 +109,22 @@ def vmaf(corpus: Corpus, crfs: Sequence[int], frames: int, tell: Told) -> None:
             found = measure(decoded(corpus, entry, crf, reference), reference, ("vmaf", "neg"))
             with whole(corpus.log(entry.sequence_name, crf)) as unfinished:
                 unfinished.write_text(json.dumps({k: list(v) for k, v in found.frames.items()}))
+
+
+def refuse_others(corpus: Corpus, asked: Mapping[str, int | str]) -> None:
+    """Raise MediaError where a corpus was made otherwise than it is asked for, else note how: what
+    was there had been kept, and encodes of two presets lay side by side as one.
+    """
+    path = corpus.root / "made.json"
+    made = json.loads(path.read_text()) if path.exists() else {}
+    for name, value in asked.items():
+        if (had := made.get(name, value)) != value:
+            raise MediaError(
+                f"{corpus.root} was made with {name} {had}, not {value}",
+                hint="Go on with that, or name another folder with --root.",
+            )
+    with whole(path) as unfinished:
+        unfinished.write_text(json.dumps({**made, **asked}))
 
 
 def chosen_frames(count: int, every: int) -> range:
@@ -200,7 +217,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=Path("../shared/media"), help="the clips")
     parser.add_argument("--codec", choices=sorted(LIBRARIES), default="x265")
     parser.add_argument("--preset", default="medium")
-    parser.add_argument("--crfs", default=",".join(map(str, CRFS)))
+    parser.add_argument("--crfs", type=_numbers, default=CRFS, help="comma-separated")
     parser.add_argument("--frames", type=int, default=60, help="frames of each clip")
     parser.add_argument("--every", type=int, default=10, help="frames between windows")
     parser.add_argument("--crop", type=int, default=0, help="pixels of a crop; 0: whole frames")
@@ -208,18 +225,28 @@ def main() -> None:
     parser.add_argument("--per-bin", type=int, default=500)
     args = parser.parse_args()
     corpus = Corpus(args.root, args.codec, args.preset)
-    crfs = [int(c) for c in args.crfs.split(",")]
+    uses = {
+        "compress": {f"{args.codec} preset": args.preset, "frames": args.frames},
+        "vmaf": {"frames": args.frames},
+        "extract": {"frames": args.frames, "every": args.every, "crop": args.crop},
+        "groups": {"crop": args.crop},
+    }
     for step in steps if args.step == "all" else (args.step,):
         print(f"{step}:", flush=True)
+        refuse_others(corpus, uses.get(step, {}))
         if step == "split":
             print(f"{len(split(corpus, args.source))} clips")
         elif step == "groups":
-            kept = groups(corpus, crfs, args.bins, args.per_bin, bool(args.crop))
+            kept = groups(corpus, args.crfs, args.bins, args.per_bin, bool(args.crop))
             print(f"{len(kept)} windows in {corpus.groups}")
         elif step == "extract":
-            extract(corpus, crfs, args.frames, args.every, args.crop, _say)
+            extract(corpus, args.crfs, args.frames, args.every, args.crop, _say)
         else:
-            {"compress": compress, "vmaf": vmaf}[step](corpus, crfs, args.frames, _say)
+            {"compress": compress, "vmaf": vmaf}[step](corpus, args.crfs, args.frames, _say)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 def _say(line: str) -> None:

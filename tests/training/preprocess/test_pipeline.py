@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aqs_batch.errors import FfmpegError, MediaError
 from training.preprocess import pipeline
 from training.preprocess.corpus import Corpus, Group, balanced, read_groups, split_of
 from training.preprocess.datasets import Clips, CsvGroups
@@ -69,15 +70,32 @@ def test_pictures_and_clips_hold_the_same_windows(corpus: Corpus) -> None:
 
 def test_an_encode_that_lost_a_frame_is_not_scored(corpus: Corpus) -> None:
     entry = corpus.entries()[0]
-    with pytest.raises(RuntimeError, match="6 frames, not 5"):
+    with pytest.raises(FfmpegError, match="6 frames, not 5"):
         pipeline.decoded(corpus, entry, CRFS[0], entry.clip(5))
+
+
+def test_a_corpus_made_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Encodes of two presets had lain side by side as one."""
+    (tmp_path / "media").mkdir()
+    places = ["--root", str(tmp_path / "corpus"), "--source", str(tmp_path / "media")]
+    monkeypatch.setattr("sys.argv", ["pipeline", "all", *places])
+    pipeline.main()
+    pipeline.main()
+    for option, said in (("--preset", "x265 preset medium"), ("--frames", "frames 60")):
+        monkeypatch.setattr("sys.argv", ["pipeline", "compress", *places, option, "30"])
+        with pytest.raises(MediaError, match=f"was made with {said}, not 30"):
+            pipeline.main()
+    monkeypatch.setattr("sys.argv", ["pipeline", "compress", *places, "--codec", "x264"])
+    pipeline.main()
 
 
 def test_sources_of_one_name_are_refused(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "same.mp4").symlink_to(make_clip("same.mp4", seconds=0.4))
-    with pytest.raises(ValueError, match="names must differ"):
+    with pytest.raises(MediaError, match="names must differ"):
         pipeline.split(Corpus(tmp_path / "corpus"), tmp_path)
 
 
