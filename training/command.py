@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from safetensors import SafetensorError
 
 from aqs_batch.errors import AqsError
+
+INTERRUPTED = 130  # what a shell says of a command that was ended by Ctrl-C
 
 
 def plainly(main: Callable[[], None]) -> None:
@@ -16,3 +19,6 @@ def plainly(main: Callable[[], None]) -> None:
     except (AqsError, OSError, SafetensorError) as error:  # a full disk is one of the latter two
         hint = getattr(error, "hint", "")
         raise SystemExit(f"error: {error}" + (f"\n  {hint}" if hint else "")) from error
+    except KeyboardInterrupt:
+        print("stopped: run it again to go on", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None

@@ -258,7 +258,8 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         log(f"{run.folder} {why}: kept (delete it to tune anew)")
         return
     plan = run.plan
-    board = SummaryWriter(str(run.folder / "tensorboard"))
+    # What was logged after the last save is logged again, and must not be shown twice.
+    board = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.progress.step + 1)
     rng = np.random.default_rng((plan.seed, run.progress.step))
     if not run.progress.step:
         run.train_jury(training, rng)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from aqs_batch.analysis.checkpoint import inspect
 from aqs_batch.analysis.model import AqsNet
@@ -198,6 +200,23 @@ def test_a_run_of_which_half_is_left_is_named(name: str, cache: Path, model: Aqs
     with pytest.raises(CheckpointError, match="what is left of its run") as error:
         Run(cache / "run", ONE_STEP, torch.device("cpu"))
     assert "Delete the folder" in error.value.hint
+
+
+def test_what_a_stopped_run_had_logged_since_its_last_save_is_shown_once(
+    cache: Path, model: AqsNet
+) -> None:
+    """The curve had gone back in time, and every step of it was there twice."""
+    pool = gather(model, cache, ["train"])
+    tune(Run(cache / "run", ONE_STEP, torch.device("cpu")), pool, pool, lambda line: None)
+    folder = str(cache / "run" / "tensorboard")
+    with SummaryWriter(folder) as board:
+        board.add_scalar("train/loss", 0.5, 1)
+        board.add_scalar("train/loss", 0.5, 2)
+    longer = replace(ONE_STEP, hours=2e-3)
+    tune(Run(cache / "run", longer, torch.device("cpu")), pool, pool, lambda line: None)
+    curve = EventAccumulator(folder).Reload()
+    assert [event.step for event in curve.Scalars("train/loss")][:1] == [1]
+    assert 2 not in [event.step for event in curve.Scalars("train/loss")]
 
 
 def test_a_run_that_has_had_its_time_says_so(cache: Path, model: AqsNet) -> None:
