@@ -275,10 +275,12 @@ def main() -> None:
     recipe = RECIPES[args.recipe]
     folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
     refuse_others(folder, recipe)
+    numbers = range(-(-args.samples // SHARD))
+    missing = [n for n in numbers if not (folder / f"{n:05d}.truth.npz").exists()]
+    if not missing:
+        return  # before the clips are cut, which takes minutes
     library = library_of(args.data, args.media, args.cache, args.split)
-    for number in range(-(-args.samples // SHARD)):
-        if (folder / f"{number:05d}.truth.npz").exists():
-            continue
+    for number in missing:
         began = time.monotonic()
         write_shard(folder, number, library, args.split, recipe)
         rate = SHARD / (time.monotonic() - began)

@@ -12,6 +12,7 @@ from aqs_batch.encode import codec, plan
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe
 from aqs_batch.encode.ladder import LadderMaker, Tools, Wanted
+from aqs_batch.encode.target import Along
 from aqs_batch.encoders import Codec
 from aqs_batch.ingest.probe import probe
 
@@ -48,7 +49,8 @@ def test_a_rung_is_known_by_all_that_made_it(wanted: Wanted) -> None:
 
 def test_a_rung_is_the_same_however_its_crf_is_written_and_whoever_asks(wanted: Wanted) -> None:
     assert key(wanted, 22) == key(wanted, 22.0)
-    assert key(wanted) == key(replace(wanted, others=(1, 2), container="mp4", dispositions=(1,)))
+    along = Along((1, 2), (1,))
+    assert key(wanted) == key(replace(wanted, along=along, container="mp4"))
 
 
 def test_the_filter_is_told_no_crf_that_it_never_learned(

@@ -133,3 +133,13 @@ def test_a_clip_in_anothers_place_is_cut_anew(
     assert [path.name for path in first] == [path.name for path in other]
     assert np.load(other[0]).shape != np.load(first[0]).shape
     assert not set(cut_regions(replace(source, clean=2), tmp_path)) & set(other)
+
+
+def test_where_nothing_is_missing_no_clip_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For no samples at all, as the log's commands ask, all clips had been read and cut."""
+    argv = ["dataset", "--split", "train", "--samples", "0", "--media", str(tmp_path / "none")]
+    monkeypatch.setattr("sys.argv", [*argv, "--cache", str(tmp_path)])
+    dataset.main()
+    assert not list(tmp_path.iterdir())
