@@ -26,13 +26,13 @@ from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import MediaError
 from training.command import plainly
 from training.effect import SCALES
-from training.manifest import FOLDS
-from training.patterns import PatternLibrary
+from training.manifest import FOLDS, of_split, read_manifest
+from training.patterns import SOURCES, PatternLibrary
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.remembered import digest
 from training.samples import make_sample
 from training.sources import Library, Scenes
-from training.vimeo import VimeoLibrary
+from training.vimeo import VimeoLibrary, septuplets
 from training.whole import whole
 
 SHARD = 64
@@ -146,7 +146,8 @@ def _opened(truth: Path) -> tuple[np.memmap[Any, np.dtype[np.uint8]], dict[str, 
             f"{truth} or {tiles.name} beside it cannot be read: {error}",
             hint="Delete both and make them again: `python -m training.dataset`.",
         ) from error
-    columns.pop("recipe", None)
+    for name in ("recipe", "sources"):
+        columns.pop(name, None)
     if str(columns.pop("scales", "")) != _scales() or "swatch" not in columns:
         raise _unlike(
             truth,
@@ -161,18 +162,22 @@ def _unlike(truth: Path, why: str) -> MediaError:
     return MediaError(f"{truth}: {why}", hint=hint)
 
 
-def refuse_others(folder: Path, recipe: Recipe) -> None:
-    """Raise MediaError when a folder has samples of the recipe as it was: beside new ones they
-    would be learned from as if nothing had changed. Older shards do not say what they are of.
+def refuse_others(folder: Path, recipe: Recipe, sources: str = "") -> None:
+    """Raise MediaError when a folder has samples of the recipe as it was, or of other `sources`
+    (see `sources_of`): beside new ones they would be learned from as if nothing had changed, those
+    of a source that is in the test by now among them. Older shards do not say what they are of.
     """
     for truth in sorted(folder.glob("*.truth.npz")):
         try:
             with np.load(truth) as arrays:
                 of, scales = str(arrays.get("recipe", "{}")), str(arrays.get("scales", ""))
+                drawn_from = str(arrays.get("sources", sources))
         except UNREADABLE as error:
             raise _unlike(truth, f"cannot be read: {error}") from error
         if scales != _scales():
             raise _unlike(truth, "its intensities are on other scales than effect.SCALES")
+        if drawn_from != sources:
+            raise _unlike(truth, "made of other media, or of others in this split")
         before, now, default = json.loads(of), _asked_for(recipe), _asked_for(Recipe())
         for name, value in now.items() if before else ():
             # What recipes have learned to ask for since then, these samples had not.
@@ -203,9 +208,10 @@ def write_shard(
     library: Scenes,
     split: str,
     recipe: Recipe,
+    sources: str = "",
     size: int = SHARD,
 ) -> None:
-    """Make and store samples number*size .. (number+1)*size - 1."""
+    """Make and store samples number*size .. (number+1)*size - 1 of the `sources` of a library."""
     made = [
         make_sample(library, split, index, recipe)
         for index in range(number * size, (number + 1) * size)
@@ -223,6 +229,7 @@ def write_shard(
             note=np.array([s.note for s in made]),
             scales=np.array(_scales()),
             recipe=np.array(json.dumps(_asked_for(recipe))),
+            sources=np.array(sources),
         )
 
 
@@ -239,13 +246,26 @@ def data_source(text: str) -> tuple[str, Path]:
     return kind, Path(path).expanduser()  # no shell does it after a colon
 
 
+def sources_of(data: tuple[str, Path] | None, media: Path, split: str) -> str:
+    """Changes with the sources that the scenes of a split are drawn from (see `library_of`)."""
+    match data:
+        case ("vimeo" | "patterns", _) if split in FOLDS:
+            raise MediaError(f"{data[0]} has no fold {split}", hint="Its splits: train, val, test.")
+        case ("vimeo", root):
+            names = [f"{f.parent.name}/{f.name}" for f in septuplets(root, split)]
+        case ("patterns", _):
+            names = list(SOURCES[split])
+        case _:
+            root = data[1] if data else media
+            names = [s.path.name for s in of_split(read_manifest(root), split)]
+    return digest(*names)
+
+
 def library_of(data: tuple[str, Path] | None, media: Path, cache: Path, split: str) -> Scenes:
     """The scenes of a split: Vimeo-90K's, what training.found has fetched, test pictures, or those
     of `media`.
     """
     match data:
-        case ("vimeo" | "patterns", _) if split in FOLDS:
-            raise MediaError(f"{data[0]} has no fold {split}", hint="Its splits: train, val, test.")
         case ("vimeo", root):
             return VimeoLibrary(root, split)
         case ("found", root):
@@ -274,7 +294,8 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = RECIPES[args.recipe]
     folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
-    refuse_others(folder, recipe)
+    sources = sources_of(args.data, args.media, args.split)
+    refuse_others(folder, recipe, sources)
     numbers = range(-(-args.samples // SHARD))
     missing = [n for n in numbers if not (folder / f"{n:05d}.truth.npz").exists()]
     if not missing:
@@ -282,7 +303,7 @@ def main() -> None:
     library = library_of(args.data, args.media, args.cache, args.split)
     for number in missing:
         began = time.monotonic()
-        write_shard(folder, number, library, args.split, recipe)
+        write_shard(folder, number, library, args.split, recipe, sources)
         rate = SHARD / (time.monotonic() - began)
         done = min(number * SHARD + SHARD, args.samples)
         print(f"{folder.name} {done}/{args.samples}  {rate:.1f}/s", flush=True)

@@ -23,7 +23,14 @@ from aqs_batch.analysis.engine import choose_backend
 from training import rivals
 from training.clean import clean_sources
 from training.command import plainly
-from training.dataset import SHARD, Shards, refuse_others, shard_folder, write_shard
+from training.dataset import (
+    SHARD,
+    Shards,
+    refuse_others,
+    shard_folder,
+    sources_of,
+    write_shard,
+)
 from training.detector import Detector, Read
 from training.document import as_markdown
 from training.encodes import encodes, fidelity
@@ -46,12 +53,13 @@ Say = Callable[[str], None]
 def ensure(cache: Path, media: Path, recipe: Recipe, count: int) -> Shards:
     """The frozen samples, made where they are missing; whatever else lies there is none of them."""
     folder, most = shard_folder(cache, "test", recipe), -(-count // SHARD)
-    refuse_others(folder, recipe)
+    sources = sources_of(None, media, "test")
+    refuse_others(folder, recipe, sources)
     missing = [n for n in range(most) if not (folder / f"{n:05d}.truth.npz").exists()]
     if missing:
         library = Library(media, cache, "test")
         for number in missing:
-            write_shard(folder, number, library, "test", recipe)
+            write_shard(folder, number, library, "test", recipe, sources)
     return Shards(folder, most)
 
 

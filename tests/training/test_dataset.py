@@ -15,7 +15,7 @@ from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset
 from training.content import Gradient
-from training.dataset import Shards, refuse_others, write_shard
+from training.dataset import Shards, refuse_others, sources_of, write_shard
 from training.manifest import Source
 from training.recipe import STANDARD
 from training.sources import REGIONS_PER_CLIP, ClipScene, Library, Scene, cut_regions
@@ -86,6 +86,18 @@ def test_samples_of_a_recipe_as_it_was_are_refused(tmp_path: Path) -> None:
     assert str(tmp_path) in error.value.hint
 
 
+def test_samples_of_other_media_are_refused(tmp_path: Path) -> None:
+    """Of a source that a new manifest puts into the test, samples to learn from had stayed."""
+    manifest, shards = tmp_path / "MANIFEST.csv", tmp_path / "shards"
+    manifest.write_text(f"{HEADER}sea.mp4,clip,train,5,sea\nsky.mp4,clip,train,5,sky\n")
+    before = sources_of(None, tmp_path, "train")
+    write_shard(shards, 0, Skies(), "train", STANDARD, before, size=2)
+    refuse_others(shards, STANDARD, sources_of(None, tmp_path, "train"))
+    manifest.write_text(f"{HEADER}sea.mp4,clip,train,5,sea\nsky.mp4,clip,test,5,sky\n")
+    with pytest.raises(MediaError, match="other media, or of others in this split"):
+        refuse_others(shards, STANDARD, sources_of(None, tmp_path, "train"))
+
+
 def test_samples_made_before_recipes_learned_something_are_kept(tmp_path: Path) -> None:
     """What a recipe leaves alone may come to all of them without hours of samples being lost."""
     write_shard(tmp_path, 0, Skies(), "train", STANDARD, size=2)
@@ -98,8 +110,9 @@ def test_samples_made_before_recipes_learned_something_are_kept(tmp_path: Path) 
     refuse_others(tmp_path, STANDARD)
     with pytest.raises(MediaError, match="had later 0, which is 1 now"):
         refuse_others(tmp_path, replace(STANDARD, later=1))
-    np.savez(truth, **{name: column for name, column in columns.items() if name != "recipe"})
-    refuse_others(tmp_path, STANDARD)  # older shards do not say
+    silent = {n: column for n, column in columns.items() if n not in {"recipe", "sources"}}
+    np.savez(truth, **silent)
+    refuse_others(tmp_path, STANDARD, "any")  # older shards do not say
 
 
 def test_a_clips_regions_are_its_own_whatever_its_name(
@@ -139,7 +152,10 @@ def test_where_nothing_is_missing_no_clip_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For no samples at all, as the log's commands ask, all clips had been read and cut."""
-    argv = ["dataset", "--split", "train", "--samples", "0", "--media", str(tmp_path / "none")]
-    monkeypatch.setattr("sys.argv", [*argv, "--cache", str(tmp_path)])
+    (tmp_path / "MANIFEST.csv").write_text(f"{HEADER}gone.mp4,clip,train,5,sea\n")
+    argv = ["dataset", "--split", "train", "--samples", "0", "--media", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*argv, "--cache", str(tmp_path / "cache")])
     dataset.main()
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(MediaError, match="patterns has no fold val-a"):
+        dataset.sources_of(("patterns", tmp_path), tmp_path, "val-a")
