@@ -7,22 +7,24 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from aqs_batch.errors import RefusedRow, SettingsError, StoreError, reason_and_place
-from aqs_batch.store.sqlite_file import READING, identity, is_for_reading, reader, set_up
+from aqs_batch.store.engine import open_engine
+from aqs_batch.store.sqlite_file import READING, identity, is_file, is_for_reading
 from aqs_batch.wording import size, without_password
 
 _LOG = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 60.0
 AT_ONCE = 500  # values of a list in one statement: SQLite before 3.32 takes 999
-_MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 # Drivers whose package is not called as their module is.
-_DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+_DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
+_SERVER = "Is its server up, and are its address, user and password right?"
+_SERVER_LOST = "Is its server up, and has its disk room? Nothing finished is lost."
+_MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 HEAD = max(file.name[:4] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
@@ -36,18 +38,13 @@ class Database:
             parsed = sa.make_url(url)
         except (sa.exc.ArgumentError, ValueError) as error:  # a port that is no number
             raise _no_url(self.url) from error
-        self.path = Path(parsed.database or "") if _is_file(parsed) else None
+        self.path = Path(parsed.database or "") if is_file(parsed) else None
         if parsed.get_backend_name() == "sqlite" and self.path is None:  # in memory: all is lost
             raise _no_url(self.url)
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path is not None and is_for_reading(self.path):
-                self._engine = sa.create_engine(url, creator=partial(reader, self.path))
-            else:
-                self._engine = sa.create_engine(url)
-                if self.path is not None:
-                    set_up(self._engine, self.path, busy_timeout_s)
+            self._engine = open_engine(parsed, busy_timeout_s)
             self._migrate()
             self._file = identity(self.path)
         except (ImportError, sa.exc.NoSuchModuleError) as error:  # no fault of folder or disk
@@ -62,6 +59,7 @@ class Database:
             raise StoreError(
                 f"cannot open the database {self.url}: {_first_line(error)}",
                 hint=_advice(error)
+                or (_SERVER if self.path is None else "")
                 or "Check that the folder exists, is writable and has free space.",
             ) from error
 
@@ -155,7 +153,7 @@ class Database:
                 f"internal error: the database {self.url} refused a row: {_first_line(error)}",
                 hint="Please report it; nothing finished is lost.",
             ) from error
-        except sa.exc.DatabaseError as error:
+        except sa.exc.DBAPIError as error:
             if _is_readonly(error):
                 raise StoreError(
                     f"the database {self.url} or its folder is read-only",
@@ -164,6 +162,7 @@ class Database:
             raise StoreError(
                 f"the database {self.url} refused a write: {_first_line(error)}",
                 hint=_damage(error)
+                or (_SERVER_LOST if self.path is None else "")
                 or "Free disk space, or wait for the other program; nothing finished is lost.",
             ) from error
 
@@ -173,10 +172,11 @@ class Database:
         try:
             with self._engine.connect().execution_options(**{READING: True}) as connection:
                 yield connection
-        except sa.exc.DatabaseError as error:
+        except sa.exc.DBAPIError as error:
             raise StoreError(
                 f"the database {self.url} cannot be read: {_first_line(error)}",
                 hint=_damage(error)
+                or (_SERVER_LOST if self.path is None else "")
                 or "Wait for the other program, or check the disk; nothing was changed.",
             ) from error
 
@@ -195,7 +195,7 @@ def missing_file(url: str) -> Path | None:
     except (sa.exc.ArgumentError, ValueError):
         return None  # opening it says what is wrong
     path = Path(parsed.database or "")
-    is_named = _is_file(parsed) and not (parsed.host or str(path).startswith("file:"))
+    is_named = is_file(parsed) and not (parsed.host or str(path).startswith("file:"))
     return path if is_named and not path.exists() else None
 
 
@@ -227,10 +227,6 @@ def _upgrade(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")
-
-
-def _is_file(url: sa.URL) -> bool:
-    return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
 
 
 def _is_readonly(error: Exception) -> bool:

@@ -18,6 +18,10 @@ _RETRY_S = 0.02
 _OURS = {"alembic_version", "analyses", "run_files"}  # in every version; the first is others' too
 
 
+def is_file(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite" and bool(url.database) and url.database != ":memory:"
+
+
 def identity(path: Path | None) -> tuple[int, int] | None:
     """Device and inode of a file; None: it is not there."""
     try:
