@@ -93,7 +93,7 @@ def _database(settings: Settings) -> str:
     finally:
         store.close()
     held = f"{count(counts['analyses'], 'analysis', 'analyses')}, {count(counts['runs'], 'run')}"
-    return f"{settings.output.url}: {held}"
+    return f"{store.url}: {held}"  # of a server without the password
 
 
 def _disk(settings: Settings) -> str:
