@@ -787,6 +787,16 @@ def test_folders_that_cannot_work_are_refused(
         check_folders(load(None, {}, flags).settings)
 
 
+def test_who_watches_the_output_folder_is_told_where_it_may_be(tmp_path: Path) -> None:
+    """The advice had been to put it where it was."""
+    flags = {"watch.folders": [str(tmp_path / "in")], "output.dir": str(tmp_path / "in")}
+    with pytest.raises(SettingsError) as caught:
+        check_folders(load(None, {}, flags).settings)
+    assert "output" in caught.value.hint and "outside or below it" in caught.value.hint
+    for place in ("in/below", "outside"):
+        check_folders(load(None, {}, {**flags, "output.dir": str(tmp_path / place)}).settings)
+
+
 def test_a_watch_ends_though_a_rescan_found_what_was_still_to_be_recognised(house: House) -> None:
     """Such files were waited for a second time, and with more than 64 of them for ever."""
     house.more["watch__report_s"] = 1e6  # else this clock, which no work moves, has one after each

@@ -292,5 +292,5 @@ def check_folders(settings: Settings) -> None:
             if real == folder or real in folder.parents:
                 raise SettingsError(
                     f"the watched folder {folder} is, or lies in, our own folder {real}",
-                    hint="Results must lie beside the videos or below a folder of their own.",
+                    hint="Choose an output, move_done or move_failed folder outside or below it.",
                 )
