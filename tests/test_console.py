@@ -16,6 +16,7 @@ from aqs_batch import console
 from aqs_batch.auditing.findings import Findings
 from aqs_batch.events import Event, EventKind, Unheard
 from aqs_batch.records import QualityLevel
+from aqs_batch.watching.health import Health, Pulse, State
 from aqs_batch.wording import aqs_words, cut, kbps, without_password
 from aqs_batch.worker import End
 
@@ -158,6 +159,16 @@ def test_every_key_of_an_audits_summary_is_explained() -> None:
     told = {*summary, "exit_code", "gates"}
     assert set(re.findall(r"`(\w+)`", "".join(rows))) == told
     assert all(f"`{kind}`" in text for kind in summary["counts"])
+
+
+def test_every_key_of_the_heartbeat_is_explained(tmp_path: Path) -> None:
+    """A monitoring system reads it, and had to guess."""
+    text = EVENTS.read_text(encoding="utf-8").partition("\n## The heartbeat")[2]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    Health(tmp_path, "").beat(Pulse(State.IDLE, "", "", {}, 0, 0, 0, 0, 0.0), 0.0, 0.0)
+    beat = json.loads((tmp_path / "heartbeat.json").read_text(encoding="utf-8"))
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == set(beat)
+    assert all(f"`{state}`" in text for state in State)
 
 
 @pytest.mark.parametrize(

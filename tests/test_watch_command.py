@@ -220,6 +220,10 @@ def test_what_only_waits_does_not_hide_what_failed(tmp_path: Path) -> None:
     assert len(listed) == 12
     status = json.loads(aqs("status", "--json", "--output_dir", "out", cwd=tmp_path).stdout)
     assert len(status["open"]) == 31
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    part = text.partition("\n## The object of `status")[2].partition("\n## ")[0]
+    told = re.findall(r"`(\w+)`", part)
+    assert set(told) >= {*status, *status["jobs"], *status["rows"], *status["open"][0]}
 
 
 def test_cancel_and_retry_name_their_files(tmp_path: Path) -> None:
