@@ -54,7 +54,7 @@ def audit(
     notify_cmd: str | None,
     as_json: bool,
 ) -> int:
-    """Find what is new, changed, missing or rotten in an archive.
+    """Find what is new, changed, missing or corrupt in an archive.
 
     It is compared with the night before, a part of it is read byte by byte, and what is new
     is scored.

@@ -117,7 +117,7 @@ def inspect_model(load: Load, checkpoint: str | None, as_json: bool) -> int:
     """Show what the network is made of, and what it goes by.
 
     Parameters, multiply-adds and receptive fields of its parts, what each head looks at, above
-    which probability each artifact is named, and the slowest layers.
+    which probability each artifact is detected, and the slowest layers.
     """
     from aqs_batch.analysis import anatomy
     from aqs_batch.analysis.checkpoint import chosen
@@ -158,7 +158,7 @@ def _anatomy(
     for head, shares in found.heads.items():
         top = sorted(shares.items(), key=lambda pair: -pair[1])[:4]
         lines.append(f"  {head:<18}" + ", ".join(f"{name} {share:.0%}" for name, share in top))
-    lines += ["", "A video's mean probability above which each artifact is named:"]
+    lines += ["", "A video's mean probability above which each artifact is detected:"]
     lines += [f"  {name:<18}{above:.2f}" for name, above in named_above.items()]
     spent = sum(layer.ms for layer in layers)
     lines += ["", f"Slowest layers of {spent:.1f} ms a tile (OpenVINO, one core):"]
