@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Set
@@ -99,6 +100,8 @@ class Events:
 
     def __exit__(self, *_: object) -> None:
         if self._observer is not None:
+            # A thread that reads while it is stopped calls that an error, on the user's screen.
+            logging.getLogger("watchdog").setLevel(logging.CRITICAL)
             self._observer.stop()
             self._observer.join(timeout=5.0)
 
