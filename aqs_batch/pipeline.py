@@ -252,9 +252,10 @@ def _warnings(
     height, width = size
     if (height, width) != (video.height, video.width):
         warnings.append(f"scaled from {video.width}x{video.height} to {width}x{height} first")
-    if len(video.frame_times_s) < FRAMES_PER_SEQUENCE:
-        frames = count(len(video.frame_times_s), "frame")
-        warnings.append(f"only {frames}: played forth and back")
+    if stamps.turned:
+        frames = count(stamps.turned, "frame")
+        close = f"cuts come too close: only the last {frames}, played forth and back"
+        warnings.append(close if stamps.cuts else f"only {frames}: played forth and back")
     if min(height, width) < TILE_PX:
         warnings.append(f"smaller than a {TILE_PX} px tile: continued by reflection")
     if video.hdr:

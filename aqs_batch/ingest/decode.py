@@ -288,6 +288,7 @@ def _windows(
             yield sequence(window), times[-1]
             window, times = np.empty(shape, np.uint8), []
     if whole == 0 and times:
+        stamps.turned = len(times)
         yield sequence(_forth_and_back(window[: len(times)])), times[0]
 
 

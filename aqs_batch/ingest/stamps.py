@@ -59,6 +59,7 @@ class Stamps:
         self.first_s = 0.0  # time of the first frame told of
         self.damage: list[str] = []
         self.cuts = 0  # that the reader found among the selected frames
+        self.turned = 0  # frames played forth and back, where there were no seven in a row
         self._told = False
         self.has_dolby_vision = False
         self.streams = 0  # of the file, whenever they begin
