@@ -26,6 +26,7 @@ _AFTERMATH = (
     "Task finished",
     "Decode error rate",
     "Nothing was written",
+    "Error binding",
     "Could not open encoder",
     "Cannot determine format",
 )

@@ -52,6 +52,13 @@ def test_a_file_cut_short_in_its_first_frame_says_so(
     assert "Copy it again" in caught.value.hint
 
 
+def test_a_decoder_that_does_not_begin_is_the_reason(make_clip, ffmpeg_path: str) -> None:
+    """The filters that then have no input had been called the reason."""
+    path = make_clip("raw.mov", options=("-c:v", "rawvideo", "-pix_fmt", "yuv420p"))
+    with pytest.raises(MediaError, match=r"decoded \(Error while opening decoder"):
+        complaints(path, ffmpeg_path)
+
+
 def test_sound_that_goes_on_longer_is_no_damage(make_clip, ffmpeg_path: str) -> None:
     tone = tuple(part.format(6) for part in TONE)
     path = make_clip("long.mkv", seconds=2, inputs=tone, options=("-c:v", "libx264"))
