@@ -10,5 +10,6 @@ import sys
 from aqs_batch.cli import main
 
 if __name__ == "__main__":
-    sys.argv[1:1] = ["watch"]
+    if sys.argv[1:2] != ["watch"]:  # its errors say "Try 'daemon.py watch --help'"
+        sys.argv[1:1] = ["watch"]
     main()

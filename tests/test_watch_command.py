@@ -96,6 +96,13 @@ def night_that_misses_a(place: Path) -> str:
     return night.stdout
 
 
+def test_the_daemons_own_hint_leads_to_its_help(tmp_path: Path) -> None:
+    refused = aqs("daemon", "--nope", cwd=tmp_path)
+    hint = refused.stderr.split("'")[1].split()
+    assert refused.returncode == 2 and hint[0] == "daemon.py"
+    assert "--watch-dir" in aqs("daemon", *hint[1:], cwd=tmp_path).stdout
+
+
 def test_an_audit_tells_the_night_and_hands_it_on(place: Path) -> None:
     first = aqs("audit", "in", "--output_dir", "out", cwd=place)
     assert first.returncode == 0, first.stderr
