@@ -19,7 +19,7 @@ from aqs_batch.records import QualityLevel, TileScores
 from training import encodes, negatives
 from training.awkward import KINDS
 from training.clean import clean_sources
-from training.dataset import Truth, shard_folder, write_shard
+from training.dataset import Truth, shard_folder, sources_of, write_shard
 from training.detector import Detector, Read
 from training.document import as_markdown, table
 from training.encodes import Encode, fidelity
@@ -385,9 +385,10 @@ def test_the_page_begins_with_the_targets(results: dict[str, Any]) -> None:
 
 def test_the_frozen_test_is_so_many_tiles_whatever_else_lies_beside_them(tmp_path: Path) -> None:
     """Shards that somebody added to the folder had counted in every figure."""
-    folder = shard_folder(tmp_path, "test", STANDARD)
+    (tmp_path / "MANIFEST.csv").write_text("file,kind,split,clean,content_tag\n")
+    folder, media = shard_folder(tmp_path, "test", STANDARD), sources_of(None, tmp_path, "test")
     for number in range(2):
-        write_shard(folder, number, PatternLibrary("test"), "test", STANDARD, size=2)
+        write_shard(folder, number, PatternLibrary("test"), "test", STANDARD, media, size=2)
     frozen = ensure(tmp_path, tmp_path, STANDARD, 2)
     assert [file.name for file in frozen.files] == ["00000.tiles.npy"]
     assert len(frozen) == len(frozen.truth.quality) == 2

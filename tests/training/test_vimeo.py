@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aqs_batch.errors import MediaError
-from training.dataset import Shards, data_source, library_of, shard_folder, write_shard
+from training.dataset import Shards, data_source, shard_folder, sources_of, write_shard
 from training.recipe import HARD, STANDARD
 from training.vimeo import Septuplet, VimeoLibrary, septuplets
 
@@ -88,4 +88,4 @@ def test_the_flag_names_kind_and_path_and_the_set_has_a_folder_of_its_own() -> N
 def test_there_are_folds_of_our_own_media_alone(tree: Path, tmp_path: Path) -> None:
     for data in (("vimeo", tree), ("patterns", Path())):
         with pytest.raises(MediaError, match="no fold val-a"):
-            library_of(data, tmp_path, tmp_path, "val-a")
+            sources_of(data, tmp_path, "val-a")
