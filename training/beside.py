@@ -9,17 +9,14 @@ whose sources it has not seen.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,14 +31,15 @@ from aqs_batch.errors import CheckpointError
 from training import colour, softness, trails
 from training.card import UNSHIPPED
 from training.command import plainly
-from training.dataset import library_of
 from training.features import Features, gather
 from training.folds import PLAIN, WILD, learned_sets, strangers
 from training.manifest import FOLDS
 from training.recipe import COLOURS, GHOSTS, Recipe
 from training.remembered import is_remembered, remembered
 from training.samples import PRESENT
+from training.shares import one_thread, together
 from training.start import further_start
+from training.supply import library_of
 
 BATCH, RATE, DECAY = 256, 3e-3, 0.1
 FIRST_GUESS = (1.0, 0.5, 0.0)
@@ -124,20 +122,15 @@ def make_together(
     missing = [
         place for place in subject.places if not is_remembered(_file(folder, place), subject.key)
     ]
-    shares = [share for n in range(processes) if (share := missing[n::processes])]
-    if not shares:
-        return
     # Where scenes are lacking is said before hours of making, not after.
     for data in dict.fromkeys(data for data, _ in missing):
         library(data)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(partial(_make_share, subject, folder, library), shares))
+    together(partial(_make, subject, folder, library), missing, processes)
 
 
-def _make_share(
+def _make(
     subject: Subject, folder: Path, library: Callable[[str], Any], places: Sequence[Place]
 ) -> None:
-    _one_thread()
     scenes = cache(library)
     for place in places:
         _kept(subject, folder, scenes, place)
@@ -225,11 +218,6 @@ def weighed(heard: Floats, seen: Floats, truth: NDArray[np.bool_]) -> tuple[floa
     return float(head / jury), float(offset / jury)
 
 
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 def _library(media: Path, found: Path, cache: Path, data: str) -> Any:
     where = None if data == "main" else (data, found)
     return library_of(where, media, cache, "train")
@@ -246,7 +234,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that make lessons")
     args = parser.parse_args()
-    _one_thread()
+    one_thread()
     subject, folder = SUBJECTS[args.head], args.cache / args.head
     library = partial(_library, args.media, args.found, args.cache)
     # First, since lessons take hours to make.

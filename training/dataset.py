@@ -10,14 +10,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,13 +27,13 @@ from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import MediaError
 from training.command import plainly
 from training.effect import SCALES
-from training.manifest import FOLDS, of_split, read_manifest
-from training.patterns import SOURCES, PatternLibrary
+from training.manifest import FOLDS
 from training.recipe import HARD, HELD_OUT, STANDARD, USED, VARIED, WILD, Recipe
 from training.remembered import digest
 from training.samples import make_sample
-from training.sources import Library, Scenes
-from training.vimeo import VimeoLibrary, septuplets
+from training.shares import together
+from training.sources import Scenes
+from training.supply import data_source, library_of, sources_of
 from training.whole import whole
 
 SHARD = 64
@@ -218,7 +219,7 @@ def write_shard(
     ]
     with whole(folder / f"{number:05d}.tiles.npy") as tiles:
         np.save(tiles, np.stack([s.tile for s in made]))
-    with whole(folder / f"{number:05d}.truth.npz") as truth:
+    with whole(_truth(folder, number)) as truth:
         np.savez(
             truth,
             swatch=np.stack([s.swatch for s in made]),
@@ -233,46 +234,64 @@ def write_shard(
         )
 
 
+def _truth(folder: Path, number: int) -> Path:
+    return folder / f"{number:05d}.truth.npz"
+
+
 def shard_folder(cache: Path, split: str, recipe: Recipe, data: str = "") -> Path:
     """Where the samples of a split lie: train, train-hard, train-vimeo, train-hard-vimeo."""
     return cache / "shards" / "-".join(part for part in (split, recipe.name, data) if part)
 
 
-def data_source(text: str) -> tuple[str, Path]:
-    """("vimeo", PATH) from "vimeo:PATH", the same with "found", or "patterns" alone."""
-    kind, _, path = text.partition(":")
-    if (kind == "patterns") is bool(path) or kind not in {"vimeo", "found", "patterns"}:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of vimeo:PATH, found:PATH, patterns")
-    return kind, Path(path).expanduser()  # no shell does it after a colon
+@dataclass(frozen=True)
+class Order:
+    """Samples that are asked for, and where their scenes come from (see `training.supply`)."""
+
+    media: Path
+    cache: Path
+    split: str
+    recipe: Recipe
+    samples: int
+    data: tuple[str, Path] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return shard_folder(self.cache, self.split, self.recipe, self.data[0] if self.data else "")
+
+    @property
+    def shards(self) -> int:
+        return -(-self.samples // SHARD)
+
+    @property
+    def missing(self) -> list[int]:
+        return [n for n in range(self.shards) if not _truth(self.folder, n).exists()]
+
+    def library(self) -> Scenes:
+        return library_of(self.data, self.media, self.cache, self.split)
 
 
-def sources_of(data: tuple[str, Path] | None, media: Path, split: str) -> str:
-    """Changes with the sources that the scenes of a split are drawn from (see `library_of`)."""
-    match data:
-        case ("vimeo" | "patterns", _) if split in FOLDS:
-            raise MediaError(f"{data[0]} has no fold {split}", hint="Its splits: train, val, test.")
-        case ("vimeo", root):
-            names = [f"{f.parent.name}/{f.name}" for f in septuplets(root, split)]
-        case ("patterns", _):
-            names = list(SOURCES[split])
-        case _:
-            root = data[1] if data else media
-            names = [s.path.name for s in of_split(read_manifest(root), split)]
-    return digest(*names)
+def complete(order: Order, processes: int) -> Shards:
+    """All samples of an order, made where they are missing; whatever else lies there is left out.
 
-
-def library_of(data: tuple[str, Path] | None, media: Path, cache: Path, split: str) -> Scenes:
-    """The scenes of a split: Vimeo-90K's, what training.found has fetched, test pictures, or those
-    of `media`.
+    Raises MediaError where the folder has samples of another recipe or other sources.
     """
-    match data:
-        case ("vimeo", root):
-            return VimeoLibrary(root, split)
-        case ("found", root):
-            return Library(root, cache, split, photo_share=1.0)  # it has no clips
-        case ("patterns", _):
-            return PatternLibrary(split)
-    return Library(media, cache, split)
+    sources = sources_of(order.data, order.media, order.split)
+    refuse_others(order.folder, order.recipe, sources)
+    if missing := order.missing:
+        order.library()  # cuts the clips, which takes minutes: once for all processes
+        together(partial(_write_shards, order, sources), missing, processes)
+    return Shards(order.folder, order.shards)
+
+
+def _write_shards(order: Order, sources: str, numbers: Sequence[int]) -> None:
+    """One process's share of the shards, with a line after each on how far all of them are."""
+    library = order.library()
+    for number in numbers:
+        began = time.monotonic()
+        write_shard(order.folder, number, library, order.split, order.recipe, sources)
+        rate = SHARD / (time.monotonic() - began)
+        done = min((order.shards - len(order.missing)) * SHARD, order.samples)
+        print(f"{order.folder.name} {done}/{order.samples}  {rate:.1f}/s a process", flush=True)
 
 
 def main() -> None:
@@ -282,6 +301,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "val", *FOLDS, "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument(
         "--data",
         type=data_source,
@@ -290,23 +310,10 @@ def main() -> None:
         "from ffmpeg's test pictures, instead of --media; kept in a set apart",
     )
     args = parser.parse_args()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    recipe = RECIPES[args.recipe]
-    folder = shard_folder(args.cache, args.split, recipe, args.data[0] if args.data else "")
-    sources = sources_of(args.data, args.media, args.split)
-    refuse_others(folder, recipe, sources)
-    numbers = range(-(-args.samples // SHARD))
-    missing = [n for n in numbers if not (folder / f"{n:05d}.truth.npz").exists()]
-    if not missing:
-        return  # before the clips are cut, which takes minutes
-    library = library_of(args.data, args.media, args.cache, args.split)
-    for number in missing:
-        began = time.monotonic()
-        write_shard(folder, number, library, args.split, recipe, sources)
-        rate = SHARD / (time.monotonic() - began)
-        done = min(number * SHARD + SHARD, args.samples)
-        print(f"{folder.name} {done}/{args.samples}  {rate:.1f}/s", flush=True)
+    if args.samples:
+        recipe = RECIPES[args.recipe]
+        order = Order(args.media, args.cache, args.split, recipe, args.samples, args.data)
+        complete(order, args.processes)
 
 
 if __name__ == "__main__":

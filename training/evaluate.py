@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,14 +24,7 @@ from aqs_batch.analysis.engine import choose_backend
 from training import rivals
 from training.clean import clean_sources
 from training.command import plainly
-from training.dataset import (
-    SHARD,
-    Shards,
-    refuse_others,
-    shard_folder,
-    sources_of,
-    write_shard,
-)
+from training.dataset import Order, complete
 from training.detector import Detector, Read
 from training.document import as_markdown
 from training.encodes import encodes, fidelity
@@ -38,7 +32,7 @@ from training.figures import against_rivals, by_group, confusion, figures, quali
 from training.groups import Group, group_of, read_groups
 from training.manifest import Source, read_manifest
 from training.negatives import hard_negatives
-from training.recipe import HELD_OUT, STANDARD, Recipe
+from training.recipe import HELD_OUT, STANDARD
 from training.single import worsened
 from training.sources import NATIVE_CLEAN, Library
 from training.targets import targets
@@ -48,19 +42,6 @@ BATCH = 8
 HEADINGS = ("resolution", "codec", "content")
 
 Say = Callable[[str], None]
-
-
-def ensure(cache: Path, media: Path, recipe: Recipe, count: int) -> Shards:
-    """The frozen samples, made where they are missing; whatever else lies there is none of them."""
-    folder, most = shard_folder(cache, "test", recipe), -(-count // SHARD)
-    sources = sources_of(None, media, "test")
-    refuse_others(folder, recipe, sources)
-    missing = [n for n in range(most) if not (folder / f"{n:05d}.truth.npz").exists()]
-    if missing:
-        library = Library(media, cache, "test")
-        for number in missing:
-            write_shard(folder, number, library, "test", recipe, sources)
-    return Shards(folder, most)
 
 
 def evaluate(media: Path, cache: Path, detector: Detector, say: Say) -> dict[str, Any]:
@@ -103,7 +84,7 @@ def _frozen_sets(
         ("held_out", HELD_OUT, HELD_OUT_SAMPLES),
     ):
         say(f"{key}: {count} tiles")
-        shards = ensure(cache, media, recipe, count)
+        shards = complete(Order(media, cache, "test", recipe, count), os.cpu_count() or 1)
         truth = shards.truth
         seen: Read = detector.read(shards.tile(n) for n in range(len(shards)))
         results[key] = figures(seen, truth, threshold)

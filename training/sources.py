@@ -140,6 +140,7 @@ class Scene:
     name: str
     length: int
     continuous: bool
+    _seen: dict[float, Frames] | None = None
 
     def frame(self, t: float) -> Frames:
         raise NotImplementedError
@@ -149,7 +150,10 @@ class Scene:
         return squeezed(self.frame(t))
 
     def sequence(self, times: list[float]) -> Frames:
-        return np.stack([self.frame(t) for t in times])
+        """The frames at `times`, each made once: a chain is run with and without every step."""
+        seen = self._seen = self._seen or {}
+        seen.update((t, self.frame(t)) for t in times if t not in seen)
+        return np.stack([seen[t] for t in times])
 
 
 class ClipScene(Scene):

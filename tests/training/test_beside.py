@@ -16,7 +16,7 @@ from aqs_batch.analysis import facts
 from aqs_batch.analysis.beside import ColourHead
 from aqs_batch.errors import CheckpointError, MediaError
 from aqs_batch.records import Artifact
-from training import beside, colour, softness, trails
+from training import beside, colour, shares, softness, trails
 from training.beside import SUBJECTS, fitted, lessons, make_together, weighed
 from training.content import Gradient
 from training.judge import auc
@@ -115,7 +115,7 @@ def test_lessons_made_by_several_processes_are_those_of_one(
     read = lessons(numbered, tmp_path / "together", lambda _: pytest.fail("made again"))
     assert all(torch.equal(one, two) for one, two in zip(alone, read, strict=True))
     assert len(read[0]) == 15
-    monkeypatch.setattr(beside, "ProcessPoolExecutor", lambda *_: pytest.fail("for nothing"))
+    monkeypatch.setattr(shares, "ProcessPoolExecutor", lambda *_: pytest.fail("for nothing"))
     make_together(numbered, tmp_path / "together", str.upper, 2)
 
 

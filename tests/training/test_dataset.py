@@ -10,17 +10,39 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from aqs_batch.errors import MediaError
 from aqs_batch.records import Artifact
 from training import dataset
 from training.content import Gradient
-from training.dataset import Shards, refuse_others, sources_of, write_shard
+from training.dataset import Shards, refuse_others, write_shard
 from training.manifest import Source
 from training.recipe import STANDARD
 from training.sources import REGIONS_PER_CLIP, ClipScene, Library, Scene, cut_regions
+from training.supply import sources_of
 
 HEADER = "file,kind,split,clean,content_tag\n"
+
+
+class Watched(Gradient):
+    """A sky that counts how often it was drawn."""
+
+    drawn = 0
+
+    def frame(self, t: float) -> NDArray[np.uint8]:
+        self.drawn += 1
+        return super().frame(t)
+
+
+def test_a_frame_is_drawn_once_however_often_it_is_asked_for() -> None:
+    """Chains are run with and without each step: a third of the time went into the same frames."""
+    sky, fresh = (Watched(np.random.default_rng(0)) for _ in range(2))
+    first = sky.sequence([0.0, 0.5, 1.0])
+    first[:] = 0  # what was given away is the taker's
+    again = sky.sequence([1.0, 0.5])
+    assert sky.drawn == 3
+    assert np.array_equal(again, [fresh.frame(1.0), fresh.frame(0.5)])
 
 
 class Skies:
@@ -158,4 +180,4 @@ def test_where_nothing_is_missing_no_clip_is_cut(
     dataset.main()
     assert not (tmp_path / "cache").exists()
     with pytest.raises(MediaError, match="patterns has no fold val-a"):
-        dataset.sources_of(("patterns", tmp_path), tmp_path, "val-a")
+        sources_of(("patterns", tmp_path), tmp_path, "val-a")

@@ -19,11 +19,11 @@ from aqs_batch.records import QualityLevel, TileScores
 from training import encodes, negatives
 from training.awkward import KINDS
 from training.clean import clean_sources
-from training.dataset import Truth, shard_folder, sources_of, write_shard
+from training.dataset import Order, Truth, complete, write_shard
 from training.detector import Detector, Read
 from training.document import as_markdown, table
 from training.encodes import Encode, fidelity
-from training.evaluate import ensure, write
+from training.evaluate import write
 from training.figures import (
     NAMES,
     against_rivals,
@@ -39,6 +39,7 @@ from training.negatives import draw, hard_negatives
 from training.patterns import PatternLibrary
 from training.recipe import STANDARD
 from training.sources import PhotoScene
+from training.supply import sources_of
 from training.targets import Target, targets
 
 Make = Callable[..., Path]
@@ -386,10 +387,13 @@ def test_the_page_begins_with_the_targets(results: dict[str, Any]) -> None:
 def test_the_frozen_test_is_so_many_tiles_whatever_else_lies_beside_them(tmp_path: Path) -> None:
     """Shards that somebody added to the folder had counted in every figure."""
     (tmp_path / "MANIFEST.csv").write_text("file,kind,split,clean,content_tag\n")
-    folder, media = shard_folder(tmp_path, "test", STANDARD), sources_of(None, tmp_path, "test")
+    order, media = (
+        Order(tmp_path, tmp_path, "test", STANDARD, 2),
+        sources_of(None, tmp_path, "test"),
+    )
     for number in range(2):
-        write_shard(folder, number, PatternLibrary("test"), "test", STANDARD, media, size=2)
-    frozen = ensure(tmp_path, tmp_path, STANDARD, 2)
+        write_shard(order.folder, number, PatternLibrary("test"), "test", STANDARD, media, size=2)
+    frozen = complete(order, 1)
     assert [file.name for file in frozen.files] == ["00000.tiles.npy"]
     assert len(frozen) == len(frozen.truth.quality) == 2
 

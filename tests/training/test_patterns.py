@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import data_source, write_shard
+from training.dataset import write_shard
 from training.patterns import SOURCES, Pattern, PatternLibrary, graph_of
 from training.recipe import WILD
 from training.sources import BURST_FRAMES, REGION_PX, WHOLE_PX
+from training.supply import data_source
 
 
 @pytest.mark.parametrize("source", [s for split in SOURCES.values() for s in split])

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from aqs_batch.errors import MediaError
-from training.dataset import Shards, data_source, shard_folder, sources_of, write_shard
+from training.dataset import Shards, shard_folder, write_shard
 from training.recipe import HARD, STANDARD
+from training.supply import data_source, sources_of
 from training.vimeo import Septuplet, VimeoLibrary, septuplets
 
 
