@@ -7,8 +7,10 @@ index. Encodes and VMAF are kept under the cache; only the detector's reading de
 from __future__ import annotations
 
 import csv
+import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,20 +72,24 @@ def encodes(sources: list[Source], cache: Path, aqs: Aqs) -> Iterator[Encode]:
     for source in sources:
         folder = cache / "encodes" / f"{source.name}-{source.digest()}"
         reference = made(folder / "reference.nut", partial(reference_argv, source.path))
-        for codec, ladder in LADDERS.items():
-            for quality in ladder:
-                yield _rung(source.name, reference, codec, quality, aqs)
+        rungs = [(codec, quality) for codec, ladder in LADDERS.items() for quality in ladder]
+        # Of one thread each, so that they are the same everywhere: as many at once as cores.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ready = pool.map(partial(_rung, reference), *zip(*rungs, strict=True))
+            for (codec, quality), (target, true) in zip(rungs, ready, strict=True):
+                values = aqs(tiles_of(read_frames(target, FRAMES)))
+                yield Encode(source.name, codec, quality, true, float(values.mean()))
 
 
-def _rung(source: str, reference: Path, codec: str, quality: int, aqs: Aqs) -> Encode:
+def _rung(reference: Path, codec: str, quality: int) -> tuple[Path, float]:
+    """One encode, and its true VMAF."""
     target = reference.with_name(f"{codec}-{quality}.mkv")
     made(target, lambda p: encode_argv(reference, p, codec, quality))
     key = digest(reference, target)
     stored = remembered(
         target.with_suffix(".npz"), key, lambda: {"vmaf": np.array(vmaf(target, reference))}
     )
-    values = aqs(tiles_of(read_frames(target, FRAMES)))
-    return Encode(source, codec, quality, float(stored["vmaf"].mean()), float(values.mean()))
+    return target, float(stored["vmaf"].mean())
 
 
 def tiles_of(frames: NDArray[np.uint8]) -> list[Tile]:

@@ -7,11 +7,14 @@ header. Scores are kept under the cache, one file per shard and instrument.
 from __future__ import annotations
 
 import csv
+import os
 import re
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -99,16 +102,21 @@ def missing() -> list[str]:
 def scores(shards: list[Path], cache: Path, chosen: list[Instrument]) -> dict[str, Floats]:
     """Rival name -> one number per tile over all `shards` (NNNNN.tiles.npy), in order."""
     columns: dict[str, list[Floats]] = {}
-    for shard in shards:
-        pixels = digest(shard)
-        for instrument in chosen:
-            number = shard.name.split(".")[0]
-            path = cache / "rivals" / shard.parent.name / f"{number}.{instrument.name}.npz"
-            key = f"{pixels} {instrument.version}"
-            arrays = remembered(path, key, partial(instrument.measure, shard))
+    # Threads: most of the work is ffmpeg's, in processes of one thread each.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        asked = zip(*product(shards, chosen), strict=True)
+        for arrays in pool.map(partial(_measured, cache), *asked):
             for name, values in arrays.items():
                 columns.setdefault(name, []).append(values)
     return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def _measured(cache: Path, shard: Path, instrument: Instrument) -> Arrays:
+    """What one instrument says of a shard, from disk where it has been asked before."""
+    number = shard.name.split(".")[0]
+    path = cache / "rivals" / shard.parent.name / f"{number}.{instrument.name}.npz"
+    key = f"{digest(shard)} {instrument.version}"
+    return remembered(path, key, partial(instrument.measure, shard))
 
 
 def filter_scores(ffmpeg_path: str, shard: Path) -> Arrays:
