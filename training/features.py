@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from aqs_batch.analysis import facts
+from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.analysis.facts import LOOKED_AT
 from aqs_batch.analysis.model import AqsNet, Front, seen
+from aqs_batch.analysis.openvino_cpu import Lanes, compiled
 from aqs_batch.analysis.transform import transform
 from aqs_batch.errors import MediaError
+from aqs_batch.records import FRAMES_PER_SEQUENCE, TILE_PX, Pixels
 from training.dataset import SHARD, Shards, Truth, joined
 from training.whole import whole
 
-BATCH = 8
 KIND = "aqsnet-b0-8"  # the architecture that first had these features; new ones need a new name
 SAMPLES = "samples"  # in a file's header: the digest of what its features are of
 WHOLE = "whole-aqsnet-b0-10"  # the same of whole frames
@@ -41,6 +44,7 @@ SETS = (
 )  # fmt: skip
 
 Parts = dict[str, Tensor]
+Look = Callable[[AqsNet, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Pool:
 
 def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
     """Features and truth of all shards of the folders named; a folder that is not there is left."""
-    folders, features = [], []
+    folders, features, wanted = [], [], _parts_of(model)
     for name in names:
         folder = cache / "shards" / name
         if not any(folder.glob("*.truth.npz")):
@@ -108,7 +112,8 @@ def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
             continue
         shards = Shards(folder)
         folders.append(shards)
-        features.append(_features(model, shards, cache / "features", name))
+        kept = [_kept(shards, cache / "features" / part.name / name, part) for part in wanted]
+        features.append(Features(**{key: value for part in kept for key, value in part.items()}))
     if not folders:
         raise MediaError(
             f"{cache / 'shards'} has no samples of {', '.join(names)}",
@@ -119,16 +124,25 @@ def gather(model: AqsNet, cache: Path, names: Rows[str]) -> Pool:
     return Pool(tuple(folders), truth, Features(**columns))
 
 
-def _features(model: AqsNet, shards: Shards, cache: Path, name: str) -> Features:
-    parts: Parts = {}
+class Part(NamedTuple):
+    """Features that depend on the same weights: the folder of theirs, their keys, and how they are
+    made of a numbered shard.
+    """
+
+    name: str
+    keys: set[str]
+    make: Callable[[Shards, int], Parts]
+
+
+def _parts_of(model: AqsNet) -> list[Part]:
     front, deep = digests(model)
-    for folder, names, compute in (
-        (cache / f"front-{front}" / name, set(Front._fields), _front),
-        (cache / f"close-{deep}" / name, {"close"}, _close),
-        (cache / WHOLE / name, {"whole"}, _whole),
-    ):
-        parts |= _kept(shards, folder, names, partial(compute, model, shards))
-    return Features(**parts)
+    every = Eyes(model, lambda net, tiles: net.front(tiles)[0])
+    two = Eyes(model, lambda net, frames: (net.close(net.shallow(frames)),), len(LOOKED_AT))
+    return [
+        Part(f"front-{front}", set(Front._fields), partial(_front, every)),
+        Part(f"close-{deep}", {"close"}, partial(_close, two)),
+        Part(WHOLE, {"whole"}, _whole),
+    ]
 
 
 def digests(model: AqsNet) -> tuple[str, str]:
@@ -142,20 +156,20 @@ def digests(model: AqsNet) -> tuple[str, str]:
     return totals[0].hexdigest()[:12], totals[1].hexdigest()[:12]
 
 
-def _kept(shards: Shards, folder: Path, names: set[str], compute: Callable[[int], Parts]) -> Parts:
+def _kept(shards: Shards, folder: Path, part: Part) -> Parts:
     """One part of the features of all whole shards, computed where it is not on disk yet."""
-    parts: list[Parts] = []
+    found: list[Parts] = []
     for number, tiles in enumerate(shards.files):
         file = folder / tiles.name.replace(".tiles.npy", ".safetensors")
         samples = shards.digest(number)
-        if not _is_of(file, tiles, samples, names):
+        if not _is_of(file, tiles, samples, part.keys):
             began = time.monotonic()
-            made = {k: v.half().contiguous() for k, v in compute(number).items()}
+            made = {k: v.half().contiguous() for k, v in part.make(shards, number).items()}
             with whole(file) as unfinished:
                 save_file(made, unfinished, {SAMPLES: samples})
             print(f"{file}  {SHARD / (time.monotonic() - began):.1f}/s", flush=True)
-        parts.append(load_file(file))
-    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        found.append(load_file(file))
+    return {key: torch.cat([one[key] for one in found]) for key in found[0]}
 
 
 def _is_of(file: Path, tiles: Path, samples: str, names: set[str]) -> bool:
@@ -177,28 +191,52 @@ def _is_of(file: Path, tiles: Path, samples: str, names: set[str]) -> bool:
     return right and kept == names
 
 
-@torch.no_grad()
-def _front(model: AqsNet, shards: Shards, number: int) -> Parts:
-    found: list[Parts] = []
-    for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
-        tiles = [shards.tile(n) for n in range(first, first + BATCH)]
-        pixels = transform(np.stack([tile.pixels for tile in tiles]))
-        front, _ = model.front(pixels)
-        found.append(front._asdict())
-    return {key: torch.cat([part[key] for part in found]) for key in found[0]}
+class Eyes:
+    """A part of the network that looks at tiles, of so many frames, run as the tool runs it.
+
+    Eagerly in torch a tile took seven times as long, more than it takes to make the sample. It is
+    traced when it is first asked, which takes some seconds.
+    """
+
+    def __init__(self, model: AqsNet, look: Look, frames: int = FRAMES_PER_SEQUENCE) -> None:
+        self._network, self._frames = _Looking(model, look), frames
+
+    @cached_property
+    def _lanes(self) -> Lanes:
+        tile = torch.zeros(1, self._frames, TILE_PX, TILE_PX, 3, dtype=torch.uint8)
+        return compiled(self._network, tile, usable_cores())
+
+    def see(self, tiles: Iterable[Pixels]) -> list[Tensor]:
+        """What is seen in tiles uint8[frames,H,W,3]: the part's outputs, [N,...] each."""
+        self._lanes.start([tile[None] for tile in tiles])
+        return [torch.from_numpy(part) for part in self._lanes.finish()]
+
+
+class _Looking(nn.Module):
+    def __init__(self, model: AqsNet, look: Look) -> None:
+        super().__init__()
+        self.model, self._look = model, look  # a module's weights must be its own to be traced
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._look(self.model, transform(tiles)))
+
+
+def _front(eyes: Eyes, shards: Shards, number: int) -> Parts:
+    tiles = (shards.tile(n).pixels for n in _of(number))
+    return dict(zip(Front._fields, eyes.see(tiles), strict=True))
+
+
+def _close(eyes: Eyes, shards: Shards, number: int) -> Parts:
+    (close,) = eyes.see(shards.frames(n, LOOKED_AT) for n in _of(number))
+    return {"close": close}
+
+
+def _of(shard: int) -> range:
+    return range(shard * SHARD, (shard + 1) * SHARD)
 
 
 @torch.no_grad()
-def _close(model: AqsNet, shards: Shards, number: int) -> Parts:
-    found = []
-    for first in range(number * SHARD, (number + 1) * SHARD, BATCH):
-        frames = np.stack([shards.frames(n, LOOKED_AT) for n in range(first, first + BATCH)])
-        found.append(model.close(model.shallow(transform(frames))))
-    return {"close": torch.cat(found)}
-
-
-@torch.no_grad()
-def _whole(_: AqsNet, shards: Shards, number: int) -> Parts:
+def _whole(shards: Shards, number: int) -> Parts:
     return {"whole": of_swatches(shards.swatches(number))}
 
 

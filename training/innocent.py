@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from aqs_batch.analysis.model import AqsNet, mean_of
-from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
 from training.awkward import KINDS
-from training.features import digests, of_swatches
+from training.features import Eyes, digests, of_swatches
 from training.folds import strangers
 from training.manifest import FOLDS
-from training.negatives import SCENES_EACH, TILES_OF_SCENE, Negative, draw
+from training.negatives import SCENES_EACH, TILES_OF_SCENE, draw
 from training.remembered import Arrays, remembered
 from training.sources import Library
 
@@ -51,11 +49,12 @@ def _features(model: AqsNet, fold: str, media: Path, cache: Path) -> Arrays:
     """Features of all tiles of a fold's scenes, with swatches; made where they are not on disk."""
 
     def made() -> dict[str, NDArray[Any]]:
-        library, columns, swatches, stutters = Library(media, cache, fold), [], [], []
+        library, eyes = Library(media, cache, fold), Eyes(model, AqsNet.look)
+        columns, swatches, stutters = [], [], []
         for kind in KINDS:
             for number in range(SCENES_EACH):
                 scene = draw(library, kind, number)
-                columns.append(_looked_at(model, scene))
+                columns.append(eyes.see(tile.pixels for tile in scene.tiles))
                 swatches += [tile.swatch for tile in scene.tiles]
                 stutters.append(scene.stutters)
             print(f"{fold}: {kind}", flush=True)
@@ -65,7 +64,3 @@ def _features(model: AqsNet, fold: str, media: Path, cache: Path) -> Arrays:
 
     key = repr((*digests(model), list(KINDS), SCENES_EACH, TILES_OF_SCENE, "with swatches"))
     return remembered(cache / "innocent" / f"{fold}.npz", key, made)
-
-
-def _looked_at(model: AqsNet, scene: Negative) -> tuple[Tensor, ...]:
-    return model.look(transform(np.stack([tile.pixels for tile in scene.tiles])))

@@ -44,6 +44,26 @@ class Layer:
     ms: float
 
 
+class Lanes:
+    """A graph that is run on single inputs, as many side by side as there are cores."""
+
+    def __init__(self, graph: Any, cores: int) -> None:
+        self._queue = ov.AsyncInferQueue(graph, cores)
+        self._queue.set_callback(_keep)
+        self._found: list[Any] = []
+
+    def start(self, inputs: Rows[Pixels]) -> None:
+        """Begin with the next inputs, each [1,...]."""
+        self._found = [None] * len(inputs)
+        for row, given in enumerate(inputs):
+            self._queue.start_async([given], (self._found, row))
+
+    def finish(self) -> list[Floats]:
+        """The graph's outputs, each [N,...], for the inputs that were begun with."""
+        self._queue.wait_all()
+        return [np.concatenate(part) for part in zip(*self._found, strict=True)]
+
+
 class OpenVinoBackend:
     """Runs tiles on `cores` cores at once; keeps the converted network below `cache_dir`."""
 
@@ -60,19 +80,10 @@ class OpenVinoBackend:
         core = ov.Core()
         kept = cache_dir / _key(checkpoint)
         graphs = _converted(core, checkpoint, kept, on_convert)
-        config = {
-            # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/015).
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": str(cores),
-            "INFERENCE_NUM_THREADS": str(cores),
-            # Threads bound to cores cannot give way to ffmpeg, nor to a second run: two processes
-            # of one thread each had shared one core while the other was idle.
-            "ENABLE_CPU_PINNING": "NO",
-        }
+        config = _config(cores)
         if os.access(kept, os.W_OK):  # compiling costs seconds each time: it is kept there too
             config["CACHE_DIR"] = str(kept)
-        self._queue = ov.AsyncInferQueue(core.compile_model(graphs.features, "CPU", config), cores)
-        self._queue.set_callback(_keep)
+        self._features = Lanes(core.compile_model(graphs.features, "CPU", config), cores)
         alone = config | {"NUM_STREAMS": "1"}  # all cores on one group of tiles
         self._whole = core.compile_model(graphs.whole, "CPU", alone).create_infer_request()
         self._jury = core.compile_model(graphs.jury, "CPU", alone).create_infer_request()
@@ -82,14 +93,11 @@ class OpenVinoBackend:
 
         One call at a time: the jury has one request.
         """
-        found: list[Any] = [None] * len(tiles)
-        for row, tile in enumerate(tiles):
-            self._queue.start_async([tile.pixels[None]], (found, row))
+        self._features.start([tile.pixels[None] for tile in tiles])
         swatches = {id(tile.swatch): tile.swatch for tile in tiles}
         told = {key: self._told_by(swatch) for key, swatch in swatches.items()}
-        self._queue.wait_all()
         whole = np.concatenate([told[id(tile.swatch)] for tile in tiles])
-        features = [*(np.concatenate(part) for part in zip(*found, strict=True)), whole]
+        features = [*self._features.finish(), whole]
         groups = [slice(n, n + _JUDGED_AT_ONCE) for n in range(0, len(tiles), _JUDGED_AT_ONCE)]
         judged = [self._judge([part[group] for part in features]) for group in groups]
         quality, presence, intensity = (np.concatenate(part) for part in zip(*judged, strict=True))
@@ -107,6 +115,24 @@ class OpenVinoBackend:
         rows = np.minimum(np.arange(_JUDGED_AT_ONCE), count - 1)
         self._jury.infer([part[rows] for part in features])
         return [output.data[:count].copy() for output in self._jury.output_tensors]
+
+
+def compiled(network: Any, example: Any, cores: int) -> Lanes:
+    """A torch module to be run on inputs like `example`: for training, which keeps no graphs."""
+    graph = ov.Core().compile_model(_traced(network, (example,)), "CPU", _config(cores))
+    return Lanes(graph, cores)
+
+
+def _config(cores: int) -> dict[str, str]:
+    return {
+        # bf16 is quicker by half but moves scores by more than 0.01 (docs/decisions/015).
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": str(cores),
+        "INFERENCE_NUM_THREADS": str(cores),
+        # Threads bound to cores cannot give way to ffmpeg, nor to a second run: two processes
+        # of one thread each had shared one core while the other was idle.
+        "ENABLE_CPU_PINNING": "NO",
+    }
 
 
 def layer_times(checkpoint: Checkpoint, cache_dir: Path, tile: Tile) -> list[Layer]:
@@ -230,15 +256,19 @@ def _convert(checkpoint: Checkpoint) -> _Graphs:
     with torch.no_grad():
         one = (*Features()(tile), Whole()(swatch))
     group = tuple(f.repeat_interleave(_JUDGED_AT_ONCE, dim=0) for f in one)
+    return _Graphs(
+        _traced(Features(), (tile,)), _traced(Whole(), (swatch,)), _traced(Jury(), group)
+    )
+
+
+def _traced(network: Any, given: tuple[Any, ...]) -> Any:
+    """A torch module as a graph for inputs of the shapes of those given."""
     with warnings.catch_warnings():
         # Tracing remarks that constants are constants, and that it will be deprecated.
         warnings.simplefilter("ignore")
-        features = ov.convert_model(Features().eval(), example_input=tile)
-        whole = ov.convert_model(Whole().eval(), example_input=swatch)
-        jury = ov.convert_model(Jury().eval(), example_input=group)
-    for graph, given in ((features, (tile,)), (whole, (swatch,)), (jury, group)):
-        graph.reshape({port: list(t.shape) for port, t in zip(graph.inputs, given, strict=True)})
-    return _Graphs(features, whole, jury)
+        graph = ov.convert_model(network.eval(), example_input=given)
+    graph.reshape({port: list(t.shape) for port, t in zip(graph.inputs, given, strict=True)})
+    return graph
 
 
 def _store(graphs: _Graphs, kept: Path) -> None:
