@@ -44,7 +44,7 @@ SETS = (
 )  # fmt: skip
 
 Parts = dict[str, Tensor]
-Look = Callable[[AqsNet, Tensor], tuple[Tensor, ...]]
+Look = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ class Part(NamedTuple):
 
 def _parts_of(model: AqsNet) -> list[Part]:
     front, deep = digests(model)
-    every = Eyes(model, lambda net, tiles: net.front(tiles)[0])
-    two = Eyes(model, lambda net, frames: (net.close(net.shallow(frames)),), len(LOOKED_AT))
+    every = Eyes(lambda tiles: model.front(tiles)[0], model)
+    two = Eyes(lambda tiles: (model.close(model.shallow(tiles)),), model, frames=len(LOOKED_AT))
     return [
         Part(f"front-{front}", set(Front._fields), partial(_front, every)),
         Part(f"close-{deep}", {"close"}, partial(_close, two)),
@@ -192,33 +192,42 @@ def _is_of(file: Path, tiles: Path, samples: str, names: set[str]) -> bool:
 
 
 class Eyes:
-    """A part of the network that looks at tiles, of so many frames, run as the tool runs it.
+    """What looks at tiles, run as the tool runs it; `model` holds the weights that it needs.
 
     Eagerly in torch a tile took seven times as long, more than it takes to make the sample. It is
     traced when it is first asked, which takes some seconds.
     """
 
-    def __init__(self, model: AqsNet, look: Look, frames: int = FRAMES_PER_SEQUENCE) -> None:
-        self._network, self._frames = _Looking(model, look), frames
+    def __init__(
+        self,
+        look: Look,
+        model: nn.Module | None = None,
+        *,
+        frames: int = FRAMES_PER_SEQUENCE,
+        cores: int = 0,
+    ) -> None:
+        self._network, self._frames = _Looking(look, model), frames
+        self._cores = cores or usable_cores()
 
     @cached_property
     def _lanes(self) -> Lanes:
+        facts.prepare(TILE_PX)
         tile = torch.zeros(1, self._frames, TILE_PX, TILE_PX, 3, dtype=torch.uint8)
-        return compiled(self._network, tile, usable_cores())
+        return compiled(self._network, tile, self._cores)
 
     def see(self, tiles: Iterable[Pixels]) -> list[Tensor]:
-        """What is seen in tiles uint8[frames,H,W,3]: the part's outputs, [N,...] each."""
+        """What is seen in tiles uint8[frames,H,W,3]: the outputs of `look`, [N,...] each."""
         self._lanes.start([tile[None] for tile in tiles])
         return [torch.from_numpy(part) for part in self._lanes.finish()]
 
 
 class _Looking(nn.Module):
-    def __init__(self, model: AqsNet, look: Look) -> None:
+    def __init__(self, look: Look, model: nn.Module | None) -> None:
         super().__init__()
-        self.model, self._look = model, look  # a module's weights must be its own to be traced
+        self._look, self.model = look, model  # weights that are not its own cannot be traced
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._look(self.model, transform(tiles)))
+        return tuple(self._look(transform(tiles)))
 
 
 def _front(eyes: Eyes, shards: Shards, number: int) -> Parts:

@@ -49,7 +49,7 @@ def _features(model: AqsNet, fold: str, media: Path, cache: Path) -> Arrays:
     """Features of all tiles of a fold's scenes, with swatches; made where they are not on disk."""
 
     def made() -> dict[str, NDArray[Any]]:
-        library, eyes = Library(media, cache, fold), Eyes(model, AqsNet.look)
+        library, eyes = Library(media, cache, fold), Eyes(model.look, model)
         columns, swatches, stutters = [], [], []
         for kind in KINDS:
             for number in range(SCENES_EACH):

@@ -5,6 +5,7 @@ Of a tile's pixels only the facts are kept (training.beside): a tenth of the dis
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqs_batch.analysis import facts
-from aqs_batch.analysis.transform import transform
 from aqs_batch.records import Artifact
 from training.effect import SCALES
-from training.features import Features
+from training.features import Eyes, Features
 from training.parts import make_tiles
 from training.recipe import GHOSTS
 
@@ -37,9 +37,13 @@ def make(library: Any, data: str, number: int) -> dict[str, NDArray[Any]]:
     return {"moved": moved, "trails": trails, "label": label.astype(np.int8)}
 
 
-@torch.no_grad()
+@cache
+def _eyes() -> Eyes:
+    return Eyes(facts.of_changes, cores=1)  # one of several processes
+
+
 def _facts(tiles: NDArray[np.uint8], labels: list[int]) -> tuple[NDArray[Any], ...]:
-    moved, trails = facts.of_changes(transform(tiles))
+    moved, trails = _eyes().see(tiles)
     return moved.half().numpy(), trails.half().numpy(), np.array(labels)
 
 
