@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
+from aqs_batch.confinement import DIES_WITH_US, NO_REAL_TIME, Confinement
 from aqs_batch.errors import FfmpegError, SettingsError, reason_of
 
 STDERR_TAIL_LINES = 40
@@ -103,41 +104,19 @@ def _capture(argv: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
-@dataclass(frozen=True)
-class Confinement:
-    """What util-linux offers to hold a child: paths of setpriv and prlimit, "" where missing."""
-
-    setpriv: str = ""
-    prlimit: str = ""
-
-    def argv(self, argv: Sequence[str], memory_bytes: int, parent: int) -> list[str]:
-        """`argv`, dying with us (by kill -9 too) and bounded in address space; 0: unbounded.
-
-        The kernel's promise to kill the child holds from setpriv on; `parent` (our process id) is
-        compared after it, or a kill between our fork and setpriv would leave an orphan. The shell
-        sees the command as its parameters only.
-        """
-        bounded = list(argv)
-        if self.prlimit and memory_bytes:
-            bounded = [self.prlimit, f"--as={memory_bytes}", "--core=0", *bounded]
-        if self.setpriv:
-            guard = ["/bin/sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(parent)]
-            bounded = [self.setpriv, "--pdeathsig", "KILL", "--", *guard, *bounded]
-        return bounded
-
-
 @cache
 def confinement() -> Confinement:
     """What this machine has; a setpriv that cannot do what we ask (busybox) is as good as none."""
     if not sys.platform.startswith("linux"):
         return Confinement()
-    setpriv = shutil.which("setpriv") or ""
-    try:
-        if setpriv:
-            _capture([setpriv, "--pdeathsig", "KILL", "--", setpriv, "--version"])
-    except (OSError, subprocess.SubprocessError):
-        setpriv = ""
-    return Confinement(setpriv, shutil.which("prlimit") or "")
+    setpriv, prlimit = (shutil.which(name) or "" for name in ("setpriv", "prlimit"))
+    for takes in ((NO_REAL_TIME,), ()) if setpriv else ():
+        try:
+            _capture([setpriv, *DIES_WITH_US, *takes, "--", setpriv, "--version"])
+        except (OSError, subprocess.SubprocessError):
+            continue  # who is not root has nothing to take
+        return Confinement(setpriv, prlimit, takes)
+    return Confinement("", prlimit)
 
 
 class Child:

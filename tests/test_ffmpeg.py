@@ -144,6 +144,14 @@ def test_a_child_that_complains_without_end_is_stopped(monkeypatch: pytest.Monke
     assert finished.tail[-1] == "stopped: it wrote more than 1 MiB"
 
 
+@pytest.mark.skipif(not ffmpeg.confinement().takes, reason="not root, or no setpriv")
+def test_a_child_takes_no_real_time_priority() -> None:
+    """As root SVT-AV1 does: a run beside such encodes had hardly any time left."""
+    take = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))"
+    with ffmpeg.child([sys.executable, "-S", "-c", take]) as running:
+        assert any("PermissionError" in line for line in running.wait(timeout_s=60).tail)
+
+
 @pytest.mark.skipif(not ffmpeg.confinement().prlimit, reason="there is no prlimit")
 @pytest.mark.parametrize(("mib", "has_room"), [(256, False), (2048, True), (0, True)])
 def test_a_child_has_as_much_memory_as_it_is_given(mib: int, has_room: bool) -> None:

@@ -11,6 +11,8 @@ from typing import TypeVar
 import cv2
 import torch
 
+from training.priority import forgo_real_time
+
 Item = TypeVar("Item")
 
 
@@ -30,6 +32,7 @@ def together(
 
 def _alone(work: Callable[[Sequence[Item]], object], share: Sequence[Item]) -> None:
     one_thread()
+    forgo_real_time()
     work(share)
 
 
