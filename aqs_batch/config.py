@@ -30,6 +30,15 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 }
 
 
+# Flags that are not called by the end of their key.
+_FLAGS: Mapping[str, str] = {
+    "output.dir": "output-dir",
+    "encode.enabled": "encode",
+    "watch.folders": "watch-dir",
+    "log.format": "json",
+}
+
+
 # What a wrong value should have been, where pydantic's words are for programmers.
 _WORDS: Mapping[str, str] = {
     "tuple_type": "must be a list",
@@ -71,7 +80,9 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     if file is not None:
         _take(values, origins, dict(flatten(_read(file))), str(file))
     _take(values, origins, _from_environment(environment, origins), "environment")
-    _take(values, origins, {k: v for k, v in flags.items() if v is not None}, "flag")
+    for key, value in flags.items():
+        if value is not None:
+            _take(values, origins, {key: value}, flag_of(key))
     try:
         return Loaded(Settings.model_validate(_nest(values)), origins)
     except ValidationError as error:
@@ -86,7 +97,8 @@ def _wrong(found: ErrorDetails, origins: Mapping[str, str]) -> SettingsError:
     )
     key, inside = _dotted(place[:depth]), place[depth:]
     origin = origins.get(key) or _set_in(key, origins)
-    where = f"{origin}: {key}" + "".join(
+    where = origin if origin.startswith("--") or not origin else f"{origin}: {key}"
+    where += "".join(
         f", number {part + 1}" if isinstance(part, int) else f", {part}" for part in inside
     )
     words = _WORDS.get(found["type"], "").format(**found.get("ctx", {}))
@@ -95,13 +107,19 @@ def _wrong(found: ErrorDetails, origins: Mapping[str, str]) -> SettingsError:
     if found["type"] == "extra_forbidden":
         at, _, name = where.rpartition(", ")
         return _unknown(at, name, WatchFolder.model_fields, hint)
-    return SettingsError(f"{where}: {words}", hint=hint)
+    return SettingsError(f"{where}: {words}" if where else words, hint=hint)
 
 
 def _set_in(section: str, origins: Mapping[str, str]) -> str:
-    """Where a section was written whose settings do not go together."""
+    """Where a section was written whose settings do not go together; "": by flags alone."""
     found = (origin for key, origin in origins.items() if key.startswith(f"{section}."))
-    return ", ".join(dict.fromkeys(origin for origin in found if origin != "default"))
+    written = (o for o in found if o != "default" and not o.startswith("--"))
+    return ", ".join(dict.fromkeys(written))
+
+
+def flag_of(key: str) -> str:
+    """The flag that sets a key, as it is typed."""
+    return "--" + _FLAGS.get(key, key.rpartition(".")[2].replace("_", "-"))
 
 
 def _unknown(origin: str, name: str, known: Iterable[str], hint: str) -> SettingsError:

@@ -32,6 +32,22 @@ _OURS = {
 }  # fmt: skip
 
 
+def own_preset(codec: str) -> str:
+    """The preset of an encoder where none is asked for."""
+    return "8" if codec == Codec.SVTAV1 else "medium"
+
+
+def refused(codec: Codec, preset: str, crfs: Iterable[float], params: str) -> str:
+    """What is wrong with a recipe, "" where nothing is."""
+    presets = AV1_PRESETS if codec is Codec.SVTAV1 else X26X_PRESETS
+    if preset not in presets:
+        known = "0 to 13" if codec is Codec.SVTAV1 else ", ".join(presets)
+        return f"{codec} has no preset {preset}; it has {known}"
+    if taken := _ours_among(params):  # the rung would not be what it is called
+        return f"params must not set {', '.join(taken)}: the ladder does"
+    return refused_crf(codec, crfs)
+
+
 def refused_crf(codec: Codec, crfs: Iterable[float]) -> str:
     """What a codec wants of its CRFs where it does not take all of these, "" where it does.
 
@@ -44,7 +60,7 @@ def refused_crf(codec: Codec, crfs: Iterable[float]) -> str:
     return f"{said}, in whole numbers" if is_av1 else said
 
 
-def ours_among(params: str) -> list[str]:
+def _ours_among(params: str) -> list[str]:
     """Which of "key=value:key=value" a ladder sets itself, in order of the alphabet."""
     return sorted({_plain(part.partition("=")[0]) for part in params.split(":")} & _OURS)
 

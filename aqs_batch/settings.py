@@ -174,7 +174,7 @@ class Encode(_Section):
     model_config = ConfigDict(coerce_numbers_to_str=True)  # preset = 8, preprocess = 1
     enabled: bool = False
     codec: encoders.Codec = encoders.Codec.X265
-    preset: str = "medium"
+    preset: str = ""  # the encoder's own
     crf: tuple[float, ...] = Field((22.0, 26.0, 30.0, 34.0), min_length=1, max_length=32)
     params: _Params = ""
     full: bool = False
@@ -191,17 +191,17 @@ class Encode(_Section):
     parallel: int = Field(0, ge=0)
     preprocess: _Strength = "off"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_a_preset(cls, given: Any) -> Any:
+        asked = not isinstance(given, dict) or given.get("preset")
+        return given if asked else given | {"preset": encoders.own_preset(given.get("codec", ""))}
+
     @model_validator(mode="after")
     def _fits_its_codec(self) -> Self:
-        """A preset or CRF that the encoder lacks is told here, not by every file."""
-        is_av1 = self.codec is encoders.Codec.SVTAV1
-        if self.preset not in (encoders.AV1_PRESETS if is_av1 else encoders.X26X_PRESETS):
-            known = "0 to 13" if is_av1 else ", ".join(encoders.X26X_PRESETS)
-            raise ValueError(f"{self.codec} has no preset {self.preset}; it has {known}")
-        if refused := encoders.refused_crf(self.codec, self.crf):
+        """What the encoder cannot do is told here, not by every file."""
+        if refused := encoders.refused(self.codec, self.preset, self.crf, self.params):
             raise ValueError(refused)
-        if taken := encoders.ours_among(self.params):  # the rung would not be what it is called
-            raise ValueError(f"params must not set {', '.join(taken)}: the ladder does")
         return self
 
     @property

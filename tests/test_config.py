@@ -19,7 +19,8 @@ TOML = ROOT / "aqs.toml"
 def test_aqs_toml_holds_every_setting_with_its_default() -> None:
     in_file = dict(flatten(tomllib.loads(TOML.read_text())))
     defaults = dict(flatten(Settings().model_dump(mode="json")))
-    assert in_file == defaults
+    assert in_file == defaults | {"encode.preset": ""}  # the encoder's own
+    assert load(TOML, {}, {}).settings == Settings()
 
 
 def test_every_setting_in_aqs_toml_is_explained() -> None:
@@ -46,7 +47,7 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     assert loaded.settings.analysis.tiles == 5
     assert loaded.settings.analysis.alpha == 0.7
     assert loaded.settings.analysis.interval_s == 3.0
-    assert loaded.origins["analysis.tiles"] == "flag"
+    assert loaded.origins["analysis.tiles"] == "--tiles"
     assert loaded.origins["analysis.alpha"] == "environment"
     assert loaded.origins["analysis.interval_s"] == str(file)
     assert loaded.origins["analysis.max_height"] == "default"
@@ -163,23 +164,23 @@ _AV1 = {"encode.codec": "svtav1", "encode.preset": "8"}
     ("flags", "says"),
     [
         ({"encode.preset": "nonsense"}, "x265 has no preset nonsense"),
-        ({"encode.codec": "svtav1"}, "svtav1 has no preset medium; it has 0 to 13"),
+        (_AV1 | {"encode.preset": "slow"}, "svtav1 has no preset slow; it has 0 to 13"),
         ({"encode.crf": ["60"]}, "crf of x265 goes from 0 to 51"),
         (_AV1 | {"encode.crf": ["0"]}, "crf of svtav1 goes from 1 to 63, in whole numbers"),
         (_AV1 | {"encode.crf": ["30", "30.5"]}, "in whole numbers"),
         ({"encode.params": "aq-mode=3:crf=10"}, "params must not set crf"),
         ({"encode.params": "preset=2:min_qp=9"}, "params must not set min-qp, preset"),
         ({"encode.params": "--CRF=10:qp_min=3"}, "params must not set crf, qp-min"),
-        ({"analysis.interval_s": float("inf")}, "analysis.interval_s"),
+        ({"analysis.interval_s": float("inf")}, "--interval-s: must be a finite number"),
         ({"encode.preprocess": "7"}, "'7' is not understood; it is off, auto, or a strength"),
         ({"watch.until": "25:99"}, "'25:99' is not understood; it is a time from 00:00 to 23:59"),
         ({"model.device": "tpu"}, "'tpu' is not understood; it is auto, cpu, cuda"),
         ({"analysis.threshold": 1.5}, 'must be a probability, 0-1, or "model"'),
         ({"analysis.threshold": float("nan")}, "must be a probability"),
-        ({"analysis.tiles": True}, "analysis.tiles: true is for settings that are on or off"),
-        ({"encode.crf": True}, "encode.crf: true is for settings that are on or off"),
-        ({"output.dir": "a\0b"}, "output.dir: must not hold a NUL character"),
-        ({"watch.folders": ["a\0b"]}, "number 1, dir: must not hold a NUL character"),
+        ({"analysis.tiles": True}, "--tiles: true is for settings that are on or off"),
+        ({"encode.crf": True}, "--crf: true is for settings that are on or off"),
+        ({"output.dir": "a\0b"}, "--output-dir: must not hold a NUL character"),
+        ({"watch.folders": ["a\0b"]}, "--watch-dir, number 1, dir: must not hold a NUL character"),
     ],
 )
 def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
@@ -190,6 +191,27 @@ def test_what_an_encoder_or_a_clock_cannot_do_is_told_at_once(
     assert says in str(caught.value)
     for fine, crf in ((_AV1, (1.0, 63.0)), ({}, (0.0, 22.5, 51.0))):
         assert load(None, {}, fine | {"encode.crf": crf}).settings.encode.crf == crf
+
+
+def test_an_encoder_alone_has_a_preset_of_its_own() -> None:
+    """`--codec svtav1` had been refused: it has no medium, which nobody had asked for."""
+    assert load(None, {}, {"encode.codec": "svtav1"}).settings.encode.preset == "8"
+    assert load(None, {}, {"encode.codec": "x264"}).settings.encode.preset == "medium"
+    assert load(None, {}, _AV1 | {"encode.preset": "4"}).settings.encode.preset == "4"
+
+
+def test_an_error_names_what_was_typed_or_where_it_was_written(tmp_path: Path) -> None:
+    """`flag: encode.keep` had been said of --keep, `flag: encode` of two that do not fit."""
+    file = tmp_path / "aqs.toml"
+    file.write_text("[encode]\npreset = 'slow'\n")
+    for flags, says in (
+        ({"encode.keep": "some"}, "--keep: must be 'none', 'best' or 'all'"),
+        ({"encode.codec": "svtav1"}, f"{file}: encode: svtav1 has no preset slow; it has 0 to 13"),
+        (_AV1 | {"encode.preset": "slow"}, "svtav1 has no preset slow; it has 0 to 13"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load(file, {}, flags)
+        assert str(caught.value) == says
 
 
 def test_a_number_needs_no_quotes_where_a_word_may_stand_too(tmp_path: Path) -> None:

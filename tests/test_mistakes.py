@@ -82,7 +82,7 @@ def test_an_empty_output_folder_is_not_the_current_one(clip: Path, tmp_path: Pat
         aqs("run", "in", cwd=tmp_path, AQS_OUTPUT_DIR=""),
     ):
         assert done.returncode == 2, done.stderr
-        assert "output.dir" in done.stderr
+        assert "must not be empty" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
