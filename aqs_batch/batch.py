@@ -72,7 +72,8 @@ class Batch:
         self._name = own_name()
         self.entries = Entries(store, self._clock)
         self._upcoming: list[Found] = []
-        self._scored: set[str] = set()  # in this run: nothing was known of them before
+        # In this run, where nothing was known before: the first file of each content.
+        self._scored: dict[str, str] = {}
         self._encodes = EncodeJobs(store, settings, self.key, self._name, self._clock, self._stop)
 
     def run(self, found: Iterable[Found], *, input_dir: str, command: str, force: bool) -> int:
@@ -137,6 +138,8 @@ class Batch:
             facts |= {"reason": entry.reason, "hint": entry.hint}
         else:
             facts |= told(self._store, entry.fingerprint, entry.settings_key, self._thresholds)
+            if (first := self._scored.get(entry.fingerprint, entry.file)) != entry.file:
+                facts["copy_of"] = first
         self._listen(Event(EventKind(entry.status.value), entry.file, facts))
 
     def one(
@@ -180,7 +183,7 @@ class Batch:
 
         ended = worker.work(job, progress, patient=not again)
         if ended.end is End.SAVED:
-            self._scored.add(print_)
+            self._scored[print_] = item.file
             return RunFile(item.file, print_, self.key, Status.SCORED)
         if ended.end is End.LOST:
             return self._elsewhere(item, print_)

@@ -151,9 +151,8 @@ def describe(event: Event) -> str:
         place = f"[{facts['number']}/{facts['of']}] "
     name = shown(event.file)
     if event.kind is EventKind.FOUND:
-        why = ": there is none, or none whose ending is in [run] extensions, or they are links"
-        end = "" if facts["files"] else f"{why} (followed with [run] follow_symlinks alone)"
-        return f"{count(facts['files'], 'file')} to look at{end}"
+        why = "" if facts["files"] else ": there is no file whose ending is in [run] extensions"
+        return f"{count(facts['files'], 'file')} to look at{why}"
     if event.kind is EventKind.CONVERTING:
         return "the network is converted for this machine first, once: half a minute or more"
     if event.kind is EventKind.WAITING:
@@ -164,6 +163,8 @@ def describe(event: Event) -> str:
         seen = ", ".join(facts["detected"]) or "no artifact"
         is_known = event.kind is EventKind.UNCHANGED
         spent = "known" if is_known else f"{facts['processing_time']:.1f} s"
+        if "copy_of" in facts:
+            spent = f"a copy of {shown(facts['copy_of'])}"
         level = QualityLevel(facts["quality_level"])
         verdict = f"AQS {aqs_words(facts['aqs_score'], level)} {level.value}"
         return f"{place}{name}  {verdict}: {seen} ({spent})"

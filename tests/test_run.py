@@ -77,8 +77,11 @@ def test_a_first_run_calls_nothing_unchanged(folder: Path, tmp_path: Path) -> No
         done = aqs(
             "run", "--input_dir", "in", "--output_dir", "out", "--json", *flags, cwd=tmp_path
         )
-        told = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        told = [event["event"] for event in events]
         assert (told.count("scored"), told.count("unchanged")) == (3, 0)
+        copies = {event["file"]: event["copy_of"] for event in events if "copy_of" in event}
+        assert copies == {"copy.mp4": "a.mp4"}
         assert {video["status"] for video in results(tmp_path / "out").values()} == {"scored"}
         page = (tmp_path / "out" / "index.html").read_text()
         assert "0 files unchanged" in page
@@ -122,9 +125,9 @@ def test_the_gate_has_its_own_exit_code(folder: Path, tmp_path: Path) -> None:
     [
         (("run",), "name videos"),
         (("run", "--input_dir", "none"), "no such folder"),
-        (("run", "x.mp4", "--threshold", "7"), "analysis.threshold"),
+        (("run", "x.mp4", "--threshold", "7"), "--threshold: must be"),
         (("run", "x.mp4", "--config", "none.toml"), "none.toml"),
-        (("run", "x.mp4", "--export", "pdf"), "output.export"),
+        (("run", "x.mp4", "--export", "pdf"), "--export, number 1: must be"),
         (("walk",), "No such command"),
     ],
 )

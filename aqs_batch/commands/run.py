@@ -100,7 +100,7 @@ def score(
     from aqs_batch.ingest.files import base_of, gather
     from aqs_batch.reports import own
     from aqs_batch.store import Store
-    from aqs_batch.wording import shown
+    from aqs_batch.wording import count, shown
 
     names = [*input_dirs, *named]
     if not names or "" in names:  # an empty name is a variable that was never set, not this folder
@@ -108,8 +108,15 @@ def score(
     for folder in input_dirs:
         if not Path(folder).is_dir():
             raise click.UsageError(f"--input_dir {shown(folder)}: no such folder")
-    run, skip = settings.run, Path(settings.output.dir)
-    found = gather(names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip)
+    run, skip, links = settings.run, Path(settings.output.dir), list[str]()
+    found = gather(
+        names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip, left=links.append
+    )
+    if links:
+        complain(
+            f"{count(len(links), 'symbolic link')} left out, such as {shown(links[0])}: "
+            "[run] follow_symlinks = true takes them"
+        )
     own.check(skip, settings.output.export)
     store = Store(settings.output.url)
     try:

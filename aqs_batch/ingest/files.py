@@ -11,6 +11,7 @@ from pathlib import Path
 
 ENCODES = "encodes"  # the folder of kept encodes in the output folder
 DATABASE = "aqs.db"  # lies there too, unless it was given another place
+Name = Callable[[str], None]  # hears of a file by its name below a folder
 PARTIAL_SUFFIXES = (".part", ".tmp", ".crdownload", ".partial", ".download", "~")
 
 
@@ -74,15 +75,23 @@ class Rules:
 
 
 def gather(
-    names: Iterable[str], extensions: Iterable[str], *, follow_symlinks: bool, skip: Path
+    names: Iterable[str],
+    extensions: Iterable[str],
+    *,
+    follow_symlinks: bool,
+    skip: Path,
+    left: Name = lambda _: None,
 ) -> list[Found]:
-    """Folders named are searched, files named are taken whatever their ending; each file once."""
+    """Folders named are searched, files named are taken whatever their ending; each file once.
+
+    `left` hears of the links that are left out.
+    """
     found: dict[str, Found] = {}
     taken: set[str] = set()
     for name in names:
         path = Path(name)
         inside: Iterable[Found] = (
-            find_videos(path, extensions, follow_symlinks=follow_symlinks, skip=skip)
+            find_videos(path, extensions, follow_symlinks=follow_symlinks, skip=skip, left=left)
             if _is_folder(path)
             else [Found(path, name.replace(os.sep, "/"), _missing(path))]
         )
@@ -131,7 +140,12 @@ def _missing(path: Path) -> str:
 
 
 def find_videos(
-    folder: Path, extensions: Iterable[str], *, follow_symlinks: bool, skip: Path | None = None
+    folder: Path,
+    extensions: Iterable[str],
+    *,
+    follow_symlinks: bool,
+    skip: Path | None = None,
+    left: Name = lambda _: None,
 ) -> Iterator[Found]:
     """Every video below `folder`, by file name ending, in a stable order.
 
@@ -144,19 +158,23 @@ def find_videos(
     def unreadable(name: str, why: str) -> None:
         problems.append(Found(folder / name, name, why))
 
-    for name, entry in walk(folder, rules, unreadable):
+    for name, entry in walk(folder, rules, unreadable, left):
         problem = "a directory, not a file" if _is_dir(entry) else ""
         yield Found(folder / name, name, problem)
     yield from problems
 
 
 def walk(
-    folder: str | os.PathLike[str], rules: Rules, unreadable: Callable[[str, str], None]
+    folder: str | os.PathLike[str],
+    rules: Rules,
+    unreadable: Callable[[str, str], None],
+    left: Name = lambda _: None,
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """(name below `folder`, entry) of every file taken, and of folders named like one.
 
     Files before folders, each in order of name; a folder is entered once, so links cannot make a
-    ring. `unreadable` hears (name, why) of folders that cannot be read.
+    ring. `unreadable` hears (name, why) of folders that cannot be read, `left` the names of links
+    to files and folders that would be taken if links were followed.
     """
     waiting: list[tuple[str, str]] = [("", os.path.realpath(folder))]
     entered: set[tuple[int, int]] = set()
@@ -175,6 +193,9 @@ def walk(
         for entry in entries:
             linked = entry.is_symlink()
             if linked and not rules.follow_symlinks:
+                is_folder = not entry.name.startswith(".") and _is_folder(Path(entry.path))
+                if rules.takes(entry.name) or is_folder:
+                    left(prefix + entry.name)
                 continue
             try:
                 is_dir = _is_dir(entry)

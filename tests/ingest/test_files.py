@@ -38,8 +38,15 @@ def test_links_are_followed_only_when_asked(tmp_path: Path) -> None:
     inside = tmp_path / "in"
     inside.mkdir()
     (inside / "link.mp4").symlink_to(outside)
-    assert names(inside) == []
-    assert names(inside, follow_symlinks=True) == ["link.mp4"]
+    (inside / "season").symlink_to(tmp_path / "out", target_is_directory=True)
+    (tmp_path / "out").mkdir()
+    (inside / "notes.txt").symlink_to(outside)
+    for name in (".hidden.mp4", ".hidden"):
+        (inside / name).symlink_to(tmp_path / "out")
+    left: list[str] = []
+    assert names(inside, left=left.append) == []
+    assert left == ["link.mp4", "season"]  # they had been left out without a word
+    assert names(inside, follow_symlinks=True, left=pytest.fail) == ["link.mp4"]
 
 
 def test_a_directory_named_like_a_video_is_reported(tmp_path: Path) -> None:
