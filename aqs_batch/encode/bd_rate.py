@@ -11,7 +11,6 @@ from itertools import pairwise
 
 from aqs_batch.errors import AqsError
 from aqs_batch.records import Rung, Vmaf
-from aqs_batch.wording import count
 
 LEAST_RUNGS = 4
 LEAST_OVERLAP = 0.5  # of the range of quality that either ladder covers
@@ -175,7 +174,7 @@ def _points(rungs: Sequence[Rung], measure: str) -> list[tuple[float, float]]:
             points.append((rung.kbps, score.mean))
     points.sort()
     if len(points) < LEAST_RUNGS:
-        raise Incomparable(f"{count(len(points), 'rung')}, {LEAST_RUNGS} are needed")
+        raise Incomparable(f"a curve takes {LEAST_RUNGS} rungs, and one ladder has {len(points)}")
     if any(b[0] <= a[0] or b[1] <= a[1] for a, b in pairwise(points)):
         raise Incomparable(f"{measure} does not rise with the bit rate")
     return points

@@ -89,7 +89,7 @@ def judge(plain: Sequence[Rung], filtered: Sequence[Rung]) -> Verdict:
     try:
         vmaf, neg = (bd_rate(plain, filtered, measure) for measure in ("vmaf", "vmaf_neg"))
     except Incomparable as error:
-        return Verdict(False, f"preprocess: no verdict, {error}")
+        return Verdict(False, f"preprocess: whether it is worth it cannot be told here: {error}")
     worth_it = vmaf <= -LEAST_GAIN and neg <= 0
     said = "worth it" if worth_it else "not worth it"
     return Verdict(
