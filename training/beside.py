@@ -29,6 +29,7 @@ from aqs_batch.analysis.checkpoint import inspect, save
 from aqs_batch.analysis.model import ARCHITECTURE, GHOSTING, SATURATION, AqsNet, mean_of
 from aqs_batch.errors import CheckpointError
 from training import colour, softness, trails
+from training.board import Board
 from training.card import UNSHIPPED
 from training.command import plainly
 from training.features import Features, gather
@@ -41,7 +42,7 @@ from training.shares import one_thread, together
 from training.start import further_start
 from training.supply import library_of
 
-BATCH, RATE, DECAY = 256, 3e-3, 0.1
+BATCH, RATE, DECAY, SAY_EVERY = 256, 3e-3, 0.1, 100
 FIRST_GUESS = (1.0, 0.5, 0.0)
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -154,9 +155,18 @@ def _file(folder: Path, place: Place) -> Path:
 
 
 def fitted(
-    head: nn.Module, given: Sequence[Tensor], label: Tensor, seed: int, steps: int, noise: float
+    head: nn.Module,
+    given: Sequence[Tensor],
+    label: Tensor,
+    seed: int,
+    steps: int,
+    noise: float,
+    say: Callable[[float, int], None] = lambda _, __: None,
 ) -> nn.Module:
-    """Train a head until its output is the logit of `label` [N] or [N,M], from `given`."""
+    """Train a head until its output is the logit of `label` [N] or [N,M], from `given`.
+
+    `say` hears the cost and the step now and then.
+    """
     torch.manual_seed(seed)
     for module in head.modules():
         if (reset := getattr(module, "reset_parameters", None)) is not None:
@@ -164,7 +174,7 @@ def fitted(
     spreads = [column.std(0) for column in given]
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         chosen = torch.randint(len(label), (BATCH,))
         blurred = [
             column[chosen] + noise * spread * torch.randn(BATCH, *column.shape[1:])
@@ -175,6 +185,8 @@ def fitted(
         value.backward()
         optimizer.step()
         schedule.step()
+        if step % SAY_EVERY == 0:
+            say(value.item(), step)
     return head.eval()
 
 
@@ -243,7 +255,10 @@ def main() -> None:
     make_together(subject, folder, library, args.processes)
     *given, label = lessons(subject, folder, library)
     model.eval().to(memory_format=torch.channels_last)
-    head: Any = fitted(subject.head(), given, label, args.seed, subject.steps, subject.noise)
+    head: Any = fitted(
+        subject.head(), given, label, args.seed, subject.steps, subject.noise,
+        Board(args.out.parent / "tensorboard" / args.head).loss,
+    )  # fmt: skip
     told: dict[str, float] = {"learned_from": len(label)}
     if subject.witness is not None:
         factor, offset = weighed(*on_validation(model, head, subject.witness, args.cache))

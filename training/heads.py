@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from aqs_batch.analysis.checkpoint import inspect, save
 from aqs_batch.analysis.model import AqsNet, Juror, Logits, mean_of
+from training.board import Board
 from training.card import of_run
 from training.command import plainly
 from training.dataset import sampling_weights
@@ -126,14 +127,18 @@ def fit(
     check: Pool,
     seed: int,
     way: Course,
+    curves: Path,
 ) -> Judged:
-    """Train one juror on the allowed samples; what stays is a running average of its weights."""
+    """Train one juror on the allowed samples; what stays is a running average of its weights.
+
+    `curves` is where TensorBoard finds how it went.
+    """
     torch.manual_seed(seed)
     optimizer = _optimizer(juror, way.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, way.rate, way.steps)
     weights, rng = sampling_weights(training.truth) * allowed, np.random.default_rng(seed)
     weights /= weights.sum()
-    blurred = Noise(training)
+    blurred, board = Noise(training), Board(curves)
     average = {k: v.detach().clone() for k, v in juror.state_dict().items()}
     best: tuple[float, Judged | None, dict[str, Tensor]] = (-1.0, None, {})
     for step in range(1, way.steps + 1):
@@ -156,6 +161,8 @@ def fit(
             judged = judged_on(juror, check)
             juror.load_state_dict(own)
             print(f"step {step}  train {value.item():.3f}  {judged.line()}", flush=True)
+            board.loss(value.item(), step)
+            board.judged(judged, step)
             # Who is held to what was said before forgets little: there more steps are better.
             if way.before is not None or judged.macro_ap > best[0]:
                 best = (judged.macro_ap, judged, {k: v.clone() for k, v in average.items()})
@@ -246,7 +253,8 @@ def main() -> None:
         way = course(mixed, before[fold_of(number)])
         check = checks[other_than(fold_of(number))]
         allowed, seed = may_learn(training, number), args.seed + number
-        trained(juror, file, partial(fit, juror, training, allowed, check, seed, way))
+        curves = args.out.parent / "tensorboard" / file.stem
+        trained(juror, file, partial(fit, juror, training, allowed, check, seed, way, curves))
     model.eval()
     judged = judge(*unseen(model, args.cache, PLAIN))
     facts = {"start": start, "stage": "heads on cached features"}

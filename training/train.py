@@ -22,12 +22,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from aqs_batch.analysis.checkpoint import save
 from aqs_batch.analysis.model import Logits, mean_of
 from aqs_batch.analysis.transform import transform
 from training.begun import refuse_other, unreadable
+from training.board import Board
 from training.card import of_run
 from training.command import plainly
 from training.dataset import sampling_weights
@@ -258,8 +258,7 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         log(f"{run.folder} {why}: kept (delete it to tune anew)")
         return
     plan = run.plan
-    # What was logged after the last save is logged again, and must not be shown twice.
-    board = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.progress.step + 1)
+    board = Board(run.folder / "tensorboard", run.progress.step)
     rng = np.random.default_rng((plan.seed, run.progress.step))
     if not run.progress.step:
         run.train_jury(training, rng)
@@ -274,7 +273,7 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         run.progress = replace(run.progress, spent_s=run.progress.spent_s + now - last)
         last, step = now, run.progress.step
         if step % 25 == 0:
-            board.add_scalar("train/loss", running, step)
+            board.loss(running, step)
             log(f"step {step}  {run.share_done:5.1%}  loss {running:.3f}")
         if step % plan.judge_every == 0 and not _judge(run, check, board, log):
             log("early stop")
@@ -282,11 +281,9 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
     _judge(run, check, board, log)
 
 
-def _judge(run: Run, check: Pool, board: SummaryWriter, log: Callable[[str], None]) -> bool:
+def _judge(run: Run, check: Pool, board: Board, log: Callable[[str], None]) -> bool:
     judged = run.judged(check)
-    for key, value in judged.as_dict().items():
-        if isinstance(value, float):
-            board.add_scalar(f"val/{key}", value, run.progress.step)
+    board.judged(judged, run.progress.step)
     log(f"judged at step {run.progress.step}: {judged.line()}")
     return run.save(judged)
 

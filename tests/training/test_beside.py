@@ -160,7 +160,12 @@ def test_the_head_learns_what_facts_tell() -> None:
     torch.manual_seed(3)
     whole = torch.randn(2000, facts.COLOUR_FACTS)
     label = (whole[:, 5] - whole[:, 9] > 0.5).float()
-    said = fitted(ColourHead(), [whole[:1500]], label[:1500], 0, 300, 0.1)(whole[1500:])
+    costs: list[float] = []
+    head = fitted(
+        ColourHead(), [whole[:1500]], label[:1500], 0, 300, 0.1, lambda cost, _: costs.append(cost)
+    )
+    assert costs == sorted(costs, reverse=True) and len(costs) == 3
+    said = head(whole[1500:])
     assert auc(said.detach().numpy(), label[1500:].numpy() == 1) > 0.95
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aqs_batch.analysis import facts
 from aqs_batch.analysis.beside import ColourHead
@@ -23,7 +24,10 @@ from aqs_batch.analysis.model import (
 )
 from aqs_batch.errors import CheckpointError
 from aqs_batch.records import Artifact
-from training.heads import Lesson, course, main, trained
+from training import heads
+from training.dataset import Truth
+from training.features import Features, Pool
+from training.heads import Course, Lesson, course, fit, main, trained
 from training.judge import Judged
 from training.losses import held, loss
 from training.start import HEADS, backbone_start, further_start
@@ -163,3 +167,31 @@ def test_a_juror_that_was_cut_short_is_trained_again(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-200])
     trained(juror, file, fitted)
     assert len(asked) == 2
+
+
+def _pool(samples: int) -> Pool:
+    """Samples of noise, half of them with every artifact."""
+    torch.manual_seed(0)
+    shallow, deep = 2 * STAGE_CHANNELS[0], 2 * sum(STAGE_CHANNELS[1:])
+    sizes = (7, shallow), (2, deep), (2, facts.FRAME_FACTS), (6, CHANGES), (1,), (1,)
+    presence = np.repeat([[0], [1]], samples // 2, axis=0).repeat(ARTIFACTS, axis=1)
+    labels = presence.astype(np.int8), presence.astype(np.float32) / 2
+    quality = (1 - presence[:, 0]).astype(np.float32)
+    truth = Truth(*labels, quality, 100 * quality, np.full(samples, "noise"))
+    return Pool((), truth, Features(*(torch.randn(samples, *size).half() for size in sizes)))
+
+
+def test_how_a_juror_learns_can_be_watched_and_is_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "BATCH", 4)
+    monkeypatch.setattr(heads, "JUDGE_EVERY", 2)
+    pool = _pool(8)
+    for steps in (6, 4):  # stopped, it begins anew
+        (juror,) = AqsNet(jurors=1).jury
+        assert isinstance(juror, Juror)
+        allowed = np.ones(len(pool), np.bool_)
+        fit(juror, pool, allowed, pool, 0, Course(steps, 1e-3, mixed=False), tmp_path)
+    curves = EventAccumulator(str(tmp_path)).Reload()
+    assert {"train/loss", "val/macro_ap", "val/loss"} <= set(curves.Tags()["scalars"])
+    assert [event.step for event in curves.Scalars("train/loss")] == [2, 4]
