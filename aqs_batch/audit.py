@@ -16,7 +16,7 @@ from aqs_batch.auditing.judgement import judge
 from aqs_batch.auditing.turnover import Turnover
 from aqs_batch.batch import Batch
 from aqs_batch.clock import Clock, iso
-from aqs_batch.errors import FolderGone, MediaError, reason_of
+from aqs_batch.errors import AqsError, FolderGone, MediaError, reason_of
 from aqs_batch.events import Event, EventKind, Listener
 from aqs_batch.identity import is_at_work, own_name
 from aqs_batch.ingest.files import Found, Rules, is_lost
@@ -27,6 +27,7 @@ from aqs_batch.settings import Settings
 from aqs_batch.stop import AFTER_HOURS_S, Stop, Stopped
 from aqs_batch.store import Audited, Finding, FindingKind, Place, RunFile, RunKind, Store
 from aqs_batch.watching.intake import own_folders
+from aqs_batch.wording import moment
 from aqs_batch.worker import take_over
 
 
@@ -54,19 +55,16 @@ class Audit:
         """Compare the folder with what was known of it, verify a part, score what is new.
 
         `until`: when the night is over, seconds since the epoch. Raises FolderGone when the folder
-        is not there, or is empty and was not.
+        is not there, or is empty and was not, and AqsError while another night goes over it.
         """
         self._until = until
         here = self._here = os.path.abspath(folder)
-        self._known = {p.file: p for p in self._store.places(here) if not p.moved_to}
-        self._audited = {p.file: p.audited for p in self._known.values() if p.audited}
         listed = self._list(here)
         began = self._clock.steady()
-        self._run_id = self._store.start_run(
-            iso(self._clock.now()), here, command, self._settings.model_dump(mode="json"),
-            RunKind.AUDIT, own_name(),
-        )  # fmt: skip
-        self._entries.run_id = self._run_id
+        self._run_id = self._entries.run_id = self._begin(here, command)
+        # Not before: a night that ended while this one looked through the folder has told more.
+        self._known = {p.file: p for p in self._store.places(here) if not p.moved_to}
+        self._audited = {p.file: p.audited for p in self._known.values() if p.audited}
         self._store.expect(self._run_id, len(listed))
         self._store.inherit(self._run_id, is_at_work)
         take_over(self._store, self._settings.limits, self._clock)
@@ -93,6 +91,17 @@ class Audit:
                 self._store.mark_missing(here, lost, self._clock.now(), told=True)
             self._store.finish_run(self._run_id, iso(self._clock.now()))
         return found
+
+    def _begin(self, here: str, command: str) -> int:
+        """Record the night, one at a time over a folder: of two, both had told all that is new."""
+        with self._store.at_once():
+            if since := self._store.night_at_work(here, is_at_work):
+                raise AqsError(
+                    f"another audit of {here} goes on since {moment(since)}",
+                    hint="Wait for it, or stop it; --until ends a night in time for the next one.",
+                )
+            now, settings = iso(self._clock.now()), self._settings.model_dump(mode="json")
+            return self._store.start_run(now, here, command, settings, RunKind.AUDIT, own_name())
 
     def _read_and_score(
         self, listed: dict[str, Stamp], todo: dict[str, Place], found: Findings
@@ -133,8 +142,8 @@ class Audit:
                 self._unread.add(name)
             else:
                 listed[name] = stamp
-        there = sum(place.is_expected for place in self._known.values())
-        if not listed and there:
+        before = () if listed else self._store.places(here)
+        if there := sum(place.is_expected for place in before if not place.moved_to):
             raise FolderGone(
                 f"{here} holds no video, but held {there}: nothing is taken as missing",
                 hint="Is it mounted? If it is really empty: "

@@ -21,7 +21,7 @@ from aqs_batch.auditing import bitrot
 from aqs_batch.auditing.findings import Findings
 from aqs_batch.auditing.turnover import Turnover
 from aqs_batch.clock import iso
-from aqs_batch.errors import FolderGone, MediaError
+from aqs_batch.errors import AqsError, FolderGone, MediaError
 from aqs_batch.events import Event
 from aqs_batch.identity import _here, _started
 from aqs_batch.ingest import files, watch
@@ -671,16 +671,52 @@ def test_the_page_tells_what_a_killed_night_found(archive: Archive) -> None:
     assert "<li>degraded: a.mp4: AQS 0.90 -&gt; 0.10 (found by the night of" in page
 
 
-def test_what_a_night_found_that_goes_on_is_left_to_it(archive: Archive, monkeypatch) -> None:
+def test_of_two_nights_at_once_over_a_folder_the_second_ends_in_words(
+    archive: Archive, monkeypatch
+) -> None:
+    """Both had told all that is new, and had read the same files."""
     archive.write("a.mp4", b"fine")
     with subprocess.Popen(["sleep", "100"]) as other:
         name = f"{_here()}:{other.pid}:{_started(other.pid)}"
+        began = moment(iso(archive.clock.now()))
         with monkeypatch.context() as patched, pytest.raises(Killed):
             patched.setattr(audits, "own_name", lambda: name)
             archive.night(killed_at="scored a.mp4")
-        assert kinds(archive.night()) == {}
+        with pytest.raises(AqsError, match=f"another audit of {archive.folder} .*{began}"):
+            archive.night()
         other.kill()
     assert kinds(archive.night()) == {"new": ["a.mp4"]}  # its process has ended
+
+
+def test_what_a_night_found_that_still_writes_its_report_is_left_to_it(
+    archive: Archive, monkeypatch
+) -> None:
+    archive.write("a.mp4", b"fine")
+    with subprocess.Popen(["sleep", "100"]) as other:
+        name = f"{_here()}:{other.pid}:{_started(other.pid)}"
+        with monkeypatch.context() as patched:
+            patched.setattr(audits, "own_name", lambda: name)
+            patched.setattr(Store, "told", lambda store, run: None)
+            archive.night()
+        assert kinds(archive.night()) == {}
+        other.kill()
+    assert kinds(archive.night()) == {"new": ["a.mp4"]}  # it had told nobody
+
+
+def test_a_night_that_ended_while_the_next_looked_through_the_folder_has_told(
+    archive: Archive, monkeypatch
+) -> None:
+    archive.write("a.mp4", b"fine")
+    look = audits.scan
+
+    def meanwhile(*args):
+        with monkeypatch.context() as patched:
+            patched.setattr(audits, "scan", look)
+            archive.night()
+        return look(*args)
+
+    monkeypatch.setattr(audits, "scan", meanwhile)
+    assert kinds(archive.night()) == {}
 
 
 def test_a_touched_file_is_counted_as_unchanged(archive: Archive) -> None:

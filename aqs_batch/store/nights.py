@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aqs_batch.store.places import Place, Places
+from aqs_batch.store.runs import RunKind
 from aqs_batch.store.tables import findings, runs
 from aqs_batch.wording import moment, shown
 
@@ -47,6 +48,14 @@ class Finding:
 
 class Nights(Places):
     """Findings by run; they outlive the run's process."""
+
+    def night_at_work(self, folder: str, is_at_work: Callable[[str], bool]) -> str:
+        """When the night over a folder began that goes on in another process; "": there is none."""
+        audits = (runs.c.kind == RunKind.AUDIT.value) & (runs.c.input_dir == os.fsencode(folder))
+        query = sa.select(runs.c.started_at, runs.c.worker).where(audits, runs.c.finished_at == "")
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return next((row.started_at for row in rows if is_at_work(row.worker)), "")
 
     def settle(self, run_id: int, place: Place, *found: Finding) -> None:
         """Note what lies where together with what was found there: the next night, which takes the
