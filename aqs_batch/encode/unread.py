@@ -13,6 +13,7 @@ from aqs_batch.encode import unlisted
 from aqs_batch.encode.inventory import Inventory
 from aqs_batch.errors import EncodeError, reason_of
 from aqs_batch.media.boxes import Box, boxes
+from aqs_batch.media.containers import tags_passed_over
 
 # What holds the streams, or where they are, or nothing, is written anew for every file; tags that
 # lie outside of moov are read as those inside.
@@ -21,6 +22,7 @@ _REMADE = {
     b"styp", b"pdin", b"prft", b"udta",
 }  # fmt: skip
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the name of its uuid box
+_KIND = 4  # letters of a box's name
 _OLD_FIGURES = b"PROF"  # how that of Sony's begins, of the old encode's bit rates
 
 
@@ -35,9 +37,17 @@ def told(path: Path, held: Inventory) -> tuple[str, ...]:
         return ()
     try:
         with path.open("rb") as handle:
-            return tuple(dict.fromkeys(look(handle, handle.seek(0, os.SEEK_END))))
+            found = [*look(handle, handle.seek(0, os.SEEK_END))]
+        found += _unknown_tags(path) if look is _told else ()
     except OSError as error:
         raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
+    return tuple(dict.fromkeys(found))
+
+
+def _unknown_tags(path: Path) -> Iterator[str]:
+    """A camera's own (Samsung's `smta`), a person's (`dscp`)."""
+    names = (name[:_KIND] for name in tags_passed_over(path))  # once more with its language
+    yield from ("XMP metadata" if name == "XMP_" else f"the tag {name!r}" for name in names)
 
 
 def _told(handle: BinaryIO, end: int) -> Iterator[str]:
@@ -45,8 +55,7 @@ def _told(handle: BinaryIO, end: int) -> Iterator[str]:
         handle.seek(box.body)
         name = handle.read(16) if box.kind == b"uuid" else b""
         if not name.startswith(_OLD_FIGURES):
-            is_xmp = name == _XMP or box.kind == b"XMP_"
-            what = "XMP metadata" if is_xmp else f"the box {box.kind.decode('latin-1')!r}"
+            what = "XMP metadata" if name == _XMP else f"the box {box.kind.decode('latin-1')!r}"
             yield f"{what} ({min(box.until, end) - box.body:,} bytes)"
 
 
@@ -58,6 +67,3 @@ def _unread(handle: BinaryIO, end: int) -> Iterator[Box]:
             for inner in boxes(handle, box.body, box.until):
                 if inner.kind == b"uuid":
                     yield inner
-                elif inner.kind == b"udta":
-                    said = boxes(handle, inner.body, inner.until)
-                    yield from (one for one in said if one.kind == b"XMP_")

@@ -48,11 +48,12 @@ class Nameless(io.BufferedReader):
         return "video"
 
 
-def libav(handle: Nameless) -> av.container.InputContainer:
+def libav(handle: Nameless, **options: str) -> av.container.InputContainer:
     """Open a file object, not a name: libavformat then has no protocol to follow elsewhere."""
     import av  # not where a command line is all that is made
 
-    return av.open(handle, "r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+    options["format_whitelist"] = DEMUXERS
+    return av.open(handle, "r", options=options, metadata_errors="replace")
 
 
 def rate_and_sar(path: Path, stream: int) -> tuple[Fraction | None, Fraction | None]:
@@ -68,6 +69,21 @@ def rate_and_sar(path: Path, stream: int) -> tuple[Fraction | None, Fraction | N
             return (picture.guessed_rate, picture.sample_aspect_ratio) if picture else (None, None)
     except (av.error.FFmpegError, OSError) as error:
         raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def tags_passed_over(path: Path) -> list[str]:
+    """Names of tags that libav reads only where it is told to export all."""
+    import av.error
+
+    usual, every = list[str](), list[str]()
+    try:
+        for export_all, names in (("0", usual), ("1", every)):
+            with Nameless(io.FileIO(path)) as handle, libav(handle, export_all=export_all) as held:
+                places = [held.metadata, *(stream.metadata for stream in held.streams)]
+                names += [name for tags in places for name in tags]
+    except (av.error.FFmpegError, OSError) as error:
+        raise EncodeError(f"{path} cannot be read: {reason_of(error)}") from error
+    return [name for name in every if name not in usual]
 
 
 def packets_of(container: av.container.InputContainer, streams: Any) -> Iterator[av.Packet[Any]]:
