@@ -209,6 +209,12 @@ def tags_of_each(source: str, streams: Sequence[int]) -> list[str]:
     return [word for pair in pairs for word in pair]
 
 
+def tags_of_file(tags: Mapping[str, str]) -> list[str]:
+    """Output options that set tags of the whole file."""
+    pairs = (("-metadata", f"{name}={words}") for name, words in tags.items())
+    return [word for pair in pairs for word in pair]
+
+
 def attached(covers: Sequence[Cover], first: int) -> list[str]:
     """Output options that attach covers, the first of them as stream number `first`."""
     argv = []
@@ -272,6 +278,7 @@ def _belongings(source: str, target: Target, streams: Sequence[int]) -> list[str
     if along is None:
         return ["-map_metadata", "-1", "-map_chapters", "-1"]
     argv = ["-map_metadata", source, "-map_chapters", source, "-copy_unknown"]
+    argv += tags_of_file(along.tags)
     # Said one by one: where none is the default, ffmpeg would make the first of each kind one.
     for number, flags in enumerate(along.dispositions):
         argv += [f"-disposition:{number}", str(flags)]

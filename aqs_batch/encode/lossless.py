@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from aqs_batch.encode import (
@@ -13,8 +13,8 @@ from aqs_batch.encode import (
     covers,
     cropping,
     filtered,
-    inventory,
     output,
+    service,
     siting,
     unread,
 )
@@ -59,7 +59,7 @@ def write(
     video = siting.told(tool.path, video)
     _check_target(target, video.path)
     raw = filtered.raw_format(video, _LIKE.codec)
-    held = inventory.take(video.path, video.stream_index)
+    held = service.take(tool.path, video.path, video.stream_index)
     beside = [s for s in held.streams if s.index != video.stream_index]
     taken = [s for s in beside if _is_text(s) or output.takes("matroska", s)]
     copied = [s for s in taken if not s.is_cover]
@@ -71,7 +71,9 @@ def write(
         partial = folder / "copy.mkv"
         pictures = [s for s in taken if s.is_cover]
         attached = covers.take_out(tool, video.path, pictures, folder)
-        encoding = encoder_argv(tool.path, video, raw, partial, copied, attached)
+        encoding = encoder_argv(
+            tool.path, video, raw, partial, copied, attached, service.own(held.tags)
+        )
         count = filtered.run(decoding, encoding, raw, luma_filter, folder, on_frame, tool.stall_s)
         if not count:
             raise MediaError("no frame could be decoded", hint="The stream may be damaged.")
@@ -112,6 +114,7 @@ def encoder_argv(
     target: Path,
     beside: Sequence[Stream],
     attached: Sequence[Cover],
+    tags: Mapping[str, str],
 ) -> list[str]:
     """FFV1 (x265 for full range) of the frames on stdin, with the streams that come along."""
     argv = [*command.quiet(ffmpeg_path), "-y"]
@@ -124,6 +127,7 @@ def encoder_argv(
     argv += ["-fps_mode:v:0", "passthrough", "-enc_time_base:v:0", "filter"]
     argv += command.last_lasts(video)
     argv += ["-filter:v:0", shown_as(video, raw), "-map_metadata", "1", "-map_chapters", "1"]
+    argv += command.tags_of_file(tags)
     argv += command.tags_of_each("1", [video.stream_index, *(s.index for s in beside)])
     argv += command.attached(attached, 1 + len(beside))
     argv += ["-avoid_negative_ts", "make_non_negative", "-f", "matroska"]

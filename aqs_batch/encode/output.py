@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aqs_batch.encode import child, command, covers, cropping, inventory, siting, unread
+from aqs_batch.encode import child, command, covers, cropping, inventory, service, siting, unread
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.inventory import Inventory, Picture, Stream
 from aqs_batch.encode.target import Along
@@ -73,7 +73,8 @@ def container_for(source: Path, held: Inventory, video_stream: int, codec: Codec
         flags = tuple(s.disposition for s in within)
         # MP4's name of a track is written by another word than it is read by.
         titles = tuple(s.tags.get("name", "") for s in within) if name != "matroska" else ()
-        found.append(Container(name, ending, Along(copied, flags, titles), lost, attached))
+        along = Along(copied, flags, titles, tags=service.own(held.tags))
+        found.append(Container(name, ending, along, lost, attached))
     return min(found, key=lambda c: len(c.left_out))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aqs_batch.records import Video
@@ -27,6 +27,9 @@ class Along:
     dispositions: tuple[int, ...] = ()  # of the picture and the others in order, as libav's flags
     titles: tuple[str, ...] = ()  # of the same, "" for none
     covers: tuple[Cover, ...] = ()
+    tags: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the file, besides those it takes over
 
 
 @dataclass(frozen=True)

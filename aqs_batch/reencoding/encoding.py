@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aqs_batch.atomic import remove_abandoned
-from aqs_batch.encode import admission, choose, covers, inventory, output, plan, siting, vmaf
+from aqs_batch.encode import admission, choose, covers, output, plan, service, siting, vmaf
 from aqs_batch.encode.child import Tool
 from aqs_batch.encode.codec import Recipe, crf_range
 from aqs_batch.encode.inventory import Inventory
@@ -76,7 +76,7 @@ def encode(order: Order) -> Result:
     """
     asked, limits = order.settings.encode, order.settings.limits
     video = siting.told(order.ffmpeg.path, probe(order.path, limits))
-    held = inventory.take(order.path, video.stream_index)
+    held = service.take(order.ffmpeg.path, order.path, video.stream_index)
     warnings = [*admission.admit(video, held, asked), *order.warnings]
     recipe = Recipe(asked.codec, asked.preset, asked.params)
     container = output.container_of(order.ffmpeg.path, video, held, recipe.codec)
