@@ -254,7 +254,7 @@ def _warnings(
         warnings.append(f"scaled from {video.width}x{video.height} to {width}x{height} first")
     if stamps.turned:
         frames = count(stamps.turned, "frame")
-        close = f"cuts come too close: only the last {frames}, played forth and back"
+        close = f"cuts come too close: only {frames} in a row, played forth and back"
         warnings.append(close if stamps.cuts else f"only {frames}: played forth and back")
     if min(height, width) < TILE_PX:
         warnings.append(f"smaller than a {TILE_PX} px tile: continued by reflection")

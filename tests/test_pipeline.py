@@ -113,7 +113,7 @@ SAID = {
     "short": ({"seconds": 0.2}, (), {}, "only 5 frames: played forth and back"),
     "alone": ({"seconds": 0.04}, (), {}, "only 1 frame: played forth and back"),
     "flicker": ({}, ("-vf", "negate=enable='mod(floor(n/5),2)'"), {},
-                "cuts come too close: only the last 5 frames, played forth and back"),
+                "cuts come too close: only 5 frames in a row, played forth and back"),
     "fields": ({}, ("-vf", "interlace", "-flags", "+ilme+ildct"), {},
                "interlaced: deinterlaced before scoring"),
     "wide": ({}, ("-vf", "setsar=4/3"), {}, "anamorphic (4:3): scored as stored"),

@@ -257,39 +257,45 @@ def _windows(
 ) -> Iterator[tuple[Sequence, float]]:
     """Group the frames of the pipe into sequences, starting over at scene cuts like the select.
 
-    Each comes with the time of its last frame. What is left of a clip too short for one sequence
-    comes as one that runs forth and back and ends where it begins.
+    Each comes with the time of its last frame. Where a clip is too short for one sequence, or cuts
+    come too close, its longest run comes as one that runs forth and back and ends where it begins.
     """
     size = decoding.height, decoding.width
     pipe_format = piped_as(video, decoding)
     shape = (FRAMES_PER_SEQUENCE, pipe_format.frame_bytes(*size))
     window = np.empty(shape, np.uint8)
     times: list[float] = []
-    scene, whole, colour = 0, 0, Colour()
+    scene, colour, has_whole = 0, Colour(), False
     step_s = 1 / (video.frame_rate.value or 25.0)
     last_s = -step_s
+    longest: tuple[Sequence, float] | None = None
 
     def sequence(data: Pixels) -> Sequence:
         return Sequence(times[0], PipedFrames(data, *size, pipe_format, colour), scene)
 
-    while True:
-        frame = window[len(times)]
-        if running.read_into(frame.data) < frame.nbytes:
-            break
-        (at, score), colour = stamps.next(), stamps.colour()
+    def turned() -> tuple[Sequence, float] | None:
+        """The longest run yet, where the one that ends here is counted."""
+        if has_whole or len(times) < max(stamps.turned, 1):
+            return longest
+        stamps.turned = len(times)
+        return sequence(_forth_and_back(window[: len(times)])), times[0]
+
+    while running.read_into((frame := window[len(times)]).data) == frame.nbytes:
+        at, score = stamps.next()
         last_s = at = at if math.isfinite(at) else last_s + step_s  # a stream without times
         if score > SCENE_CUT:
+            longest = turned()
             scene += 1
             stamps.cuts += 1
             window[0], times = frame, []
+        colour = stamps.colour()
         times.append(at)
         if len(times) == FRAMES_PER_SEQUENCE:
-            whole += 1
+            has_whole, stamps.turned = True, 0
             yield sequence(window), times[-1]
             window, times = np.empty(shape, np.uint8), []
-    if whole == 0 and times:
-        stamps.turned = len(times)
-        yield sequence(_forth_and_back(window[: len(times)])), times[0]
+    if (longest := turned()) is not None and not has_whole:
+        yield longest
 
 
 def _forth_and_back(frames: Pixels) -> Pixels:

@@ -76,6 +76,19 @@ def test_a_cut_inside_a_window_starts_it_over(make_clip, ffmpeg_path: str) -> No
     assert all(rgb(s)[0].std() > 20 for s in sequences)
 
 
+def test_where_no_scene_has_seven_frames_the_longest_one_is_taken(
+    make_clip, ffmpeg_path: str
+) -> None:
+    """The last one was, however short."""
+    cuts = ("-vf", "negate=enable='between(n,3,8)'", *X264)
+    video = probe(make_clip(seconds=0.44, options=cuts))  # scenes of three, six and two frames
+    plan, stamps = sampling.plan(video, 1.0, 600), Stamps()
+    decoding = decode.Decoding(ffmpeg_path, video.height, video.width, 60)
+    (only,) = decode.sequences(video, plan, decoding, stamps)
+    assert (only.t_s, only.scene, stamps.turned) == (pytest.approx(0.12), 1, 6)
+    assert np.array_equal(rgb(only)[4], rgb(only)[6])
+
+
 @pytest.mark.parametrize("seconds", [0.04, 0.12, 0.2])
 def test_fewer_than_seven_frames_run_forth_and_back(
     make_clip, ffmpeg_path: str, seconds: float
