@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,3 +55,23 @@ class Unheard(BaseException):
 
 Listener = Callable[[Event], None]
 Progress = Callable[[int, int], None]  # sequences (of an encode: frames) done, and planned
+
+REMIND_S = 3600.0
+
+
+def hourly(listen: Listener, now: Callable[[], float] = time.monotonic) -> Listener:
+    """`listen`, which hears of one and the same trouble once an hour, however often it is met.
+
+    A disk that was full for a night had been told of every minute.
+    """
+    told: dict[tuple[str, str], float] = {}
+
+    def hear(event: Event) -> None:
+        if event.kind is EventKind.TROUBLE:
+            trouble = event.file, event.facts["reason"]
+            if now() < told.get(trouble, float("-inf")) + REMIND_S:
+                return
+            told[trouble] = now()
+        listen(event)
+
+    return hear

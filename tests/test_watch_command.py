@@ -191,9 +191,9 @@ def test_gates_are_listed_as_elsewhere_and_can_be_switched_off(
     [
         (("watch", "--output_dir", "out"), "no folder to watch"),
         (("watch", "--watch_dir", "in", "--output_dir", "in"), "our own folder"),
-        (("watch", "--watch_dir", "in", "--until", "25:00"), "watch.until"),
+        (("watch", "--watch_dir", "in", "--until", "25:00"), "--until"),
         (("watch", "--watch_dir", "a.mp4", "--output_dir", "out"), "a.mp4 is a file"),
-        (("audit", "in", "--fail_on", "ugly"), "audit.fail_on"),
+        (("audit", "in", "--fail_on", "ugly"), "--fail-on"),
         (("cancel", "--output_dir", "out"), "name files"),
         (("status", "--check", "--json"), "leave out --json"),
     ],

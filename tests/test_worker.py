@@ -15,7 +15,7 @@ from aqs_batch import worker as workers
 from aqs_batch.clock import SystemClock
 from aqs_batch.config import load
 from aqs_batch.errors import MediaError, RefusedRow, StoreError
-from aqs_batch.events import Event
+from aqs_batch.events import Event, EventKind, hourly
 from aqs_batch.ingest.fingerprint import fingerprint
 from aqs_batch.stop import Stop
 from aqs_batch.store import Analysis, Job, JobStatus, Store
@@ -226,6 +226,27 @@ def test_a_result_that_cannot_be_saved_is_told_and_a_run_gives_up(
         )
     assert told[0] == ("trouble", "the result is kept until it can be saved: the disk is full")
     assert (len(told) > 20) is patient
+
+
+def test_a_disk_that_is_full_for_a_night_is_told_once_an_hour(store: Store, tmp_path: Path) -> None:
+    """A service's log had 480 lines of it in the morning."""
+    job, clock, told = claimed(store, tmp_path / "a.mp4"), FakeClock(), []
+    limits, stop = load(None, {}, {}).settings.limits, Stop(clock, 0.0)
+    began_s = clock.steady()
+
+    def refused(*_: object) -> None:
+        if clock.steady() > began_s + 8 * 3600:
+            stop.request()
+        raise StoreError("the disk is full")
+
+    task = replace(scoring(store, StandIn()), save=refused)
+    listen = hourly(told.append, clock.steady)
+    with pytest.raises(StoreError):
+        Worker(store, limits, task, clock, stop, listen).work(job, quiet, patient=True)
+    assert len(told) == 8
+    listen(replace(told[0], facts={"reason": "the disk is gone"}))  # another trouble
+    listen(Event(EventKind.MOVED, told[0].file))
+    assert len(told) == 10
 
 
 def test_a_result_that_no_database_takes_is_a_failed_file(store: Store, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def _night(settings: Settings, folder: str) -> int:
     from aqs_batch import audit as audits
     from aqs_batch import console
     from aqs_batch.clock import SystemClock, next_at
+    from aqs_batch.events import hourly
     from aqs_batch.reports import own
     from aqs_batch.stop import Stop
     from aqs_batch.store import Store
@@ -101,7 +102,7 @@ def _night(settings: Settings, folder: str) -> int:
     until = next_at(at, began) if at else float("inf")
     night_s = until - began if at else settings.audit.night_h * 3600
     own.check(Path(settings.output.dir), settings.output.export)
-    listen = console.log_listener(settings.log.format, sys.stdout)
+    listen = hourly(console.log_listener(settings.log.format, sys.stdout))
     store = Store(settings.output.url)
     try:
         with stop.on_signals():

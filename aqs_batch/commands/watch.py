@@ -49,7 +49,7 @@ def serve(settings: Settings, *, once: bool) -> int:
     from aqs_batch.analysis.checkpoint import chosen
     from aqs_batch.batch import real_process
     from aqs_batch.clock import SystemClock, next_at
-    from aqs_batch.events import Event, EventKind
+    from aqs_batch.events import Event, EventKind, hourly
     from aqs_batch.reports import own
     from aqs_batch.service import BUSY_TIMEOUT_S, Service
     from aqs_batch.stop import Stop
@@ -59,7 +59,7 @@ def serve(settings: Settings, *, once: bool) -> int:
     check_folders(settings)
     own.check(Path(settings.output.dir), settings.output.export)
     checkpoint = chosen(settings.model.checkpoint)
-    listen = console.log_listener(settings.log.format, sys.stdout)
+    listen = hourly(console.log_listener(settings.log.format, sys.stdout))
     clock = SystemClock()
     stop = Stop(clock, settings.watch.stop_grace_s)
     with stop.on_signals():
