@@ -242,9 +242,11 @@ class Jobs(Database):
         return None if row is None else _job(row)
 
     def newest_job(self, fingerprint: str, prefix: str) -> Job | None:
-        """The job of one content that was queued last of those whose key begins with `prefix`."""
+        """The job of one content that was held last of those whose key begins with `prefix`."""
         where = (jobs.c.fingerprint == fingerprint) & jobs.c.settings_key.startswith(prefix)
-        query = sa.select(jobs).where(where).order_by(jobs.c.id.desc()).limit(1)
+        # Not the last queued: one that is tried again keeps its id.
+        last = (jobs.c.lease_until.desc(), jobs.c.id.desc())
+        query = sa.select(jobs).where(where).order_by(*last).limit(1)
         with self._read() as connection:
             row = connection.execute(query).first()
         return None if row is None else _job(row)

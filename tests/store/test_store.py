@@ -173,6 +173,11 @@ def test_jobs_are_counted_and_waited_for_by_their_settings_and_state(store: Stor
     assert sum(store.job_counts().values()) == 5
     newest = store.newest_job("a", "encode-")
     assert newest is not None and newest.settings_key == "encode-2"
+    for number, key in enumerate(("encode-2", "encode-1")):  # by the newer settings, by the older
+        held = store.claim_next(key, "w", 1000.0 * number, LEASE_S)
+        assert held is not None
+        store.fail(held, "no picture", "")
+    assert store.newest_job("a", "encode-") == store.job("a", "encode-1")
 
 
 def test_names_that_are_not_utf8_are_kept(store: Store) -> None:
