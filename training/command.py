@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from safetensors import SafetensorError
 
@@ -24,3 +26,20 @@ def plainly(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("stopped: run it again to go on", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+
+
+def results_folder(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, shipped: Path, shaping: Sequence[str]
+) -> Path:
+    """Where results go: --out, or `shipped` where no option that is `shaping` them was given.
+
+    A try of two clips had taken the place of what is told of all. Ends the command where neither.
+    """
+    if args.out is not None:
+        return Path(args.out)
+    given = [f"--{name}" for name in shaping if getattr(args, name) != parser.get_default(name)]
+    if given:
+        parser.error(
+            f"{shipped}/RESULTS.md is of what ships: with {', '.join(given)} say --out FOLDER"
+        )
+    return shipped

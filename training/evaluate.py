@@ -23,7 +23,7 @@ from aqs_batch.analysis.checkpoint import inspect, shipped_path
 from aqs_batch.analysis.engine import choose_backend
 from training import rivals
 from training.clean import clean_sources
-from training.command import plainly
+from training.command import plainly, results_folder
 from training.dataset import Order, complete
 from training.detector import Detector, Read
 from training.document import as_markdown
@@ -39,6 +39,7 @@ from training.targets import targets
 
 TEST_SAMPLES, HELD_OUT_SAMPLES = 768, 320
 BATCH = 8
+RESULTS = Path("training")
 HEADINGS = ("resolution", "codec", "content")
 
 Say = Callable[[str], None]
@@ -127,10 +128,11 @@ def main() -> None:
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     parser.add_argument("--checkpoint", type=Path, default=shipped_path())
-    parser.add_argument("--out", type=Path, default=Path("training"))
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=f"default: {RESULTS}")
     parser.add_argument("--backend", choices=["auto", "torch", "openvino"], default="auto")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
+    folder = results_folder(parser, args, RESULTS, ("media", "checkpoint", "backend", "device"))
     cv2.setNumThreads(1)
     began = time.monotonic()
 
@@ -144,8 +146,8 @@ def main() -> None:
     detector = Detector(checkpoint, backend, args.cache, BATCH)
     results = evaluate(args.media, args.cache, detector, say)
     results["backend"] = f"{backend.name} on {backend.device}"
-    write(results, args.out)
-    print((args.out / "RESULTS.md").read_text())
+    write(results, folder)
+    print((folder / "RESULTS.md").read_text())
 
 
 if __name__ == "__main__":

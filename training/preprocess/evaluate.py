@@ -2,7 +2,8 @@
 
 Every held-out clip is encoded plain and through each filter at five CRFs; the reference is always
 the untouched source. Each ladder is kept in the cache, so it may be stopped and run again; at the
-end RESULTS.md and results.json are written beside this file. One encode at a time, one thread.
+end RESULTS.md and results.json are written: beside this file, or to --out where not all is asked as
+it ships. One encode at a time, one thread.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from safetensors.torch import load_file
 
 from aqs_batch.encode.preprocess import FrameFilter
 from aqs_batch.errors import MediaError
-from training.command import plainly
+from training.command import plainly, results_folder
 from training.preprocess.bdrate import Point, ladder
 from training.preprocess.clips import YuvClip, native, sources
 from training.preprocess.filters import FFMPEG, NOTHING, OURS, by_name
@@ -29,6 +30,8 @@ from training.preprocess.verdict import SCORES
 from training.whole import whole
 
 FRAMES = 48
+RESULTS = Path(__file__).parent
+SHAPING = ("media", "weights", "split", "clips", "filters", "frames", "strength")
 # Six of the test split: sport, water, street, road camera, hands, ship; 480p to 720p.
 TEST_CLIPS = (
     "davis_breakdance", "davis_dolphins", "seq_davis_car_shadow",
@@ -93,10 +96,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--no-results", action="store_true", help="print, but do not write RESULTS.md"
-    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: beside this file")
     args = parser.parse_args()
+    folder = results_folder(parser, args, RESULTS, SHAPING)
     torch.set_num_threads(args.threads)
     names = args.clips.split(",") if args.clips else list(TEST_CLIPS)
     filters = args.filters.split(",") if args.filters else [NOTHING, *FFMPEG, OURS]
@@ -116,7 +118,7 @@ def main() -> None:
             print(f"{job.clip}: {job.filter}", flush=True)
             run_job(job, clip, ours, args.strength, args.cache)
         found.setdefault(job.clip, {})[job.filter] = read(target)
-    print(write(found, None if args.no_results else Path(__file__).parent, facts(args)))
+    print(write(found, folder, facts(args)))
 
 
 def _refuse_unknown(what: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -49,21 +49,21 @@ def figures(rates: Table) -> Iterator[str]:
 
 def write(
     found: Mapping[str, Mapping[str, Sequence[Point]]],
-    folder: Path | None,
+    folder: Path,
     facts: Mapping[str, object],
 ) -> str:
-    """The tables; with a folder, results.json and the marked part of RESULTS.md are renewed."""
+    """The tables; in `folder` results.json and the marked part of RESULTS.md are renewed."""
     rates = table(found)
     text = "\n".join(figures(rates))
-    if folder is not None:
-        ladders = {
-            c: {f: [asdict(p) for p in ps] for f, ps in rows.items()} for c, rows in found.items()
-        }
-        stored = {"facts": facts, "bd_rate": rates, "ladders": ladders}
-        (folder / "results.json").write_text(json.dumps(stored, indent=1) + "\n")
-        page = folder / "RESULTS.md"
-        before, _, rest = (page.read_text() if page.exists() else f"{_START}\n{_END}\n").partition(
-            _START
-        )
-        page.write_text(f"{before}{_START}\n{text}\n{_END}{rest.partition(_END)[2]}")
+    ladders = {
+        c: {f: [asdict(p) for p in ps] for f, ps in rows.items()} for c, rows in found.items()
+    }
+    stored = {"facts": facts, "bd_rate": rates, "ladders": ladders}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(stored, indent=1) + "\n")
+    page = folder / "RESULTS.md"
+    before, _, rest = (page.read_text() if page.exists() else f"{_START}\n{_END}\n").partition(
+        _START
+    )
+    page.write_text(f"{before}{_START}\n{text}\n{_END}{rest.partition(_END)[2]}")
     return text

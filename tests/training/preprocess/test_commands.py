@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import training.evaluate
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import run
+from training.command import results_folder
 from training.preprocess import evaluate
+from training.preprocess.bdrate import Point
 from training.preprocess.ladders import load_all
+from training.preprocess.report import write
+from training.preprocess.verdict import SCORES
 
 
 def test_without_ladders_it_is_said_how_to_make_them(tmp_path: Path) -> None:
@@ -37,7 +44,44 @@ def test_an_evaluation_of_nothing_known_ends_with_words(
 ) -> None:
     """It had been a traceback."""
     (tmp_path / "MANIFEST.csv").write_text("file,kind,split,clean,content_tag\n")
-    argv = ["evaluate", "--media", str(tmp_path), "--cache", str(tmp_path), "--no-results"]
+    argv = ["evaluate", "--media", str(tmp_path), "--cache", str(tmp_path), "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", [*argv, option, "none"])
     with pytest.raises(MediaError, match=said):
         evaluate.main()
+
+
+@pytest.mark.parametrize(
+    ("main", "given"),
+    [
+        (evaluate.main, ["--clips", "davis_dolphins"]),
+        (evaluate.main, ["--filters", "cas", "--frames", "8"]),
+        (training.evaluate.main, ["--checkpoint", "other.safetensors"]),
+        (training.evaluate.main, ["--media", "other"]),
+    ],
+)
+def test_the_results_of_what_ships_are_not_written_over_unasked(
+    main: Callable[[], None],
+    given: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A try of two clips had taken the place of the figures that the documents tell."""
+    monkeypatch.setattr("sys.argv", ["evaluate", *given])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert f"with {', '.join(given[::2])} say --out FOLDER" in said
+
+
+def test_results_of_a_part_go_where_they_are_asked(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--clips")
+    asked = parser.parse_args(["--clips", "one", "--out", str(tmp_path / "here")])
+    folder = results_folder(parser, asked, Path("shipped"), ("clips",))
+    rows = [Point(n, 10 * n, {s: float(n) for s in SCORES}) for n in range(1, 6)]
+    write({"one": {"nothing": rows, "cas": rows}}, folder, {})
+    assert "| one | cas |" in (tmp_path / "here" / "RESULTS.md").read_text()
+    assert results_folder(parser, parser.parse_args([]), Path("shipped"), ("clips",)) == Path(
+        "shipped"
+    )
