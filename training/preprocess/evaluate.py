@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from aqs_batch.encode.preprocess import FrameFilter
 from aqs_batch.errors import MediaError
 from training.command import plainly, results_folder
+from training.manifest import Source
 from training.preprocess.bdrate import Point, ladder
 from training.preprocess.clips import YuvClip, native, sources
 from training.preprocess.filters import FFMPEG, NOTHING, OURS, by_name
@@ -45,7 +46,7 @@ class Job:
 
     clip: str
     filter: str
-    key: str  # what else decides its figures: frames, CRFs, weights, strength
+    key: str  # what else decides its figures: the clip's bytes, frames, CRFs, weights, strength
 
     def path(self, cache: Path) -> Path:
         return cache / "evaluated" / self.clip / f"{self.filter.replace(' ', '_')}-{self.key}.json"
@@ -75,12 +76,15 @@ def run_job(
 
 
 def jobs(
-    names: Sequence[str], filters: Sequence[str], weights: bytes, frames: int, strength: float
+    clips: Sequence[Source], filters: Sequence[str], weights: bytes, frames: int, strength: float
 ) -> Iterator[Job]:
-    for clip in names:
+    """Every ladder that is asked for; a clip in another's place has ladders of its own."""
+    for clip in clips:
+        content = clip.digest()
         for name in filters:
             extra = (hashlib.sha256(weights).hexdigest(), strength) if name == OURS else ()
-            yield Job(clip, name, digest(frames, CRFS, FFMPEG.get(name, ""), *extra))
+            asked = digest(content, frames, CRFS, FFMPEG.get(name, ""), *extra)
+            yield Job(clip.name, name, asked)
 
 
 def main() -> None:
@@ -110,7 +114,8 @@ def main() -> None:
     _refuse_unknown(f"clip of the {args.split} split", names, known)
     found: dict[str, dict[str, list[Point]]] = {}
     clip: YuvClip | None = None
-    for job in jobs(names, filters, weights, args.frames, args.strength):
+    chosen = [known[name] for name in names]
+    for job in jobs(chosen, filters, weights, args.frames, args.strength):
         target = job.path(args.cache)
         if not target.exists():
             if clip is None or clip.name != job.clip:

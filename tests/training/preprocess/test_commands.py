@@ -13,6 +13,7 @@ import training.evaluate
 from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import run
 from training.command import results_folder
+from training.manifest import Source
 from training.preprocess import evaluate
 from training.preprocess.bdrate import Point
 from training.preprocess.ladders import load_all
@@ -71,6 +72,17 @@ def test_the_results_of_what_ships_are_not_written_over_unasked(
         main()
     said = capsys.readouterr().err
     assert f"with {', '.join(given[::2])} say --out FOLDER" in said
+
+
+def test_a_clip_in_anothers_place_has_ladders_of_its_own(tmp_path: Path) -> None:
+    """It had got the other's figures, by its name."""
+    clip = Source(tmp_path / "one.mkv", "clip", "test", 5, "")
+    keys = set()
+    for content in (b"one", b"another"):
+        clip.path.write_bytes(content)
+        (job,) = evaluate.jobs([clip], ["nothing"], b"", 48, 1.0)
+        keys.add(job.path(tmp_path))
+    assert len(keys) == 2
 
 
 def test_results_of_a_part_go_where_they_are_asked(tmp_path: Path) -> None:
