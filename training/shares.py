@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import cv2
@@ -21,13 +23,39 @@ def together(
 ) -> None:
     """Have `work` done on all items, in as many processes as there are shares of them.
 
-    What a share raises is raised here. `work` goes to each process, so it must be importable.
+    What a share raises is raised here, and ends the others: they may have hours to go. `work` goes
+    to each process, so it must be importable.
     """
     shares = [share for n in range(max(processes, 1)) if (share := items[n :: max(processes, 1)])]
     if not shares:
         return
-    with ProcessPoolExecutor(len(shares), multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(partial(_alone, work), shares))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(shares), spawn, _end_with_parent) as pool:
+        asked = [pool.submit(_alone, work, share) for share in shares]
+        try:
+            for done in as_completed(asked):
+                done.result()
+        except BrokenProcessPool as error:
+            why = "for memory, perhaps: run it again to go on, with fewer --processes"
+            raise OSError(f"a process was killed, {why}") from error
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _end_with_parent() -> None:
+    """Left alone by a parent that was killed, a process had gone on beside the next run's, and then
+    waited for ever.
+    """
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _alone(work: Callable[[Sequence[Item]], object], share: Sequence[Item]) -> None:
