@@ -114,6 +114,7 @@ def cut_regions(source: Source, cache: Path) -> list[Path]:
             np.save(region, frames[t : t + length, y : y + side_y, x : x + side_x])
     with whole(points) as unfinished:
         np.save(unfinished, squeezed(native[len(native) // 2]))
+    print(f"{source.name}: cut into {folder}", flush=True)  # all of them take minutes
     return _regions(folder, source)
 
 
