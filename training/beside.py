@@ -12,7 +12,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from training.remembered import is_remembered, remembered
 from training.samples import PRESENT
 from training.shares import one_thread, together
 from training.start import further_start
-from training.supply import library_of
+from training.supply import library_of, sources_of
 
 BATCH, RATE, DECAY, SAY_EVERY = 256, 3e-3, 0.1, 100
 FIRST_GUESS = (1.0, 0.5, 0.0)
@@ -78,11 +78,13 @@ class Subject:
     steps: int
     noise: float  # added to facts in training, in their own deviations
     witness: Witness | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)  # see `sources_of`; as `files`
 
-    @property
-    def key(self) -> str:
-        """What the files depend on: made otherwise, they were learned from beside new ones."""
-        return repr((self.recipe, self.asks))
+    def key(self, data: str) -> str:
+        """What files depend on: made otherwise, they were learned from beside new ones, those of a
+        source that is in the test by now among them.
+        """
+        return repr((self.recipe, self.asks)) + self.sources.get(data, "")
 
     @property
     def places(self) -> list[Place]:
@@ -121,7 +123,9 @@ def make_together(
 ) -> None:
     """Make what is missing in several processes; `library` goes to each of them."""
     missing = [
-        place for place in subject.places if not is_remembered(_file(folder, place), subject.key)
+        place
+        for place in subject.places
+        if not is_remembered(_file(folder, place), subject.key(place[0]))
     ]
     # Where scenes are lacking is said before hours of making, not after.
     for data in dict.fromkeys(data for data, _ in missing):
@@ -146,7 +150,7 @@ def _kept(subject: Subject, folder: Path, scenes: Callable[[str], Any], place: P
         print(f"{file}  {time.monotonic() - began:.0f} s", flush=True)
         return arrays
 
-    return remembered(file, subject.key, made)
+    return remembered(file, subject.key(data), made)
 
 
 def _file(folder: Path, place: Place) -> Path:
@@ -231,8 +235,17 @@ def weighed(heard: Floats, seen: Floats, truth: NDArray[np.bool_]) -> tuple[floa
 
 
 def _library(media: Path, found: Path, cache: Path, data: str) -> Any:
-    where = None if data == "main" else (data, found)
-    return library_of(where, media, cache, "train")
+    return library_of(_where(data, found), media, cache, "train")
+
+
+def _where(data: str, found: Path) -> tuple[str, Path] | None:
+    return None if data == "main" else (data, found)
+
+
+def of_media(subject: Subject, media: Path, found: Path) -> Subject:
+    """The subject with what its scenes are drawn from."""
+    sources = {d: sources_of(_where(d, found), media, "train") for d in subject.files}
+    return replace(subject, sources=sources)
 
 
 def main() -> None:
@@ -247,7 +260,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that make lessons")
     args = parser.parse_args()
     one_thread()
-    subject, folder = SUBJECTS[args.head], args.cache / args.head
+    subject = of_media(SUBJECTS[args.head], args.media, args.found)
+    folder = args.cache / args.head
     library = partial(_library, args.media, args.found, args.cache)
     # First, since lessons take hours to make.
     checkpoint, model = inspect(args.checkpoint), AqsNet()

@@ -23,6 +23,7 @@ from training.manifest import FOLDS
 from training.negatives import SCENES_EACH, TILES_OF_SCENE, draw
 from training.remembered import Arrays, remembered
 from training.sources import Library
+from training.supply import sources_of
 
 JUDDER = list(Artifact).index(Artifact.JUDDER)
 PARTS = ("seen", "moved", "trails")
@@ -62,5 +63,6 @@ def _features(model: AqsNet, fold: str, media: Path, cache: Path) -> Arrays:
         kept = {"swatch": np.stack(swatches), "stutters": np.array(stutters)}
         return dict(zip(PARTS, parts, strict=True)) | kept
 
-    key = repr((*digests(model), list(KINDS), SCENES_EACH, TILES_OF_SCENE, "with swatches"))
+    asked = list(KINDS), SCENES_EACH, TILES_OF_SCENE, "with swatches"
+    key = repr((*digests(model), *asked, sources_of(None, media, fold)))
     return remembered(cache / "innocent" / f"{fold}.npz", key, made)

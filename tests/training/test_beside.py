@@ -17,7 +17,7 @@ from aqs_batch.analysis.beside import ColourHead
 from aqs_batch.errors import CheckpointError, MediaError
 from aqs_batch.records import Artifact
 from training import beside, colour, shares, softness, trails
-from training.beside import SUBJECTS, fitted, lessons, make_together, weighed
+from training.beside import SUBJECTS, fitted, lessons, make_together, of_media, weighed
 from training.content import Gradient
 from training.judge import auc
 from training.parts import make_tiles
@@ -138,6 +138,29 @@ def test_lessons_of_other_labels_are_made_anew(name: str, tmp_path: Path) -> Non
     lessons(replace(more, asks=(*more.asks, "another floor")), tmp_path, str.upper)
     assert made == [2, 0, 1, 2]
     assert SUBJECTS[name].asks
+
+
+def test_lessons_of_other_media_are_made_anew(tmp_path: Path) -> None:
+    """What was made of a source that a new manifest puts into the test had been learned from."""
+    manifest, made = tmp_path / "MANIFEST.csv", []
+
+    def make(*place: Any) -> Mapping[str, NDArray[Any]]:
+        made.append(place[1])
+        return _numbered(*place)
+
+    numbered = replace(
+        SUBJECTS["colour"],
+        files={"main": range(1), "patterns": range(1)},
+        make=make,
+        lesson=_as_they_are,
+    )
+    for split in ("train", "train", "test"):
+        manifest.write_text(
+            "file,kind,split,clean,content_tag\n"
+            f"sea.mp4,clip,train,5,sea\nsky.mp4,clip,{split},5,sky\n"
+        )
+        lessons(of_media(numbered, tmp_path, tmp_path), tmp_path, str.upper)
+    assert made == ["main", "patterns", "main"]
 
 
 def test_scenes_that_are_not_there_are_told_before_hours_of_making(tmp_path: Path) -> None:

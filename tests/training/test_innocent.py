@@ -32,6 +32,8 @@ def test_scenes_are_looked_at_once_and_asked_of_strangers(
     monkeypatch.setattr(innocent, "SCENES_EACH", SCENES)
     monkeypatch.setattr(innocent, "Library", lambda *_: None)
     monkeypatch.setattr(innocent, "draw", stuttering)
+    manifest = tmp_path / "MANIFEST.csv"
+    manifest.write_text("file,kind,split,clean,content_tag\n")
     torch.manual_seed(0)
     model = AqsNet(jurors=2).eval()
     said = innocent.unseen_scenes(model, tmp_path, tmp_path)
@@ -45,3 +47,8 @@ def test_scenes_are_looked_at_once_and_asked_of_strangers(
     again = innocent.unseen_scenes(model, tmp_path, tmp_path)
     assert np.array_equal(again[:SCENES], said[:SCENES])
     assert (again[SCENES:, :, 0] > said[SCENES:, :, 0] + 4).all()
+
+    # Scenes of a clip that validation no longer has had been asked for thresholds.
+    manifest.write_text("file,kind,split,clean,content_tag\nsea.mp4,clip,val,5,sea\n")
+    with pytest.raises(pytest.fail.Exception, match="looked at again"):
+        innocent.unseen_scenes(model, tmp_path, tmp_path)
