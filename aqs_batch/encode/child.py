@@ -37,6 +37,10 @@ class Stalled(EncodeError):
     """A command stood still: that says nothing of what it was to read."""
 
 
+class NoSpace(EncodeError):
+    """A command filled the disk; whoever gave it its folder knows which one."""
+
+
 def run(
     argv: Sequence[str],
     what: str,
@@ -118,7 +122,7 @@ def check(what: str, argv: Sequence[str], finished: Finished) -> None:
         return
     _LOG.debug("%s: the command was: %s", what, shlex.join(argv))
     if any("No space left" in line for line in finished.tail):
-        raise EncodeError(
+        raise NoSpace(
             f"{what}: no space is left on the disk", hint="Free disk space and run again."
         )
     if said:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aqs_batch.encode.child import NoSpace
+from aqs_batch.errors import EncodeError
 from aqs_batch.identity import ABANDONED_AFTER_S, is_at_work, is_gone, own_name
 
 PREFIX = ".aqs-encode-"
@@ -30,7 +32,10 @@ def scratch(place: Path, others: Iterable[Path] = ()) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place) as name:
         folder = Path(name)
         (folder / _OWNER).write_text(own_name(), encoding="utf-8")
-        yield folder
+        try:
+            yield folder
+        except NoSpace as error:  # `encodes` may be a link to another disk than the rest
+            raise EncodeError(f"{error} of {place}", hint=error.hint) from error
 
 
 def _is_abandoned(folder: Path) -> bool:

@@ -660,7 +660,7 @@ FAULTS = {
     ),
     "disk full": (
         'echo "av_interleaved_write_frame(): No space left on device" >&2; exit 228\n',
-        EncodeError, "no space is left on the disk",
+        EncodeError, "no space is left on the disk of .*/out$",
     ),
     "no such stream": (
         'echo "Could not write header (incorrect codec parameters ?)" >&2; exit 234\n',
