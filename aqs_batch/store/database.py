@@ -102,10 +102,13 @@ class Database:
                 source.execute("VACUUM INTO ?", (str(part),))
             part.replace(target)
         except sqlite3.Error as error:
+            # An upgrade that was killed, or itself had no room, has kept one: it takes the room.
+            earlier = f" {target.name} is the copy of an upgrade that did not end, and may go."
             raise StoreError(
                 f"{what}, but no copy of it could be made first: {error}",
                 hint=_damage(error)
-                or f"{path.parent} needs {room} of free space for the copy; nothing was changed.",
+                or f"{path.parent} needs {room} of free space for the copy; nothing was changed."
+                + (earlier if target.exists() else ""),
             ) from error
         finally:
             for rest in (part, part.with_name(f"{part.name}-journal")):

@@ -467,6 +467,23 @@ def test_an_upgrade_that_cannot_be_backed_up_does_not_happen(tmp_path: Path) -> 
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
 
 
+def test_the_copy_of_an_upgrade_that_did_not_end_is_named_where_there_is_no_room_for_another(
+    tmp_path: Path,
+) -> None:
+    file, copy = tmp_path / "aqs.db", tmp_path / f"aqs.db.before-{database.HEAD}"
+    older(file)
+    copy.write_bytes(file.read_bytes())
+    Store(f"sqlite:///{tmp_path / 'other.db'}").close()  # imports, which may write byte code
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2, before[1]))
+    try:
+        with pytest.raises(StoreError, match="no copy of it could be made first") as caught:
+            Store(f"sqlite:///{file}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"{copy.name} is the copy of an upgrade that did not end" in caught.value.hint
+
+
 def test_half_a_copy_does_not_stay_on_a_disk_that_was_too_small_for_it(tmp_path: Path) -> None:
     """Of a database of 1.3 GB it had kept 500 MB, hidden, and spoken of a disk I/O error."""
     file = tmp_path / "aqs.db"
