@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 FRAMES_PER_SEQUENCE = 7
 RE_ENCODE = "re-encode: "  # how a reason begins that is of a re-encode, not of the score
+MIXED = "mixed"  # the field order of what is interlaced in part, though its header says nothing
 FULL = "full"  # what the plan of an encode of all frames is called
 TILE_PX, SWATCH_PX = 224, 64
 Pixels = NDArray[np.uint8]
@@ -121,7 +122,7 @@ class Video:
     sar: Fraction
     frame_rate: Fraction
     variable_frame_rate: bool
-    field_order: str  # "progressive", "tt", "bb", "tb", "bt" or "unknown"
+    field_order: str  # "progressive", "tt", "bb", "tb", "bt", MIXED or "unknown"
     rotation_deg: int
     color_primaries: str
     color_transfer: str
@@ -142,7 +143,7 @@ class Video:
 
     @property
     def interlaced(self) -> bool:
-        return self.field_order in {"tt", "bb", "tb", "bt"}
+        return self.field_order in {"tt", "bb", "tb", "bt", MIXED}
 
 
 # A report makes millions of them, and a frozen dataclass took several times as long to make.

@@ -25,7 +25,7 @@ from aqs_batch.encode.vmaf import Measuring
 from aqs_batch.encoders import FILTERED_FORMAT
 from aqs_batch.errors import EncodeError, reason_and_place
 from aqs_batch.media.containers import TIMELESS
-from aqs_batch.records import Rung, Stamp, Video
+from aqs_batch.records import MIXED, Rung, Stamp, Video
 
 FORMAT = 1  # raised when rungs made before can no longer be compared with those made now
 
@@ -141,11 +141,13 @@ class LadderMaker:
         filtered = w.preprocess and f"{w.preprocess} {FILTERED_FORMAT}{as_x265}"
         kept = codec.pixel_format(w.video, w.recipe.codec)
         quarter = kept if pixels.is_411(w.video.pixel_format) else ""
+        mixed = w.video.field_order if w.video.field_order == MIXED else ""
         parts = [
             FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
             codec.options(w.recipe, crf), filtered, sorted(w.models.items()),
             self._tools.versions,
-            *filter(None, [w.video.chroma_location, quarter]),  # of old they were other encodes
+            # Of old they were other encodes.
+            *filter(None, [w.video.chroma_location, quarter, mixed]),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from aqs_batch.pipeline import Workbench
 
 SCORED_SEQUENCES = 8  # of every rung, spread over its samples
-_COMBED = "interlaced in part: encoded as it is, with its combs"
 LASTING = (MediaError, Misaligned, TargetError)  # these would come again
 
 Tell = Callable[[EventKind, dict[str, Any]], None]
@@ -252,7 +251,6 @@ class EncodeJobs:
             tell(EventKind.ENCODING, {"done": done, "planned": planned, "what": what})
 
         analysis = self._store.gist(fingerprint, self._settings_key)
-        has_combs = analysis is not None and FIELDS_IN_PART in analysis.warnings
         return encoding.Order(
             path=path,
             fingerprint=fingerprint,
@@ -262,7 +260,7 @@ class EncodeJobs:
             score=self._score if self._settings.encode.aqs else None,
             aqs_key=self._settings_key,
             progress=progress,
-            warnings=(_COMBED,) if has_combs else (),
+            has_fields=analysis is not None and FIELDS_IN_PART in analysis.warnings,
         )
 
     def _score(self, files: Sequence[Path]) -> float:

@@ -22,7 +22,7 @@ from aqs_batch.ffmpeg import Ffmpeg
 from aqs_batch.ingest.files import ENCODES
 from aqs_batch.ingest.fingerprint import fingerprint as fingerprint_of
 from aqs_batch.ingest.probe import probe
-from aqs_batch.records import Rung, WorstFrame
+from aqs_batch.records import MIXED, Rung, WorstFrame
 from aqs_batch.reencoding import preprocessing
 from aqs_batch.reencoding.seekable import seekable
 from aqs_batch.reports.thumbnail import jpeg
@@ -51,7 +51,7 @@ class Order:
     score: ScoreFiles | None  # None: no AQS is asked for
     aqs_key: str = ""  # the settings key of that score
     progress: LadderProgress = lambda done, planned, what: None
-    warnings: tuple[str, ...] = ()  # that its rungs are to have, too
+    has_fields: bool = False  # in part: its header says progressive
     spare: Callable[[Sequence[StoredRung]], None] = lambda rungs: None  # of one that fails
 
     @property
@@ -76,8 +76,10 @@ def encode(order: Order) -> Result:
     """
     asked, limits = order.settings.encode, order.settings.limits
     video = siting.told(order.ffmpeg.path, probe(order.path, limits))
+    if order.has_fields:
+        video = replace(video, field_order=MIXED)
     held = service.take(order.ffmpeg.path, order.path, video.stream_index)
-    warnings = [*admission.admit(video, held, asked), *order.warnings]
+    warnings = admission.admit(video, held, asked)
     recipe = Recipe(asked.codec, asked.preset, asked.params)
     container = output.container_of(order.ffmpeg.path, video, held, recipe.codec)
     output_dir = Path(order.settings.output.dir)

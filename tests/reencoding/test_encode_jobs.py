@@ -6,8 +6,10 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import stat
+import subprocess
 import tempfile
 import time
 from dataclasses import replace
@@ -503,17 +505,41 @@ def test_an_original_stays_that_holds_streams_which_were_not_read(
         Replacing(store, settings, "key", SystemClock()).check(film, "0")
 
 
+def test_what_turns_interlaced_later_is_encoded_without_its_combs(
+    make_clip, tmp_path: Path
+) -> None:
+    """Its frames come in fields from the second part on, which its header does not say."""
+    x264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "5", "-pix_fmt", "yuv420p")
+    film = make_clip("film.h264", options=x264)
+    fields = ("-vf", "interlace", "-flags", "+ilme+ildct", *x264)
+    video, joined = make_clip("video.h264", rate=50, options=fields), tmp_path / "joined.h264"
+    joined.write_bytes(film.read_bytes() + video.read_bytes())
+    order = order_for(joined, asked(tmp_path, crf=(5,), keep="all"), has_fields=True)
+    (stored,) = encoding.encode(order).rungs
+    argv = [order.ffmpeg.path, "-v", "error", "-i", stored.rung.output, "-i", str(joined)]
+    error = []
+    for scan in ("bwdif=send_frame:deint=interlaced", "null"):
+        graph = f"[1]settb=1/25,setpts=N,{scan}[s];[0]settb=1/25,setpts=N[e];[e][s]psnr=f=-"
+        made = subprocess.run(
+            [*argv, "-lavfi", graph, "-f", "null", "-"], capture_output=True, text=True, check=True
+        )
+        error.append([float(v) for v in re.findall(r"mse_y:([\d.]+)", made.stdout)])
+    whole, combed = error
+    assert len(whole) == stored.rung.frames == 50
+    assert max(whole) < 15 < max(combed)
+    assert whole[:25] == combed[:25]  # the progressive part is left as it is
+
+
 def test_what_turns_interlaced_later_is_told_and_takes_no_place(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its first frame it is progressive: it had been encoded with its combs without a word."""
     found = SimpleNamespace(warnings=(FIELDS_IN_PART,))
     store, told = Store(asked(tmp_path).output.url), []
     monkeypatch.setattr(store, "analysis", lambda *_: found)
     monkeypatch.setattr(store, "gist", lambda *_: found)
     entry = RunFile("film.mp4", fingerprint(film), "key", Status.SCORED)
     jobs_for(store, asked(tmp_path, crf=(30,))).after(film, entry, lambda k, f: told.append(f))
-    assert any("combs" in words for words in told[-1]["warnings"])
+    assert any("deinterlaced" in words for words in told[-1]["warnings"])
     stays = jobs_for(store, asked(tmp_path, crf=(30,), replace=True))
     assert "interlaced part" in stays.after(film, entry, lambda k, f: None).reason
     store.close()
