@@ -49,6 +49,7 @@ class Audit:
         self._known: dict[str, Place] = {}
         self._audited: dict[str, Audited] = {}  # of those what audits have told, to compare with
         self._unread: set[str] = set()  # files and folders that could not be looked at
+        self._links: list[str] = []  # that were left out
         self._run_id = 0
 
     def run(self, folder: str, *, command: str, until: float = float("inf")) -> Findings:
@@ -72,6 +73,7 @@ class Audit:
         found = Findings(here, self._run_id, iso(self._clock.now()), files=len(listed))
         found.bytes = sum(stamp.size_bytes for stamp in listed.values())
         found.unreachable = sorted(self._unread - self._known.keys())
+        found.links = self._links
         lost = self._lost(listed, found)
         todo, unlooked = self._compare(listed, lost, found)
         if not unlooked:  # else what is missing may only not have been found again yet
@@ -137,7 +139,7 @@ class Audit:
 
     def _list(self, here: str) -> dict[str, Stamp]:
         listed: dict[str, Stamp] = {}
-        for name, stamp in scan(here, self._rules):
+        for name, stamp in scan(here, self._rules, self._links.append):
             if stamp is None:
                 self._unread.add(name)
             else:

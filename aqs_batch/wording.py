@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from aqs_batch.records import QualityLevel
@@ -51,6 +52,12 @@ def kbps(rate: float) -> str:
 def count(number: int, singular: str, plural: str = "") -> str:
     """A number with its noun: 1 file, 2,000 files, 2 analyses."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def links_left_out(names: Sequence[str]) -> str:
+    """That links are not followed, and what does."""
+    what = f"{count(len(names), 'symbolic link')} left out, such as {shown(names[0])}"
+    return f"{what}: [run] follow_symlinks = true takes them"
 
 
 def none_recommended(is_measured: bool) -> str:

@@ -375,6 +375,16 @@ def test_an_empty_folder_that_was_not_is_no_empty_archive(archive: Archive) -> N
     assert "missing" not in kinds(archive.night())
 
 
+def test_links_that_are_left_out_are_told(archive: Archive, tmp_path: Path) -> None:
+    """Folders that lie on a second disk had never been looked at, and no night had said so."""
+    archive.stock("a")
+    (archive.folder / "second disk").symlink_to(tmp_path)
+    (archive.folder / "b.mp4").symlink_to("a.mp4")
+    found = archive.night()
+    assert "2 symbolic links left out, such as b.mp4: [run] follow" in found.as_text(3600.0)
+    assert (found.files, found.as_json(3600.0)["links"]) == (1, 2)
+
+
 def test_files_of_a_mount_that_is_gone_are_not_missing(archive: Archive, monkeypatch) -> None:
     archive.write("disk/a.mp4", b"a")
     archive.write("b.mp4", b"b")

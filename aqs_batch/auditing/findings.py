@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aqs_batch.store import Finding, FindingKind
-from aqs_batch.wording import count, moment, shown, size
+from aqs_batch.wording import count, links_left_out, moment, shown, size
 
 _NAMED = (
     FindingKind.CORRUPT,
@@ -40,6 +40,7 @@ class Findings:
     unreachable: list[str] = field(
         default_factory=list
     )  # files and folders: gone with a mount, or not to be read
+    links: list[str] = field(default_factory=list)  # symbolic ones, left out
     pending: list[str] = field(default_factory=list)  # not reached tonight
     pending_bytes: int = 0
     verified: int = 0
@@ -88,6 +89,8 @@ class Findings:
                 f"  WARNING cannot be reached: {what}, e.g. {shown(self.unreachable[0])}: "
                 "gone with a mount, or not to be read; not counted as missing"
             )
+        if self.links:
+            lines.append(f"  {links_left_out(self.links)}")
         if self.verified:
             read = f"{count(self.verified, 'file')} ({size(self.verified_bytes)})"
             lines.append(f"  {read} read to the last byte and compared")
@@ -114,6 +117,7 @@ class Findings:
                 for kind, found in self.kinds.items()
             },
             "unreachable": len(self.unreachable),
+            "links": len(self.links),
             "verified": self.verified,
             "verified_bytes": self.verified_bytes,
             "scored": self.scored,

@@ -100,7 +100,7 @@ def score(
     from aqs_batch.ingest.files import base_of, gather
     from aqs_batch.reports import own
     from aqs_batch.store import Store
-    from aqs_batch.wording import count, shown
+    from aqs_batch.wording import links_left_out, shown
 
     names = [*input_dirs, *named]
     if not names or "" in names:  # an empty name is a variable that was never set, not this folder
@@ -113,10 +113,7 @@ def score(
         names, run.extensions, follow_symlinks=run.follow_symlinks, skip=skip, left=links.append
     )
     if links:
-        complain(
-            f"{count(len(links), 'symbolic link')} left out, such as {shown(links[0])}: "
-            "[run] follow_symlinks = true takes them"
-        )
+        complain(links_left_out(links))
     own.check(skip, settings.output.export)
     store = Store(settings.output.url)
     try:

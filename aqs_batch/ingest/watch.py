@@ -24,7 +24,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
 from aqs_batch.errors import FolderGone, reason_of
-from aqs_batch.ingest.files import Rules, walk
+from aqs_batch.ingest.files import Name, Rules, walk
 from aqs_batch.records import Stamp
 
 MOST_HINTS = 10_000
@@ -137,10 +137,13 @@ def file_system(folder: str) -> str:
     return kind
 
 
-def scan(folder: str, rules: Rules) -> Iterator[tuple[str, Stamp | None]]:
+def scan(
+    folder: str, rules: Rules, left: Name = lambda _: None
+) -> Iterator[tuple[str, Stamp | None]]:
     """(name, stamp) of every file taken; None for a file or folder that could not be looked at.
 
-    Raises FolderGone when `folder` itself is not there or cannot be read.
+    `left` hears of the links that are left out. Raises FolderGone when `folder` itself is not there
+    or cannot be read.
     """
     try:
         with os.scandir(folder):
@@ -150,7 +153,7 @@ def scan(folder: str, rules: Rules) -> Iterator[tuple[str, Stamp | None]]:
             f"{folder}: {error.strerror}", hint="Is its disk or share mounted?"
         ) from error
     unread: list[str] = []
-    for name, entry in walk(folder, rules, lambda name, _: unread.append(name)):
+    for name, entry in walk(folder, rules, lambda name, _: unread.append(name), left):
         try:
             if not entry.is_dir():
                 yield name, Stamp.of(entry.stat())
