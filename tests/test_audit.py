@@ -1055,6 +1055,21 @@ def test_what_took_the_name_of_a_file_that_was_renamed_is_new(archive: Archive) 
     assert kinds(archive.night()) == {}
 
 
+def test_of_several_copies_the_likeliest_is_the_one_that_was_renamed(archive: Archive) -> None:
+    """The first one that was missing had been, of whatever folder."""
+    for name in ("1/a.mp4", "2/b.mp4", "3/c.mp4", "4/d.mp4", "4/e.mp4"):
+        archive.write(name, b"one content")
+    archive.night()
+    for name in ("1/a.mp4", "2/b.mp4", "3/c.mp4", "4/d.mp4"):
+        (archive.folder / name).unlink()
+    for name in ("2/B.mp4", "5/c.mp4"):
+        archive.write(name, b"one content")
+    assert why(archive.night()) == {
+        "renamed": ["2/B.mp4: was 2/b.mp4", "5/c.mp4: was 3/c.mp4"],
+        "missing": ["1/a.mp4", "4/d.mp4"],
+    }
+
+
 def test_files_of_one_size_and_time_that_changed_names_are_not_rotten(archive: Archive) -> None:
     for name in ("a", "b"):
         os.utime(archive.write(f"{name}.mp4", name.encode()), (1, 1))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from aqs_batch.records import Stamp
 from aqs_batch.store import Audited, Finding, FindingKind, Place
@@ -24,15 +25,24 @@ class Turnover:
         unlooked: Collection[str],
     ) -> None:
         self._came, self._known, self._unlooked = came, known, unlooked
-        left: dict[str, list[str]] = {}
-        for name in reversed([*lost, *(name for name in came if name in known)]):
-            left.setdefault(known[name].last_print, []).append(name)
-        self._from = {
-            name: left[place.fingerprint].pop()
-            for name, place in came.items()
-            if place.fingerprint and left.get(place.fingerprint)
-        }
-        self._went = set(self._from.values())
+        self._from: dict[str, str] = {}
+        self._went: set[str] = set()
+        names = [*lost, *(name for name in came if name in known)]
+        # Of several copies the likeliest: the same name elsewhere, then another name beside it.
+        for likeness in (posixpath.basename, posixpath.dirname, lambda name: ""):
+            self._pair(names, likeness)
+
+    def _pair(self, names: Sequence[str], likeness: Callable[[str], str]) -> None:
+        """Find for what came a name of the same content and `likeness` that is not taken yet."""
+        left: dict[tuple[str, str], list[str]] = {}
+        for name in reversed(names):
+            if name not in self._went:
+                left.setdefault((self._known[name].last_print, likeness(name)), []).append(name)
+        for name, place in self._came.items():
+            alike = left.get((place.fingerprint, likeness(name)))
+            if place.fingerprint and alike and name not in self._from:
+                self._from[name] = alike.pop()
+        self._went.update(self._from.values())
 
     def was(self, name: str) -> str:
         """The name that the content had; "" for content that is new to the archive."""
