@@ -1046,6 +1046,16 @@ def test_what_a_renamed_file_took_the_place_of_is_told_where_it_is_nowhere_else(
     assert kinds(archive.night()) == {}
 
 
+def test_of_a_file_that_was_always_empty_nothing_is_lost(archive: Archive) -> None:
+    """What was moved there was told as a change as well: "what was here before is nowhere else"."""
+    archive.write("b.mp4", b"")
+    archive.write("a.mp4", b"fine")
+    archive.night()
+    renamed(archive, a="b")
+    assert why(archive.night()) == {"renamed": ["b.mp4: was a.mp4"]}
+    assert kinds(archive.night()) == {}
+
+
 def test_what_took_the_name_of_a_file_that_was_renamed_is_new(archive: Archive) -> None:
     archive.write("b.mp4", b"fine")
     archive.night()

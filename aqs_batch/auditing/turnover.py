@@ -76,5 +76,7 @@ class Turnover:
         renamed = [Finding(FindingKind.RENAMED, name, f"was {was}")] if was else []
         if name not in self._known or name in self._went:
             return renamed or [Finding(FindingKind.NEW, name)]
+        if was and not self._known[name].last_print:  # an empty file, say: nothing was lost
+            return renamed
         why = "what was here before is nowhere else" if was else ""
         return [*renamed, Finding(FindingKind.CHANGED, name, why)]
