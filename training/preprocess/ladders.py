@@ -8,7 +8,7 @@ libvmaf. One .npz a clip; clips that are there are kept, so it may be stopped an
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -131,6 +131,19 @@ def load_all(cache: Path, split: str) -> Iterator[RealLadder]:
             yield ladder
 
 
+def refuse_others(folder: Path, wanted: Iterable[Source]) -> None:
+    """Raise MediaError where a folder has ladders of other clips: all that is there is learned
+    from, what a new manifest puts into the test among it.
+    """
+    names = {source.name for source in wanted}
+    for path in sorted(folder.glob("*.npz")):
+        if path.stem.rpartition("__")[0] not in names:
+            raise MediaError(
+                f"{path}: its clip is none of this split, or not as clean as is asked for",
+                hint="Delete it, or name another folder with --cache.",
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
@@ -143,6 +156,7 @@ def main() -> None:
     wanted = [
         (s, n) for n in range(args.regions) for s in sources(args.media, args.split, args.cleanest)
     ]
+    refuse_others(folder, (source for source, _ in wanted))
     for number, (source, index) in enumerate(wanted, 1):
         target = folder / f"{source.name}__{index}.npz"
         if target.exists():

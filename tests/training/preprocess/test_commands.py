@@ -14,7 +14,7 @@ from aqs_batch.errors import MediaError
 from aqs_batch.ffmpeg import run
 from training.command import results_folder
 from training.manifest import Source
-from training.preprocess import evaluate
+from training.preprocess import evaluate, ladders
 from training.preprocess.bdrate import Point
 from training.preprocess.ladders import load_all
 from training.preprocess.report import write
@@ -25,6 +25,23 @@ def test_without_ladders_it_is_said_how_to_make_them(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="has no ladders") as caught:
         list(load_all(tmp_path, "val"))
     assert "training.preprocess.ladders --split val" in caught.value.hint
+
+
+def test_ladders_of_a_clip_that_has_gone_to_the_test_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filter had been trained on them."""
+    ladder = tmp_path / "ladders" / "train" / "sea__0.npz"
+    ladder.parent.mkdir(parents=True)
+    ladder.touch()
+    manifest = tmp_path / "MANIFEST.csv"
+    argv = ["ladders", "--media", str(tmp_path), "--cache", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", argv)
+    manifest.write_text("file,kind,split,clean,content_tag\nsea.mp4,clip,train,5,sea\n")
+    ladders.main()
+    manifest.write_text("file,kind,split,clean,content_tag\nsea.mp4,clip,test,5,sea\n")
+    with pytest.raises(MediaError, match=r"sea__0\.npz: its clip is none of this split"):
+        ladders.main()
 
 
 @pytest.mark.parametrize("name", ["codec_proxy", "train_filter"])
