@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from aqs_batch.errors import SettingsError
 from training.cloud.storage import download, is_remote, upload
 from training.command import plainly
 
@@ -26,9 +27,12 @@ ALLOWED = ("training.",)  # a job runs trainings of this repository, no other pr
 
 
 def command(module: str, arguments: Sequence[str], data: Path, work: Path) -> list[str]:
-    """The training's command; raises ValueError for anything that is no module of training."""
+    """The training's command; raises SettingsError for anything that is no module of training."""
     if not module.startswith(ALLOWED):
-        raise ValueError(f"{module}: only modules of `training` are run")
+        raise SettingsError(
+            f"{module}: only modules of `training` are run",
+            hint="Say it whole, as `training.preprocess.ladders`.",
+        )
     places = {"{data}": str(data), "{work}": str(work)}
     filled = []
     for argument in arguments:

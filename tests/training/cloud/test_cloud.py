@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from aqs_batch.errors import SettingsError
 from training.cloud import job
 from training.cloud.storage import download, is_remote, upload
 from training.cloud.template import TRAININGS, fill
@@ -74,7 +75,7 @@ def test_places_in_the_arguments_are_filled_in(tmp_path: Path) -> None:
 
 
 def test_only_trainings_are_run(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="only modules of"):
+    with pytest.raises(SettingsError, match="only modules of"):
         job.command("http.server", [], tmp_path, tmp_path)
 
 
