@@ -72,6 +72,7 @@ class Progress:
     begun: Mapping[str, Any] = field(default_factory=dict)  # plan and start; older runs do not say
 
 
+SAY_EVERY = 25  # steps
 MAY_CHANGE = ("hours", "judge_every", "patience")  # in a run that goes on: they shape no step
 
 
@@ -116,19 +117,23 @@ class Run:
     def share_done(self) -> float:
         return min(self.progress.spent_s / (self.plan.hours * 3600), 1.0)
 
-    def train_jury(self, training: Pool, rng: np.random.Generator) -> None:
+    def train_jury(
+        self, training: Pool, rng: np.random.Generator, log: Callable[[str], None]
+    ) -> None:
         """The jury alone, so that the backbone is not pulled about by what it does not know yet."""
         blurred, weights = Noise(training), sampling_weights(training.truth)
         optimizer = torch.optim.AdamW(
             self.jury, self.plan.jury_rate, weight_decay=self.plan.weight_decay
         )
         self.model.jury.train()
-        for _ in range(self.plan.jury_steps):
+        for step in range(1, self.plan.jury_steps + 1):
             chosen = rng.choice(len(training), self.plan.jury_batch, p=weights)
             value = self._loss(training, chosen, blurred(training.features.rows(chosen)))
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
+            if step % SAY_EVERY == 0:
+                log(f"the jury alone, {step}/{self.plan.jury_steps}  loss {value.item():.3f}")
         self.average = self._weights()
 
     def step(self, training: Pool, chosen: np.ndarray, blurred: Noise) -> float:
@@ -261,7 +266,7 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
     board = Board(run.folder / "tensorboard", run.progress.step)
     rng = np.random.default_rng((plan.seed, run.progress.step))
     if not run.progress.step:
-        run.train_jury(training, rng)
+        run.train_jury(training, rng, log)
         log(f"the jury alone: {run.judged(check).line()}")
     blurred, weights, running = Noise(training), sampling_weights(training.truth), 0.0
     last = time.monotonic()
@@ -272,7 +277,7 @@ def tune(run: Run, training: Pool, check: Pool, log: Callable[[str], None]) -> N
         now = time.monotonic()
         run.progress = replace(run.progress, spent_s=run.progress.spent_s + now - last)
         last, step = now, run.progress.step
-        if step % 25 == 0:
+        if step % SAY_EVERY == 0:
             board.loss(running, step)
             log(f"step {step}  {run.share_done:5.1%}  loss {running:.3f}")
         if step % plan.judge_every == 0 and not _judge(run, check, board, log):

@@ -245,6 +245,17 @@ def test_a_run_that_has_had_its_time_says_so(cache: Path, model: AqsNet) -> None
     assert said[0].endswith("kept (delete it to tune anew)")
 
 
+def test_the_jury_alone_says_how_far_it_is(cache: Path, model: AqsNet) -> None:
+    """It was silent for minutes before the backbone's first step."""
+    pool, said = gather(model, cache, ["train"]), list[str]()
+    plan = replace(ONE_STEP, jury_steps=50)
+    tune(Run(cache / "run", plan, torch.device("cpu")), pool, pool, said.append)
+    assert [line.partition("  ")[0] for line in said[:2]] == [
+        "the jury alone, 25/50",
+        "the jury alone, 50/50",
+    ]
+
+
 def test_a_run_that_stopped_early_is_not_tuned_further(
     cache: Path, model: AqsNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
