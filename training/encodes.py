@@ -68,7 +68,7 @@ class Encode:
 
 
 def encodes(sources: list[Source], cache: Path, aqs: Aqs) -> Iterator[Encode]:
-    """Every rung of every ladder; what is already on disk is kept."""
+    """Every rung of every ladder, with a line for each source; what is on disk is kept."""
     for source in sources:
         folder = cache / "encodes" / f"{source.name}-{source.digest()}"
         reference = made(folder / "reference.nut", partial(reference_argv, source.path))
@@ -79,6 +79,7 @@ def encodes(sources: list[Source], cache: Path, aqs: Aqs) -> Iterator[Encode]:
             for (codec, quality), (target, true) in zip(rungs, ready, strict=True):
                 values = aqs(tiles_of(read_frames(target, FRAMES)))
                 yield Encode(source.name, codec, quality, true, float(values.mean()))
+        print(f"{source.name}: {len(rungs)} encodes", flush=True)
 
 
 def _rung(reference: Path, codec: str, quality: int) -> tuple[Path, float]:

@@ -83,6 +83,7 @@ def hard_negatives(
             "middle_tile_alone": float(alone.any(1).mean()),
             "artifacts": {name: count for name, count in counts.items() if count},
         }
+        print(f"{kind}: {each} scenes", flush=True)
     rows = kinds.values()
     return {
         "scenes": each * len(kinds),

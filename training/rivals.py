@@ -116,7 +116,13 @@ def _measured(cache: Path, shard: Path, instrument: Instrument) -> Arrays:
     number = shard.name.split(".")[0]
     path = cache / "rivals" / shard.parent.name / f"{number}.{instrument.name}.npz"
     key = f"{digest(shard)} {instrument.version}"
-    return remembered(path, key, partial(instrument.measure, shard))
+
+    def measured() -> Arrays:
+        arrays = instrument.measure(shard)
+        print(path, flush=True)
+        return arrays
+
+    return remembered(path, key, measured)
 
 
 def filter_scores(ffmpeg_path: str, shard: Path) -> Arrays:

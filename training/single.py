@@ -47,6 +47,7 @@ def worsened(library: Library, score: Score) -> dict[str, dict[str, Any]]:
             "share_lower": float((change < 0).mean()),
             "median_change": float(np.median(change)),
         }
+        print(f"{artifact.value}: {len(pairs)} pairs of tiles", flush=True)
     return table
 
 

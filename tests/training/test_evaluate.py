@@ -200,7 +200,10 @@ def test_ladders_are_ranked_alone_and_encoders_over_their_sources() -> None:
 
 
 def test_vmaf_falls_along_a_ladder_and_is_measured_once(
-    make_clip: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_clip: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(encodes, "LADDERS", {"libx264": (20, 45), "mpeg2video": (30,)})
     source = Source(make_clip(), "clip", "test", 5, "")
@@ -209,6 +212,7 @@ def test_vmaf_falls_along_a_ladder_and_is_measured_once(
         return list(encodes.encodes([source], tmp_path, lambda t: np.array([len(t) / 10])))
 
     good, bad, mpeg2 = run()
+    assert capsys.readouterr().out == f"{source.name}: 3 encodes\n"  # each clip takes minutes
     assert good.vmaf > 90 > bad.vmaf
     assert mpeg2.codec == "mpeg2video"
     assert good.aqs == 3.2  # two sequences of sixteen tiles
@@ -257,7 +261,9 @@ def test_every_hard_negative_is_some_tiles_and_the_same_each_time(kind: str) -> 
         assert np.array_equal(tile.swatch, again.swatch)
 
 
-def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_false_alarm_is_counted_under_its_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     kinds = {kind: KINDS[kind] for kind in ("fog", "smooth gradient")}
     monkeypatch.setattr(negatives, "KINDS", kinds)
     asked: list[int] = []
@@ -276,6 +282,8 @@ def test_a_false_alarm_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch
     assert fog["middle_tile_alone"] == 1.0
     assert gradient["with_detection"] == 0
     assert found["with_detection"] == 0.25
+    # It had been silent for minutes.
+    assert capsys.readouterr().out == "fog: 2 scenes\nsmooth gradient: 2 scenes\n"
 
 
 def test_a_clean_clip_is_scored_as_the_tool_would(make_clip: Make) -> None:
