@@ -29,7 +29,10 @@ _AFTERMATH = (
     "Error binding",
     "Could not open encoder",
     "Cannot determine format",
+    "corrupt input packet",
 )
+# An MPEG-TS counts its packets: all that ffmpeg sees is that the count leaps.
+_LEAP = re.compile(r"\[in#\d+/mpegts @ [^]]+\] \[warning\] Packet corrupt \((.*)\)\.")
 _DOLBY_VISION = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] \[info\]   side data - Dolby Vision ")
 _STREAM = re.compile(
     r"\[info\]   Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\(\w+\))?: \w+:"  # as the file is opened
@@ -86,7 +89,8 @@ class Stamps:
         elif line.startswith(_CROP):
             self.has_crop = True
         elif len(self.damage) < MOST_DAMAGE and _TROUBLE.search(said := complaint(line)):
-            self.damage.append(said)
+            # Said twice: as the file is opened, and as it is read.
+            self.damage += [said] if said not in self.damage else []
 
     def _make_up(self, frames: int) -> None:
         """Tell of as many frames, where lines were torn."""
@@ -129,6 +133,8 @@ def _number(text: str) -> float:
 
 def complaint(line: str) -> str:
     """What ffmpeg complains of in a line of its log, empty where it only tells."""
+    if match := _LEAP.match(line):
+        return f"corrupt: packets are missing, or two recordings are joined there ({match[1]})"
     match = _COMPLAINT.match(line)
     said = _SPEAKER.sub("", line[match.end() :]) if match else ""
     return "" if said.startswith(_AFTERMATH) else said

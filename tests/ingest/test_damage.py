@@ -94,6 +94,16 @@ def test_damage_in_the_middle_is_told(film: Path, ffmpeg_path: str) -> None:
     assert complaints(film, ffmpeg_path)
 
 
+def test_where_recordings_are_joined_that_is_one_of_two_things_said(
+    make_clip, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    """Joined by `cat`, which is no damage a person could find, it had said twice "corrupt"."""
+    path = tmp_path / "joined.ts"
+    path.write_bytes(make_clip("part.ts").read_bytes() * 2)
+    (said,) = complaints(path, ffmpeg_path)
+    assert said.startswith("corrupt: packets are missing, or two recordings are joined there (str")
+
+
 def test_a_single_slide_is_whole(make_clip, ffmpeg_path: str) -> None:
     path = make_clip("slide.webm", seconds=2, rate=1, options=("-c:v", "libvpx", "-r", "1"))
     assert complaints(path, ffmpeg_path) == []
