@@ -1,5 +1,5 @@
 """What a file holds that libav does not read, so that no copy of ours has it: boxes of MP4 and MOV,
-and what Matroska says more than once.
+an AVI's XMP, and what Matroska says more than once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _REMADE = {
     b"styp", b"pdin", b"prft", b"udta",
 }  # fmt: skip
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the name of its uuid box
+_AVI_XMP, _RIFF_HEAD = b"_PMX", 12
 _KIND = 4  # letters of a box's name
 _OLD_FIGURES = b"PROF"  # how that of Sony's begins, of the old encode's bit rates
 
@@ -31,7 +32,7 @@ def told(path: Path, held: Inventory) -> tuple[str, ...]:
 
     A camera's own record (Sony's), XMP and proofs of origin (C2PA) had gone without a word.
     """
-    looks = {"mov": _told, "matroska": unlisted.told}
+    looks = {"mov": _told, "matroska": unlisted.told, "avi": _told_of_avi}
     look = next((look for name, look in looks.items() if name in held.container), None)
     if look is None:
         return ()
@@ -57,6 +58,20 @@ def _told(handle: BinaryIO, end: int) -> Iterator[str]:
         if not name.startswith(_OLD_FIGURES):
             what = "XMP metadata" if name == _XMP else f"the box {box.kind.decode('latin-1')!r}"
             yield f"{what} ({min(box.until, end) - box.body:,} bytes)"
+
+
+def _told_of_avi(handle: BinaryIO, end: int) -> Iterator[str]:
+    """XMP alone: other chunks are streams, indices, tags and padding."""
+    at = _RIFF_HEAD
+    while at < end:
+        handle.seek(at)
+        head = handle.read(8)
+        kind, length = head[:4], int.from_bytes(head[4:], "little")
+        if not kind.isascii() or b"\0" in kind:
+            return  # no chunk any more
+        if kind == _AVI_XMP:
+            yield f"XMP metadata ({length:,} bytes)"
+        at += 8 + length + length % 2 if kind != b"RIFF" else _RIFF_HEAD
 
 
 def _unread(handle: BinaryIO, end: int) -> Iterator[Box]:

@@ -65,10 +65,21 @@ def test_what_lies_among_the_tags_is_told(
     assert words.startswith(begins)
 
 
+def test_what_an_avi_holds_behind_its_streams_is_told(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    film = Path(shutil.copy(make_clip("film.avi"), tmp_path / "film.avi"))
+    data = bytearray(film.read_bytes() + b"_PMX" + (12).to_bytes(4, "little") + b"<x:xmpmeta/>")
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    film.write_bytes(data)
+    assert told(film) == ("XMP metadata (12 bytes)",)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("plain.mp4", ()),
+        ("other.avi", ()),
         ("first.mp4", ("-movflags", "+faststart")),
         ("parts.mp4", ("-movflags", "+frag_keyframe+dash", "-g", "5")),
         ("time.mov", ("-timecode", "01:02:03:04", "-metadata", "title=T")),
