@@ -230,6 +230,21 @@ def test_no_page_scrolls_sideways(
     assert laid_out(index, width, too_wide) == "0"
 
 
+def test_a_phone_shows_why_a_file_failed_and_rows_that_are_not_tall(
+    tmp_path: Path,
+    build: Callable[..., Outcome],
+    build_failure: Callable[..., Outcome],
+    run: RunRecord,
+    laid_out: LaidOut,
+) -> None:
+    """The reason lay beyond the edge, and four artifacts took five lines."""
+    index = render(tmp_path / "report", [build(), build_failure("tape.avi")], run)
+    right = "page.querySelector('.failures .reason').getBoundingClientRect().right"
+    assert float(laid_out(index, 390, right)) < 390
+    words = "page.querySelector('.files tbody .words').getBoundingClientRect().width"
+    assert float(laid_out(index, 390, words)) >= 240
+
+
 @pytest.mark.parametrize(("medium", "width"), [("screen", 1400), ("print", 720)])
 def test_no_column_is_cut_off(
     medium: str,
