@@ -131,7 +131,7 @@ def fit(
 ) -> Judged:
     """Train one juror on the allowed samples; what stays is a running average of its weights.
 
-    `curves` is where TensorBoard finds how it went.
+    `curves` is where TensorBoard finds how it went, by the juror's name.
     """
     torch.manual_seed(seed)
     optimizer = _optimizer(juror, way.rate)
@@ -160,7 +160,8 @@ def fit(
             juror.load_state_dict(average)
             judged = judged_on(juror, check)
             juror.load_state_dict(own)
-            print(f"step {step}  train {value.item():.3f}  {judged.line()}", flush=True)
+            came = f"{curves.name}, step {step} of {way.steps}"
+            print(f"{came}  train {value.item():.3f}  {judged.line()}", flush=True)
             board.loss(value.item(), step)
             board.judged(judged, step)
             # Who is held to what was said before forgets little: there more steps are better.

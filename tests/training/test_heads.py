@@ -182,7 +182,7 @@ def _pool(samples: int) -> Pool:
 
 
 def test_how_a_juror_learns_can_be_watched_and_is_shown_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(heads, "BATCH", 4)
     monkeypatch.setattr(heads, "JUDGE_EVERY", 2)
@@ -191,7 +191,9 @@ def test_how_a_juror_learns_can_be_watched_and_is_shown_once(
         (juror,) = AqsNet(jurors=1).jury
         assert isinstance(juror, Juror)
         allowed = np.ones(len(pool), np.bool_)
-        fit(juror, pool, allowed, pool, 0, Course(steps, 1e-3, mixed=False), tmp_path)
-    curves = EventAccumulator(str(tmp_path)).Reload()
+        fit(juror, pool, allowed, pool, 0, Course(steps, 1e-3, mixed=False), tmp_path / "juror5")
+    # Of eight jurors it had not been said which.
+    assert capsys.readouterr().out.startswith("juror5, step 2 of 6  train")
+    curves = EventAccumulator(str(tmp_path / "juror5")).Reload()
     assert {"train/loss", "val/macro_ap", "val/loss"} <= set(curves.Tags()["scalars"])
     assert [event.step for event in curves.Scalars("train/loss")] == [2, 4]
