@@ -37,9 +37,17 @@ def results_folder(
     """
     if args.out is not None:
         return Path(args.out)
-    given = [f"--{name}" for name in shaping if getattr(args, name) != parser.get_default(name)]
+    given = [
+        f"--{name}"
+        for name in shaping
+        if _resolved(getattr(args, name)) != _resolved(parser.get_default(name))
+    ]
     if given:
         parser.error(
             f"{shipped}/RESULTS.md is of what ships: with {', '.join(given)} say --out FOLDER"
         )
     return shipped
+
+
+def _resolved(value: object) -> object:
+    return value.resolve() if isinstance(value, Path) else value

@@ -106,11 +106,11 @@ def test_results_of_a_part_go_where_they_are_asked(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path)
     parser.add_argument("--clips")
+    parser.add_argument("--media", type=Path, default=Path("../media"))
     asked = parser.parse_args(["--clips", "one", "--out", str(tmp_path / "here")])
     folder = results_folder(parser, asked, Path("shipped"), ("clips",))
     rows = [Point(n, 10 * n, {s: float(n) for s in SCORES}) for n in range(1, 6)]
     write({"one": {"nothing": rows, "cas": rows}}, folder, {})
     assert "| one | cas |" in (tmp_path / "here" / "RESULTS.md").read_text()
-    assert results_folder(parser, parser.parse_args([]), Path("shipped"), ("clips",)) == Path(
-        "shipped"
-    )
+    whole = parser.parse_args(["--media", str(Path("../media").resolve())])  # by another name
+    assert results_folder(parser, whole, Path("shipped"), ("clips", "media")) == Path("shipped")
