@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -315,8 +314,3 @@ class Audit:
         """The same for what the next night will not find again, as the place is known by then."""
         found.add(*news)
         self._entries.settle(place, *news)
-
-
-def gates(found: Findings, fail_on: Iterable[str]) -> list[FindingKind]:
-    """The kinds of findings that were to fail the audit, and were found."""
-    return [kind for kind in map(FindingKind, fail_on) if found.kinds.get(kind)]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from aqs_batch import audit as audits
 from aqs_batch import batch as batches
-from aqs_batch.audit import Audit, gates
+from aqs_batch.audit import Audit
 from aqs_batch.auditing import bitrot
 from aqs_batch.auditing.findings import Findings
 from aqs_batch.auditing.turnover import Turnover
@@ -188,7 +188,7 @@ def test_new_changed_renamed_and_missing(archive: Archive) -> None:
     }  # fmt: skip
     assert found.kinds[FindingKind.RENAMED][0].why == "was a.mp4"
     assert found.unchanged == 1
-    assert gates(found, ["corrupt", "missing"]) == ["missing"]
+    assert found.gates(["corrupt", "missing"]) == ["missing"]
     assert kinds(archive.night()) == {}  # told once
 
 
@@ -644,7 +644,7 @@ def test_what_a_killed_night_found_is_told_by_the_next_once(archive: Archive) ->
     )
     (told,) = found.as_json(3600.0)["found"]["degraded"]
     assert (told["night"], told["why"]) == (iso(killed_at), "AQS 0.90 -> 0.10")
-    assert gates(found, ["degraded", "corrupt"]) == ["degraded", "corrupt"]
+    assert found.gates(["degraded", "corrupt"]) == ["degraded", "corrupt"]
     assert kinds(archive.night()) == {"failed": ["b.mp4"]}
 
 

@@ -124,3 +124,7 @@ class Findings:
             "pending": len(self.pending),
             "nights_left": self.nights_left(night_s),
         }
+
+    def gates(self, fail_on: Iterable[str]) -> list[FindingKind]:
+        """The kinds of findings that were to fail the audit, and were found."""
+        return [kind for kind in map(FindingKind, fail_on) if self.kinds.get(kind)]

@@ -157,13 +157,10 @@ def _tell(
 
 
 def _verdict(store: Store, found: Findings, settings: Settings) -> tuple[int, list[str]]:
-    from aqs_batch import audit as audits
     from aqs_batch import reporting
     from aqs_batch.store import FindingKind
 
-    why = [
-        f"{len(found.kinds[kind])} {kind}" for kind in audits.gates(found, settings.audit.fail_on)
-    ]
+    why = [f"{len(found.kinds[kind])} {kind}" for kind in found.gates(settings.audit.fail_on)]
     why += reporting.below_gate(store, store.run(found.run), settings.run.fail_under)
     if why:
         return EXIT_GATE, why
