@@ -260,12 +260,12 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that make lessons")
     args = parser.parse_args()
     one_thread()
-    subject = of_media(SUBJECTS[args.head], args.media, args.found)
     folder = args.cache / args.head
     library = partial(_library, args.media, args.found, args.cache)
     # First, since lessons take hours to make.
     checkpoint, model = inspect(args.checkpoint), AqsNet()
     further_start(model, checkpoint)
+    subject = of_media(SUBJECTS[args.head], args.media, args.found)
     make_together(subject, folder, library, args.processes)
     *given, label = lessons(subject, folder, library)
     model.eval().to(memory_format=torch.channels_last)
