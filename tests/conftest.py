@@ -12,11 +12,18 @@ from aqs_batch import ffmpeg
 from aqs_batch.config import load
 from aqs_batch.settings import Settings
 from aqs_batch.store import Store
+from training.priority import forgo_real_time
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = ROOT.parent / "shared" / "media"
 
 Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_real_time() -> None:
+    """As root, tests that encode AV1 in their own process had kept the others from their cores."""
+    forgo_real_time()
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,9 @@ class _Sets(ctypes.Structure):
 
 
 def forgo_real_time() -> None:
-    """Give up for this process what lets SVT-AV1's threads take real-time priority: run as root,
-    they left a twentieth of the time to all else on the machine.
+    """Give up for this thread, and those it starts, what lets SVT-AV1 take real-time priority: as
+    root it takes it for its threads and for the one that called it, and for good, which leaves a
+    twentieth of the time to all else on the machine.
 
     Children of our own are held by `aqs_batch.confinement`.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @settings_flags
 @click.option("--crf", help="CRFs, one rung each (22,26,30,34).")
-@click.option("--preset", help="The encoder's preset (medium); of svtav1 0 to 13 (8).")
+@click.option("--preset", help="The encoder's preset; of svtav1 0 to 13, by itself 8 (medium).")
 @click.option("--codec", help="The encoder: x265, x264 or svtav1 (x265).")
 @click.option(
     "--params", "--x265-params", help="Further encoder parameters, key=value:key=value (none)."

@@ -828,7 +828,7 @@ def test_a_failed_job_is_retried_by_the_next_run(film: Path, tmp_path: Path, mon
     with monkeypatch.context() as patch:
         patch.setattr("aqs_batch.reencoding.encode_jobs.find_ffmpeg", lambda setting: broken)
         failed = jobs_for(store, settings).after(film, entry, lambda k, f: None)
-    assert says in failed.reason
+    assert re.search(says, failed.reason)
     assert failed.status is Status.SCORED  # the score stands
     assert store.rungs(entry.fingerprint) == ()
     assert [j.status for j in store.open_jobs()] == [JobStatus.FAILED]

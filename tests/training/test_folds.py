@@ -95,10 +95,10 @@ def test_validation_is_asked_of_strangers_alone(
     for fold in FOLDS:
         shards(tmp_path / "shards" / fold, 2, float(FOLDS.index(fold)))
 
-    def remembered(*_: object) -> Features:
-        return found
+    def remembered(_: Shards, __: Path, part: features.Part) -> dict[str, torch.Tensor]:
+        return {key: getattr(found, key) for key in part.keys}
 
-    monkeypatch.setattr(features, "_features", remembered)
+    monkeypatch.setattr(features, "_kept", remembered)
     said, truth = unseen(model, tmp_path, PLAIN)
     assert said.quality.tolist() == [1.0, 1.0, 0.0, 0.0]
     assert truth.quality.tolist() == [0.0, 0.0, 1.0, 1.0]
