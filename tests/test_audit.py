@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -681,20 +682,28 @@ def test_the_page_tells_what_a_killed_night_found(archive: Archive) -> None:
     assert "<li>degraded: a.mp4: AQS 0.90 -&gt; 0.10 (found by the night of" in page
 
 
+@contextmanager
+def another_process() -> Iterator[str]:
+    """What a process that is at work is called in the store; it ends with the block."""
+    with subprocess.Popen(["sleep", "100"]) as other:
+        try:
+            yield f"{_here()}:{other.pid}:{_started(other.pid)}"
+        finally:
+            other.kill()
+
+
 def test_of_two_nights_at_once_over_a_folder_the_second_ends_in_words(
     archive: Archive, monkeypatch
 ) -> None:
     """Both had told all that is new, and had read the same files."""
     archive.write("a.mp4", b"fine")
-    with subprocess.Popen(["sleep", "100"]) as other:
-        name = f"{_here()}:{other.pid}:{_started(other.pid)}"
+    with another_process() as name:
         began = moment(iso(archive.clock.now()))
         with monkeypatch.context() as patched, pytest.raises(Killed):
             patched.setattr(audits, "own_name", lambda: name)
             archive.night(killed_at="scored a.mp4")
         with pytest.raises(AqsError, match=f"another audit of {archive.folder} .*{began}"):
             archive.night()
-        other.kill()
     assert kinds(archive.night()) == {"new": ["a.mp4"]}  # its process has ended
 
 
@@ -702,14 +711,12 @@ def test_what_a_night_found_that_still_writes_its_report_is_left_to_it(
     archive: Archive, monkeypatch
 ) -> None:
     archive.write("a.mp4", b"fine")
-    with subprocess.Popen(["sleep", "100"]) as other:
-        name = f"{_here()}:{other.pid}:{_started(other.pid)}"
+    with another_process() as name:
         with monkeypatch.context() as patched:
             patched.setattr(audits, "own_name", lambda: name)
             patched.setattr(Store, "told", lambda store, run: None)
             archive.night()
         assert kinds(archive.night()) == {}
-        other.kill()
     assert kinds(archive.night()) == {"new": ["a.mp4"]}  # it had told nobody
 
 

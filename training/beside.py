@@ -9,7 +9,6 @@ whose sources it has not seen.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from torch.nn import functional as F
 
 from aqs_batch.analysis.beside import SURE, WEIGHT, ColourHead, SoftnessHead, TrailHead
 from aqs_batch.analysis.checkpoint import inspect, save
+from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.analysis.model import ARCHITECTURE, GHOSTING, SATURATION, AqsNet, mean_of
 from aqs_batch.errors import CheckpointError
 from training import colour, softness, trails
@@ -257,7 +257,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="whose jury to join")
     parser.add_argument("--out", type=Path, default=Path("training/runs/heads/best_f1.safetensors"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that make lessons")
+    parser.add_argument("--processes", type=int, default=usable_cores(), help="that make lessons")
     args = parser.parse_args()
     one_thread()
     folder = args.cache / args.head

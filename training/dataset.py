@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import MediaError
 from training.command import plainly
@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "val", *FOLDS, "test"], required=True)
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--recipe", choices=list(RECIPES), default="standard")
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--processes", type=int, default=usable_cores())
     parser.add_argument(
         "--data",
         type=data_source,

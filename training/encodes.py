@@ -7,7 +7,6 @@ index. Encodes and VMAF are kept under the cache; only the detector's reading de
 from __future__ import annotations
 
 import csv
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from aqs_batch import ffmpeg
 from aqs_batch.analysis import tiles
+from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.analysis.tiles import Tile
 from aqs_batch.errors import FfmpegError
 from aqs_batch.ingest.frames import PipedFrames, PipeFormat
@@ -74,7 +74,7 @@ def encodes(sources: list[Source], cache: Path, aqs: Aqs) -> Iterator[Encode]:
         reference = made(folder / "reference.nut", partial(reference_argv, source.path))
         rungs = [(codec, quality) for codec, ladder in LADDERS.items() for quality in ladder]
         # Of one thread each, so that they are the same everywhere: as many at once as cores.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             ready = pool.map(partial(_rung, reference), *zip(*rungs, strict=True))
             for (codec, quality), (target, true) in zip(rungs, ready, strict=True):
                 values = aqs(tiles_of(read_frames(target, FRAMES)))

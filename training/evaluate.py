@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ import cv2
 
 from aqs_batch import ffmpeg
 from aqs_batch.analysis.checkpoint import inspect, shipped_path
-from aqs_batch.analysis.engine import choose_backend
+from aqs_batch.analysis.engine import choose_backend, usable_cores
 from training import rivals
 from training.clean import clean_sources
 from training.command import plainly, results_folder
@@ -85,7 +84,7 @@ def _frozen_sets(
         ("held_out", HELD_OUT, HELD_OUT_SAMPLES),
     ):
         say(f"{key}: {count} tiles")
-        shards = complete(Order(media, cache, "test", recipe, count), os.cpu_count() or 1)
+        shards = complete(Order(media, cache, "test", recipe, count), usable_cores())
         truth = shards.truth
         seen: Read = detector.read(shards.tile(n) for n in range(len(shards)))
         results[key] = figures(seen, truth, threshold)

@@ -7,7 +7,6 @@ header. Scores are kept under the cache, one file per shard and instrument.
 from __future__ import annotations
 
 import csv
-import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from aqs_batch.analysis.engine import usable_cores
 from aqs_batch.errors import FfmpegError
 from aqs_batch.ffmpeg import Ffmpeg, child
 from aqs_batch.records import FRAMES_PER_SEQUENCE
@@ -103,7 +103,7 @@ def scores(shards: list[Path], cache: Path, chosen: list[Instrument]) -> dict[st
     """Rival name -> one number per tile over all `shards` (NNNNN.tiles.npy), in order."""
     columns: dict[str, list[Floats]] = {}
     # Threads: most of the work is ffmpeg's, in processes of one thread each.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         asked = zip(*product(shards, chosen), strict=True)
         for arrays in pool.map(partial(_measured, cache), *asked):
             for name, values in arrays.items():

@@ -26,7 +26,8 @@ def together(
     What a share raises is raised here, and ends the others: they may have hours to go. `work` goes
     to each process, so it must be importable.
     """
-    shares = [share for n in range(max(processes, 1)) if (share := items[n :: max(processes, 1)])]
+    most = max(processes, 1)
+    shares = [share for n in range(most) if (share := items[n::most])]
     if not shares:
         return
     spawn = multiprocessing.get_context("spawn")

@@ -141,7 +141,7 @@ class LadderMaker:
         filtered = w.preprocess and f"{w.preprocess} {FILTERED_FORMAT}{as_x265}"
         kept = codec.pixel_format(w.video, w.recipe.codec)
         quarter = kept if pixels.is_411(w.video.pixel_format) else ""
-        mixed = w.video.field_order if w.video.field_order == MIXED else ""
+        mixed = MIXED if w.video.field_order == MIXED else ""
         parts = [
             FORMAT, w.fingerprint, [(v.start, v.frames) for v in w.plan.windows], crf,
             codec.options(w.recipe, crf), filtered, sorted(w.models.items()),

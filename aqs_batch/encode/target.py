@@ -27,9 +27,8 @@ class Along:
     dispositions: tuple[int, ...] = ()  # of the picture and the others in order, as libav's flags
     titles: tuple[str, ...] = ()  # of the same, "" for none
     covers: tuple[Cover, ...] = ()
-    tags: Mapping[str, str] = field(
-        default_factory=dict
-    )  # of the file, besides those it takes over
+    # Of the file, besides those that ffmpeg takes over by itself.
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
